@@ -1,0 +1,42 @@
+"""tosaic: PyTorch models to Arm NPUs and microcontrollers, through MLIR's TOSA dialect.
+
+The public names load on first use, so that importing a part of the package stays cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tosaic.api import CompiledProgram, compile
+    from tosaic.errors import CompileError, TosaicError
+    from tosaic.quantizer import TosaQuantizer
+    from tosaic.targets import Target, target
+
+_PUBLIC = {
+    "CompileError": "tosaic.errors",
+    "CompiledProgram": "tosaic.api",
+    "Target": "tosaic.targets",
+    "TosaQuantizer": "tosaic.quantizer",
+    "TosaicError": "tosaic.errors",
+    "compile": "tosaic.api",
+    "target": "tosaic.targets",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "CompileError",
+    "CompiledProgram",
+    "Target",
+    "TosaQuantizer",
+    "TosaicError",
+    "compile",
+    "target",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'tosaic' has no attribute '{name}'")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -1,0 +1,1 @@
+"""MLIR dialects as tosaic uses them: bindings, locations, types and the op builder."""

@@ -1,0 +1,1 @@
+"""Rewrites from the torch dialect through TOSA to what a target takes."""

@@ -1,0 +1,1 @@
+"""Placement of transposes over the whole graph."""

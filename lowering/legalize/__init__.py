@@ -1,0 +1,1 @@
+"""What a target takes: splitting, rewriting and, last, refusing."""

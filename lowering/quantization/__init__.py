@@ -1,0 +1,1 @@
+"""Float islands between quant casts become integer TOSA."""

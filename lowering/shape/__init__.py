@@ -1,0 +1,1 @@
+"""Static shapes, shape constants and index width."""

@@ -1,0 +1,1 @@
+"""Canonicalisations and fusions inside TOSA."""

@@ -1,0 +1,1 @@
+"""Command-line tools: argument handling that calls the library."""

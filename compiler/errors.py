@@ -27,7 +27,7 @@ class ToolError(TosaicError):
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One problem: MLIR location as text (for tools) and as ``'node' at file:line`` (for people)."""
+    """One problem, placed in the user's source as far as the op's location tells."""
 
     message: str
     where: str

@@ -1,7 +1,7 @@
 """The one place that imports MLIR's Python bindings.
 
-Every other file takes ``ir``, ``rewrite``, ``PassManager`` and the dialect modules from here, so the
-pass library can run on another package's bindings. The package is chosen once per process by
+Every other file takes ``ir``, ``rewrite``, ``PassManager`` and the dialect modules from here, so
+the pass library can run on another package's bindings. The package is chosen once per process by
 ``TOSAIC_MLIR_BINDINGS`` (default ``torch_mlir``): objects of two MLIR copies must never mix.
 """
 
@@ -60,5 +60,5 @@ def make_context() -> ir.Context:
 
 
 def execution_engine() -> Any:
-    """Return the bindings' ``execution_engine`` module (imported on demand: it loads LLVM's JIT)."""
+    """Return the ``execution_engine`` module (imported on demand: it loads LLVM's JIT)."""
     return importlib.import_module(f"{PACKAGE}.execution_engine")

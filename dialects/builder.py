@@ -41,7 +41,7 @@ def broadcast_shapes(a: Sequence[int], b: Sequence[int]) -> list[int]:
     """
     out = []
     for x, y in zip(a, b, strict=True):
-        if x == y or y == 1:
+        if y in (x, 1):
             out.append(x)
         elif x in (1, DYNAMIC):
             out.append(y)

@@ -28,6 +28,8 @@ def source_site(location: ir.Location) -> SourceSite:
     Fused locations are searched in order, so a rewrite that fuses two ops keeps the site of the op
     it names first.
     """
+    if type(location) is ir.Location:  # diagnostics carry it undowncast
+        location = ir.Location.from_attr(location.attr, context=location.context)
     if isinstance(location, ir.NameLoc):
         child = source_site(location.child_loc)
         return SourceSite(str(location.name_str), child.file, child.line)

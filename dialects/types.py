@@ -91,7 +91,7 @@ def constant_value(value: ir.Value) -> npt.NDArray[Any] | None:
     if isinstance(owner, ir.Block):
         return None
     name = owner.name
-    if name == "tosa.const" or name == "tosa.const_shape":
+    if name in {"tosa.const", "tosa.const_shape"}:
         attr = owner.attributes["values"]
     elif name == "torch.vtensor.literal":
         attr = owner.attributes["value"]

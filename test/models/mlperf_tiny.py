@@ -53,7 +53,8 @@ class DsCnn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.dropout(self.blocks(self.stem(x)))
-        return self.classifier(torch.flatten(self.pool(x), 1))
+        result: Tensor = self.classifier(torch.flatten(self.pool(x), 1))
+        return result
 
 
 class _ResidualStage(nn.Module):
@@ -74,7 +75,8 @@ class _ResidualStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
-        return self.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+        result: Tensor = self.relu(self.bn2(self.conv2(y)) + self.shortcut(x))
+        return result
 
 
 class ResNet8(nn.Module):
@@ -90,7 +92,8 @@ class ResNet8(nn.Module):
         self.classifier = nn.Linear(64, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(torch.flatten(self.pool(self.stages(self.stem(x))), 1))
+        result: Tensor = self.classifier(torch.flatten(self.pool(self.stages(self.stem(x))), 1))
+        return result
 
 
 class DeepAutoencoder(nn.Module):
@@ -110,7 +113,8 @@ class DeepAutoencoder(nn.Module):
         self.output = nn.Linear(widths[-1], features)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.output(self.hidden(x))
+        result: Tensor = self.output(self.hidden(x))
+        return result
 
 
 class MobileNetV1(nn.Module):
@@ -146,4 +150,5 @@ class MobileNetV1(nn.Module):
         self.classifier = nn.Linear(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(torch.flatten(self.pool(self.blocks(self.stem(x))), 1))
+        result: Tensor = self.classifier(torch.flatten(self.pool(self.blocks(self.stem(x))), 1))
+        return result

@@ -43,7 +43,8 @@ class _InvertedResidual(nn.Module):
         self.residual = stride == 1 and channels_in == channels_out
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x) if self.residual else self.conv(x)
+        result: Tensor = x + self.conv(x) if self.residual else self.conv(x)
+        return result
 
 
 class MobileNetV2(nn.Module):
@@ -84,4 +85,5 @@ class MobileNetV2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = nn.functional.adaptive_avg_pool2d(self.features(x), (1, 1))
-        return self.classifier(torch.flatten(x, 1))
+        result: Tensor = self.classifier(torch.flatten(x, 1))
+        return result

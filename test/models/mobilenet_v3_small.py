@@ -80,7 +80,8 @@ class _SqueezeExcite(nn.Module):
         self.gate = nn.Hardsigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.gate(self.expand(self.activation(self.reduce(self.pool(x))))) * x
+        result: Tensor = self.gate(self.expand(self.activation(self.reduce(self.pool(x))))) * x
+        return result
 
 
 class _InvertedResidual(nn.Module):
@@ -109,7 +110,7 @@ class _InvertedResidual(nn.Module):
         self.residual = block.stride == 1 and channels_in == block.channels_out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.block(x)
+        y: Tensor = self.block(x)
         if self.residual:
             y += x
         return y
@@ -147,4 +148,5 @@ class MobileNetV3Small(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(torch.flatten(self.pool(self.features(x)), 1))
+        result: Tensor = self.classifier(torch.flatten(self.pool(self.features(x)), 1))
+        return result

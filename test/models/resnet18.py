@@ -34,7 +34,8 @@ class _BasicBlock(nn.Module):
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         y += x if self.downsample is None else self.downsample(x)
-        return self.relu(y)
+        result: Tensor = self.relu(y)
+        return result
 
 
 class ResNet18(nn.Module):
@@ -65,4 +66,5 @@ class ResNet18(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        return self.fc(torch.flatten(self.avgpool(self.stages(x)), 1))
+        result: Tensor = self.fc(torch.flatten(self.avgpool(self.stages(x)), 1))
+        return result

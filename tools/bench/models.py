@@ -22,7 +22,6 @@ __all__ = [
     "HELD_OUT_COUNT",
     "PACKAGE",
     "calibration_inputs",
-    "fuse_linear_batch_norm",
     "held_out_inputs",
     "load_models",
     "weights_crc32",
@@ -66,33 +65,19 @@ def load_models(repository: Path | None = None) -> ModuleType:
 def calibration_inputs(name: str, seed: int = 0) -> list[Tensor]:
     """The `CALIBRATION_COUNT` inputs every compared compiler calibrates on."""
     models = load_models()
-    return models.structured_inputs(models.MODELS[name].input_shape, CALIBRATION_COUNT, seed)
+    shape = models.MODELS[name].input_shape
+    inputs: list[Tensor] = models.structured_inputs(shape, CALIBRATION_COUNT, seed)
+    return inputs
 
 
 def held_out_inputs(name: str, seed: int = 0) -> list[Tensor]:
     """The `HELD_OUT_COUNT` inputs accuracy is judged on; calibration has not seen them."""
     models = load_models()
     shape = models.MODELS[name].input_shape
-    return models.structured_inputs(shape, HELD_OUT_COUNT, seed + _HELD_OUT_SEED_OFFSET)
-
-
-def fuse_linear_batch_norm(model: nn.Module) -> int:
-    """Fold each BatchNorm1d that follows a Linear in a Sequential into it; return how many.
-
-    For peers whose quantiser folds BatchNorm into convolutions only.
-    """
-    from torch import nn
-    from torch.nn.utils.fusion import fuse_linear_bn_eval
-
-    fused = 0
-    for sequence in [m for m in model.modules() if isinstance(m, nn.Sequential)]:
-        for index in range(len(sequence) - 1):
-            linear, norm = sequence[index], sequence[index + 1]
-            if isinstance(linear, nn.Linear) and isinstance(norm, nn.BatchNorm1d):
-                sequence[index] = fuse_linear_bn_eval(linear, norm)
-                sequence[index + 1] = nn.Identity()
-                fused += 1
-    return fused
+    inputs: list[Tensor] = models.structured_inputs(
+        shape, HELD_OUT_COUNT, seed + _HELD_OUT_SEED_OFFSET
+    )
+    return inputs
 
 
 def weights_crc32(model: nn.Module) -> str:

@@ -1,0 +1,49 @@
+"""nn.Module to ExportedProgram, with messages a user can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from tosaic.errors import InputError
+
+
+def export_model(
+    model: torch.nn.Module | ExportedProgram,
+    example_inputs: Sequence[Any],
+    *,
+    dynamic_shapes: Any = None,
+) -> ExportedProgram:
+    """Return `model` exported on `example_inputs` (tensors of any shape and dtype).
+
+    An ExportedProgram is returned as it is.
+
+    Raises:
+        InputError: the model is in training mode, or torch.export refuses it.
+    """
+    if isinstance(model, ExportedProgram):
+        return model
+    if not isinstance(model, torch.nn.Module):
+        raise InputError(
+            f"Expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}."
+        )
+    if not isinstance(model, torch.fx.GraphModule) and model.training:
+        raise InputError(
+            f"{type(model).__name__} is in training mode, where dropout and batch norm depend on "
+            "the batch. Call model.eval() before compiling."
+        )
+    try:
+        with torch.no_grad():
+            return torch.export.export(
+                model, tuple(example_inputs), dynamic_shapes=dynamic_shapes, strict=False
+            )
+    except Exception as error:  # torch.export raises many types, all about the user's model
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[0] if lines else type(error).__name__
+        raise InputError(
+            f"torch.export cannot trace {type(model).__name__}: {reason}. "
+            "Run torch.export.export(model, example_inputs) yourself for its full report."
+        ) from error

@@ -1,0 +1,169 @@
+"""ExportedProgram to the torch dialect, through torch-mlir's FxImporter.
+
+What is ours: literals by one copy (the importer's own path goes through Python lists), locations
+that carry the FX node's name and the user's line, and names and dimension ranges as attributes of
+the function's arguments and results.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+from torch_mlir.extras.fx_importer import (
+    TORCH_DTYPE_TO_MLIR_TYPE,
+    ContextCache,
+    FxImporter,
+    FxImporterHooks,
+)
+
+from tosaic.dialects.bindings import ir
+from tosaic.errors import CompileError, InputError
+from tosaic.lowering.pipeline import Pipeline
+
+ENTRY = "main"
+_FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
+_LIBRARIES = (
+    os.path.dirname(torch.__file__) + os.sep,
+    f"{os.sep}site-packages{os.sep}torch{os.sep}",
+    f"{os.sep}site-packages{os.sep}torchao{os.sep}",
+)
+
+
+def import_program(program: ExportedProgram, context: ir.Context) -> ir.Module:
+    """Return `program` as a module in the torch dialect whose function ``main`` is functional.
+
+    Arguments and results carry ``tosaic.name``; arguments with symbolic dims also ``tosaic.dims``
+    (one string a dim: the size, or ``name:min..max``).
+
+    Raises:
+        InputError: the program mutates its inputs or buffers, or holds something that has no
+            form in the torch dialect.
+    """
+    module = _import(program, context)
+    try:
+        Pipeline.parse("tosaic-functionalize").run(module)
+    except CompileError:
+        # An in-place op on a tensor that something else aliases: let PyTorch sort it out. This
+        # re-traces the whole graph, so it is not the first choice.
+        module = _import(program.run_decompositions({}), context)
+        Pipeline.parse("tosaic-functionalize").run(module)
+    return module
+
+
+def _import(program: ExportedProgram, context: ir.Context) -> ir.Module:
+    _refuse_mutation(program)
+    importer = FxImporter(context=context, hooks=_Literals())
+    importer._cc = _Locations(context, py_attr_tracker=importer._py_attr_tracker)
+    try:
+        with context:
+            function = importer.import_program(program, func_name=ENTRY)
+            _annotate_signature(function, program)
+    except (NotImplementedError, TypeError, ValueError, KeyError) as error:
+        raise InputError(
+            f"The exported program cannot be imported: {error}. "
+            "Please check that it uses dense tensors and ATen ops only."
+        ) from error
+    module = importer.module
+    assert isinstance(module, ir.Module)
+    return module
+
+
+def _refuse_mutation(program: ExportedProgram) -> None:
+    for spec in program.graph_signature.output_specs:
+        if spec.kind in (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION):
+            raise InputError(
+                f"The model writes to '{spec.target}' while it runs; a compiled program has no "
+                "state. Return the new value as an output and pass it back in as an input."
+            )
+
+
+def _annotate_signature(function: Any, program: ExportedProgram) -> None:
+    placeholders = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
+    arguments = []
+    for spec in program.graph_signature.input_specs:
+        if spec.kind != InputKind.USER_INPUT or not hasattr(spec.arg, "name"):
+            continue
+        value = placeholders[spec.arg.name].meta.get("val")
+        if not isinstance(value, torch.Tensor):
+            continue
+        attributes = {"tosaic.name": ir.StringAttr.get(spec.arg.name)}
+        if any(isinstance(d, torch.SymInt) for d in value.shape):
+            dims = [ir.StringAttr.get(text) for text in _dims(value, program)]
+            attributes["tosaic.dims"] = ir.ArrayAttr.get(dims)
+        arguments.append(ir.DictAttr.get(attributes))
+    names = [
+        spec.arg.name
+        for spec in program.graph_signature.output_specs
+        if spec.kind == OutputKind.USER_OUTPUT and hasattr(spec.arg, "name")
+    ]
+    results = [ir.DictAttr.get({"tosaic.name": ir.StringAttr.get(n)}) for n in _unique(names)]
+    if len(arguments) == len(function.type.inputs):
+        function.attributes["arg_attrs"] = ir.ArrayAttr.get(arguments)
+    if len(results) == len(function.type.results):
+        function.attributes["res_attrs"] = ir.ArrayAttr.get(results)
+
+
+def _unique(names: list[str]) -> Iterator[str]:
+    seen: dict[str, int] = {}
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        yield name if seen[name] == 1 else f"{name}_{seen[name]}"
+
+
+def _dims(value: torch.Tensor, program: ExportedProgram) -> Iterator[str]:
+    for dim in value.shape:
+        if isinstance(dim, torch.SymInt):
+            expression = dim.node.expr
+            bounds = program.range_constraints.get(expression)
+            yield f"{expression}:{bounds.lower}..{bounds.upper}" if bounds else f"{expression}:"
+        else:
+            yield str(dim)
+
+
+class _Literals(FxImporterHooks):
+    def resolve_literal(self, gni: Any, literal: Any, info: Any) -> Any:
+        """Return a `torch.vtensor.literal` that shares no Python list with `literal`."""
+        if not isinstance(literal, torch.Tensor) or literal.dtype not in TORCH_DTYPE_TO_MLIR_TYPE:
+            return None
+        data = literal.detach().cpu().contiguous()
+        element = TORCH_DTYPE_TO_MLIR_TYPE[data.dtype]()
+        if data.dtype in (torch.bfloat16, torch.float16) or data.dtype.itemsize == 1:
+            array = data.view(torch.int16 if data.dtype.itemsize == 2 else torch.uint8).numpy()
+            if data.dtype == torch.bool:
+                array = array.astype(np.bool_)
+        else:
+            array = data.numpy()
+        shape = list(array.shape)
+        attr = ir.DenseElementsAttr.get(array, type=element, shape=shape)
+        result = gni._cc.tensor_to_vtensor_type(data)
+        loc = None
+        if info is not None and info.input_spec.target:
+            loc = ir.Location.name(info.input_spec.target)
+        return ir.Operation.create(
+            "torch.vtensor.literal", results=[result], attributes={"value": attr}, loc=loc
+        ).result
+
+
+class _Locations(ContextCache):
+    """Names each op after its FX node and places it at the user's innermost line."""
+
+    __slots__ = ()
+
+    def get_node_location(self, node: torch.fx.Node) -> Any:
+        """Return ``loc("node"("file":line:0))``, or None for placeholders."""
+        if node.op != "call_function":
+            return None
+        place = ir.Location.unknown(self._c)
+        frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+        for file, line in reversed(frames):
+            if not any(library in file for library in _LIBRARIES):
+                place = ir.Location.file(file, int(line), 0, context=self._c)
+                break
+        return ir.Location.name(node.name, place, context=self._c)

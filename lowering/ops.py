@@ -1,0 +1,299 @@
+"""The table of ops: how each torch op is lowered to TOSA and how it is quantised.
+
+`@lowers("torch.aten.conv2d", quantized=Quantized.WEIGHTED)` registers a function; the table drives
+torch-to-TOSA, the quantiser's annotation and the support document. It knows nothing of PyTorch:
+ops are named as the torch dialect names them.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.builder import Builder
+from tosaic.dialects.types import (
+    DYNAMIC,
+    constant_value,
+    element_of,
+    is_float,
+    is_signless_integer,
+    tensor,
+)
+
+
+class Quantized(enum.Enum):
+    """How an op behaves on quantised tensors; the quantiser and the support document read it."""
+
+    NO = "not quantised"
+    WEIGHTED = "weights per channel, accumulates in int32"
+    SHARED = "output has the parameters of its input"
+    RESCALED = "computed in int32, own output parameters"
+    TABLE = "one lookup per element"
+    COMPOSITE = "quantised as one unit"
+    CLAMP = "fused into its producer's output range"
+
+
+class Refusal(Exception):
+    """Raised by a lowering before it builds anything: this form of the op is not supported."""
+
+
+Lower = Callable[["Lowering"], "ir.Value | Sequence[ir.Value]"]
+
+
+@dataclass(frozen=True)
+class OpEntry:
+    """One row of the table.
+
+    `shared_operands` are the operand indices that share quantisation parameters with the result
+    (Quantized.SHARED), or that carry activations (otherwise). `weight` and `bias` are operand
+    indices of a WEIGHTED op.
+    """
+
+    name: str
+    lower: Lower
+    quantized: Quantized = Quantized.NO
+    activations: tuple[int, ...] = (0,)
+    weight: int | None = None
+    weight_axis: int = 0
+    bias: int | None = None
+    output_range: tuple[float, float] | None = None
+
+
+_TABLE: dict[str, OpEntry] = {}
+
+
+def lowers(
+    *names: str,
+    quantized: Quantized = Quantized.NO,
+    activations: tuple[int, ...] = (0,),
+    weight: int | None = None,
+    weight_axis: int = 0,
+    bias: int | None = None,
+    output_range: tuple[float, float] | None = None,
+) -> Callable[[Lower], Lower]:
+    """Decorator: enter a lowering under torch-dialect op `names`."""
+
+    def enter(fn: Lower) -> Lower:
+        for name in names:
+            if name in _TABLE:
+                raise ValueError(f"{name} has two lowerings")
+            _TABLE[name] = OpEntry(
+                name, fn, quantized, activations, weight, weight_axis, bias, output_range
+            )
+        return fn
+
+    return enter
+
+
+@lru_cache(maxsize=1)
+def op_table() -> dict[str, OpEntry]:
+    """Return the whole table (imports every file of torch_to_tosa on first use)."""
+    package = importlib.import_module("tosaic.lowering.torch_to_tosa")
+    for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        importlib.import_module(info.name)
+    return _TABLE
+
+
+_VTENSOR = re.compile(r"!torch\.vtensor<\[([^\]]*)\],\s*(\w+)>")
+_ELEMENTS = {"si8": "i8", "ui8": "i8", "si16": "i16", "si32": "i32", "si64": "i64"}
+
+
+@lru_cache(maxsize=65536)
+def _parse_vtensor(text: str) -> tuple[tuple[int, ...], str] | None:
+    match = _VTENSOR.fullmatch(text)
+    if match is None:
+        return None
+    dims = tuple(DYNAMIC if d == "?" else int(d) for d in match.group(1).split(",") if d)
+    return dims, _ELEMENTS.get(match.group(2), match.group(2))
+
+
+def builtin_type(value: ir.Value) -> ir.Type | None:
+    """Return the builtin tensor type of a `!torch.vtensor` value, None for any other type."""
+    parsed = _parse_vtensor(str(value.type))
+    if parsed is None:
+        return None
+    return tensor(parsed[0], ir.Type.parse(parsed[1]))
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """What a lowering sees: the op's operands as builtin values and Python constants, a builder."""
+
+    op: Any
+    b: Builder
+
+    # --- operands ------------------------------------------------------------------------------
+
+    def tensor(self, index: int) -> ir.Value:
+        """Return operand `index` as a builtin tensor value.
+
+        Raises:
+            Refusal: where it is not a ranked tensor.
+        """
+        return self.builtin(self.op.operands[index])
+
+    def builtin(self, value: ir.Value) -> ir.Value:
+        """Return a `!torch.vtensor` value as a builtin tensor value."""
+        owner = value.owner
+        if not isinstance(owner, ir.Block) and owner.name == "torch_c.from_builtin_tensor":
+            return owner.operands[0]
+        wanted = builtin_type(value)
+        if wanted is None:
+            raise Refusal(f"an operand of type {value.type} is not a ranked dense tensor")
+        return self.b.value("torch_c.to_builtin_tensor", [value], wanted)
+
+    def tensors(self, index: int) -> list[ir.Value]:
+        """Return the tensors of a list operand."""
+        owner = self._owner(index)
+        if owner is None or owner.name != "torch.prim.ListConstruct":
+            raise Refusal("the list of tensors is not known when compiling")
+        return [self.builtin(v) for v in owner.operands]
+
+    def is_none(self, index: int) -> bool:
+        """Return whether operand `index` is None."""
+        owner = self._owner(index)
+        return owner is not None and bool(owner.name == "torch.constant.none")
+
+    def optional(self, index: int) -> ir.Value | None:
+        """Return operand `index` as a tensor, None where it is None."""
+        return None if self.is_none(index) else self.tensor(index)
+
+    def is_scalar(self, index: int) -> bool:
+        """Return whether operand `index` is a Python number known when compiling."""
+        return self._constant(self.op.operands[index]) is not None
+
+    def scalar(self, index: int) -> float:
+        """Return operand `index` as the Python int, float or bool it is.
+
+        Raises:
+            Refusal: where it is computed by the model.
+        """
+        value = self._constant(self.op.operands[index])
+        if value is None:
+            raise Refusal(
+                f"its argument {index} is computed by the model, not known when compiling"
+            )
+        return value
+
+    def int(self, index: int) -> int:
+        """Return operand `index` as an int."""
+        return int(self.scalar(index))
+
+    def float(self, index: int) -> float:
+        """Return operand `index` as a float."""
+        return float(self.scalar(index))
+
+    def bool(self, index: int) -> bool:
+        """Return operand `index` as a bool."""
+        return bool(self.scalar(index))
+
+    def text(self, index: int) -> str:
+        """Return operand `index` as a string."""
+        owner = self._owner(index)
+        if owner is None or owner.name != "torch.constant.str":
+            raise Refusal(f"its argument {index} is not a constant string")
+        return str(owner.attributes["value"].value)
+
+    def ints(self, index: int) -> list[int]:
+        """Return a list operand as ints."""
+        owner = self._owner(index)
+        if owner is None or owner.name != "torch.prim.ListConstruct":
+            raise Refusal(f"its argument {index} is not a list known when compiling")
+        values = [self._constant(v) for v in owner.operands]
+        if any(v is None for v in values):
+            raise Refusal(
+                f"its argument {index} depends on a dynamic dimension; "
+                "compile for static shapes (tosaic-specialize-shapes)"
+            )
+        return [int(v) for v in values if v is not None]
+
+    def constant(self, index: int) -> npt.NDArray[Any]:
+        """Return a tensor operand whose elements are known when compiling.
+
+        Raises:
+            Refusal: where they are not.
+        """
+        value = self.op.operands[index]
+        array = constant_value(value)
+        if array is None:
+            array = constant_value(self.tensor(index))
+        if array is None:
+            raise Refusal(f"its argument {index} must be a constant of the model")
+        return array
+
+    def _owner(self, index: int) -> Any:
+        owner = self.op.operands[index].owner
+        return None if isinstance(owner, ir.Block) else owner
+
+    @staticmethod
+    def _constant(value: ir.Value) -> float | None:
+        owner = value.owner
+        if isinstance(owner, ir.Block) or not str(owner.name).startswith("torch.constant."):
+            return None
+        if owner.name not in ("torch.constant.int", "torch.constant.float", "torch.constant.bool"):
+            return None
+        return owner.attributes["value"].value  # type: ignore[no-any-return]
+
+    # --- results -------------------------------------------------------------------------------
+
+    def out_type(self, index: int = 0) -> ir.Type:
+        """Return the builtin tensor type of result `index`."""
+        wanted = builtin_type(self.op.results[index])
+        if wanted is None:
+            raise Refusal(f"its result type {self.op.results[index].type} is not a ranked tensor")
+        return wanted
+
+    def out_shape(self, index: int = 0) -> list[int]:
+        """Return the shape of result `index`."""
+        return list(ir.RankedTensorType(self.out_type(index)).shape)
+
+    def out_element(self, index: int = 0) -> ir.Type:
+        """Return the element type of result `index`."""
+        return ir.RankedTensorType(self.out_type(index)).element_type
+
+    # --- helpers -------------------------------------------------------------------------------
+
+    def converted(self, index: int, element: ir.Type) -> ir.Value:
+        """Return operand `index`, tensor or number, as a tensor of `element`."""
+        if not self.is_scalar(index):
+            return self.b.cast(self.tensor(index), element)
+        value = self.scalar(index)
+        if is_signless_integer(element):
+            value = int(value)
+        rank = max(1, len(self.out_shape()))
+        return self.b.const(np.full([1] * rank, value), element)
+
+    def common_element(self, *indices: int) -> ir.Type:
+        """Return the element type that PyTorch promotes these tensor operands to."""
+        elements = [element_of(self.tensor(n)) for n in indices if not self.is_scalar(n)]
+        floats = [e for e in elements if is_float(e)]
+        pool = floats or elements
+        chosen = max(pool, key=lambda e: e.width)
+        if not floats and any(
+            self.is_scalar(n) and isinstance(self.scalar(n), float) for n in indices
+        ):
+            return ir.F32Type.get()
+        return chosen
+
+    def dim(self, index: int, rank: int) -> int:
+        """Return an int operand as a dim in [0, rank)."""
+        return normalize_dim(self.int(index), rank)
+
+    def refuse(self, reason: str) -> None:
+        """Refuse this form of the op."""
+        raise Refusal(reason)
+
+
+def normalize_dim(dim: int, rank: int) -> int:
+    """Return `dim` counted from the front."""
+    return dim + rank if dim < 0 else dim

@@ -1,0 +1,199 @@
+"""Convolutions: 1-D and 2-D, grouped, depthwise, dilated, transposed; all computed NHWC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.builder import NHWC, Builder
+from tosaic.dialects.types import DYNAMIC, element_of, shape_of
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.torch_to_tosa.windows import fit_window, to_nchw, to_nhwc
+
+
+@lowers(
+    "torch.aten.conv1d",
+    "torch.aten.conv2d",
+    quantized=Quantized.WEIGHTED,
+    weight=1,
+    bias=2,
+)
+def conv(ctx: Lowering) -> ir.Value:
+    """`conv(input, weight, bias?, stride, padding, dilation, groups)`."""
+    return convolve(
+        ctx,
+        stride=ctx.ints(3),
+        padding=ctx.ints(4),
+        dilation=ctx.ints(5),
+        groups=ctx.int(6),
+    )
+
+
+@lowers(
+    "torch.aten.conv1d.padding",
+    "torch.aten.conv2d.padding",
+    quantized=Quantized.WEIGHTED,
+    weight=1,
+    bias=2,
+)
+def conv_named_padding(ctx: Lowering) -> ir.Value:
+    """As `conv`, with padding "same" or "valid"."""
+    dilation = ctx.ints(5)
+    kernel = shape_of(ctx.tensor(1))[2:]
+    dilation = dilation * (len(kernel) // len(dilation))
+    same = ctx.text(4) == "same"
+    total = [d * (k - 1) if same else 0 for k, d in zip(kernel, dilation, strict=True)]
+    return convolve(
+        ctx,
+        stride=ctx.ints(3),
+        padding=[t // 2 for t in total],
+        padding_after=[t - t // 2 for t in total],
+        dilation=dilation,
+        groups=ctx.int(6),
+    )
+
+
+@lowers("torch.aten.convolution", quantized=Quantized.WEIGHTED, weight=1, bias=2)
+def convolution(ctx: Lowering) -> ir.Value:
+    """`convolution(input, weight, bias?, stride, padding, dilation, transposed, out_pad, groups)`."""
+    if ctx.bool(6):
+        return convolve_transposed(
+            ctx, ctx.ints(3), ctx.ints(4), ctx.ints(7), ctx.int(8), ctx.ints(5)
+        )
+    return convolve(
+        ctx,
+        stride=ctx.ints(3),
+        padding=ctx.ints(4),
+        dilation=ctx.ints(5),
+        groups=ctx.int(8),
+    )
+
+
+@lowers(
+    "torch.aten.conv_transpose1d",
+    "torch.aten.conv_transpose2d.input",
+    quantized=Quantized.WEIGHTED,
+    weight=1,
+    weight_axis=1,
+    bias=2,
+)
+def conv_transpose(ctx: Lowering) -> ir.Value:
+    """`conv_transpose(input, weight, bias?, stride, padding, output_padding, groups, dilation)`."""
+    return convolve_transposed(ctx, ctx.ints(3), ctx.ints(4), ctx.ints(5), ctx.int(6), ctx.ints(7))
+
+
+def convolve(
+    ctx: Lowering,
+    *,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    padding_after: Sequence[int] | None = None,
+) -> ir.Value:
+    """Lower a convolution of operand 0 ([N,C,L] or [N,C,H,W], or without N) by operand 1."""
+    b, x, weight = ctx.b, ctx.tensor(0), ctx.tensor(1)
+    spatial = len(shape_of(weight)) - 2
+    if spatial > 2:
+        raise Refusal("3-D convolution has no lowering yet")
+    if DYNAMIC in shape_of(weight):
+        raise Refusal("its weight has a dynamic shape")
+    stride, dilation, before = (_two(v, spatial, 1) for v in (stride, dilation, padding))
+    after = _two(padding_after, spatial, 1) if padding_after is not None else before
+    if spatial == 1:
+        before, after = [0, before[1]], [0, after[1]]
+    x, restore = to_nhwc(b, x, spatial)
+    out_channels, in_channels = shape_of(weight)[:2]
+    kernel = ([1] if spatial == 1 else []) + shape_of(weight)[2:]
+    weight = b.reshape(weight, [out_channels, in_channels, *kernel])
+    x, pad = fit_window(b, x, kernel, stride, dilation, before, after)
+    bias = _bias(ctx, out_channels)
+    options = {"pad": pad, "stride": stride, "dilation": dilation}
+    if groups == 1:
+        y = b.conv2d(x, b.transpose(weight, NHWC), bias, **options)
+    elif in_channels == 1 and groups == shape_of(x)[3]:
+        # [C*M,1,KH,KW] -> [KH,KW,C,M]: output channel c*M+m in both.
+        weight = b.transpose(weight, (2, 3, 0, 1))
+        weight = b.reshape(weight, [*kernel, groups, out_channels // groups])
+        y = b.conv2d(x, weight, bias, depthwise=True, **options)
+    else:
+        y = _grouped(b, x, weight, bias, groups, options)
+    return to_nchw(b, y, restore)
+
+
+def _grouped(
+    b: Builder,
+    x: ir.Value,
+    weight: ir.Value,
+    bias: ir.Value,
+    groups: int,
+    options: dict[str, Sequence[int]],
+) -> ir.Value:
+    n, h, w, channels = shape_of(x)
+    out_channels, per_group = shape_of(weight)[0] // groups, channels // groups
+    parts = []
+    for g in range(groups):
+        part = b.slice(x, [0, 0, 0, g * per_group], [n, h, w, per_group])
+        rows = b.slice(weight, [g * out_channels, 0, 0, 0], [out_channels, *shape_of(weight)[1:]])
+        offset = b.slice(bias, [g * out_channels], [out_channels])
+        parts.append(b.conv2d(part, b.transpose(rows, NHWC), offset, **options))
+    return b.concat(parts, 3)
+
+
+def convolve_transposed(
+    ctx: Lowering,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    output_padding: Sequence[int],
+    groups: int,
+    dilation: Sequence[int],
+) -> ir.Value:
+    """Lower a transposed convolution; the weight is [IC, OC/groups, KH, KW]."""
+    b, x, weight = ctx.b, ctx.tensor(0), ctx.tensor(1)
+    spatial = len(shape_of(weight)) - 2
+    if spatial > 2:
+        raise Refusal("3-D transposed convolution has no lowering yet")
+    if any(d != 1 for d in dilation):
+        raise Refusal("a dilated transposed convolution has no lowering yet")
+    stride = _two(stride, spatial, 1)
+    padding, output_padding = _two(padding, spatial, 0), _two(output_padding, spatial, 0)
+    x, restore = to_nhwc(b, x, spatial)
+    in_channels, out_per_group = shape_of(weight)[:2]
+    kernel = ([1] if spatial == 1 else []) + shape_of(weight)[2:]
+    weight = b.reshape(weight, [in_channels, out_per_group, *kernel])
+    bias = _bias(ctx, out_per_group * groups)
+    # TOSA's out_pad must stay above -kernel; what padding exceeds it is cropped afterwards.
+    before = [min(p, k - 1) for p, k in zip(padding, kernel, strict=True)]
+    after = [min(p - o, k - 1) for p, o, k in zip(padding, output_padding, kernel, strict=True)]
+    out_pad = [-before[0], -after[0], -before[1], -after[1]]
+    per_group = in_channels // groups
+    n, h, w, _ = shape_of(x)
+    parts = []
+    for g in range(groups):
+        part = b.slice(x, [0, 0, 0, g * per_group], [n, h, w, per_group])
+        rows = b.slice(weight, [g * per_group, 0, 0, 0], [per_group, *shape_of(weight)[1:]])
+        offset = b.slice(bias, [g * out_per_group], [out_per_group])
+        rows = b.transpose(rows, (1, 2, 3, 0))
+        parts.append(b.transpose_conv2d(part, rows, offset, out_pad=out_pad, stride=stride))
+    y = parts[0] if groups == 1 else b.concat(parts, 3)
+    crop = [p - q for p, q in zip(padding, before, strict=True)]
+    crop_after = [p - o - q for p, o, q in zip(padding, output_padding, after, strict=True)]
+    if any(crop) or any(crop_after):
+        n, h, w, c = shape_of(y)
+        size = [n, h - crop[0] - crop_after[0], w - crop[1] - crop_after[1], c]
+        y = b.slice(y, [0, crop[0], crop[1], 0], size)
+    return to_nchw(b, y, restore)
+
+
+def _two(values: Sequence[int], spatial: int, fill: int) -> list[int]:
+    values = list(values) * (spatial // len(values)) if len(values) < spatial else list(values)
+    return [fill, *values] if spatial == 1 else values
+
+
+def _bias(ctx: Lowering, channels: int) -> ir.Value:
+    bias = ctx.optional(2)
+    if bias is not None:
+        return bias
+    return ctx.b.const(np.zeros(channels), element_of(ctx.tensor(0)))

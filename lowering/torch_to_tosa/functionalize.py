@@ -1,0 +1,80 @@
+"""In-place torch ops become functional ones by renaming SSA values, without re-tracing."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any, ClassVar
+
+from tosaic.dialects.bindings import ir
+from tosaic.lowering.passes import Pass, error_at, fail_if, register_pass
+
+_IN_PLACE = re.compile(r"(torch\.aten\.[a-z0-9_]*[a-z0-9])_((?:\.\w+)?)")
+_VIEWS = {
+    f"torch.aten.{name}"
+    for name in (
+        "view reshape flatten.using_ints permute transpose.int t squeeze squeeze.dim squeeze.dims "
+        "unsqueeze expand slice.Tensor select.int narrow alias detach split.Tensor "
+        "split_with_sizes chunk unbind.int unfold as_strided diagonal movedim.int view_as "
+        "expand_as contiguous to.dtype numpy_T unflatten.int"
+    ).split()
+}
+
+
+@register_pass
+@dataclasses.dataclass(frozen=True)
+class Functionalize(Pass):
+    """Replace in-place ops (`aten.relu_`) by their functional forms (`aten.relu`).
+
+    Later uses of the tensor that was written to read the op's result instead. That is right where
+    nothing else shares the tensor's memory: an in-place op on a view, on a tensor that has views,
+    or on a function argument is reported, and the frontend then asks PyTorch to functionalise the
+    whole graph.
+    """
+
+    name: ClassVar[str] = "tosaic-functionalize"
+
+    def run(self, module: ir.Operation) -> None:
+        """Rewrite every in-place op of every function."""
+        found: list[tuple[Any, str]] = []
+
+        def visit(op: Any) -> Any:
+            match = _IN_PLACE.fullmatch(str(op.name))
+            if match and not match.group(1).endswith("_"):
+                found.append((op, match.group(1) + match.group(2)))
+            return ir.WalkResult.ADVANCE
+
+        module.walk(visit)
+        errors = [
+            error_at(op, f"{op.name} writes to a tensor that shares memory with another")
+            for op, _ in found
+            if _is_aliased(op)
+        ]
+        fail_if(errors, "In-place ops on aliased tensors cannot be renamed away.")
+        for op, functional in found:
+            target = op.operands[0]
+            with ir.InsertionPoint(op):
+                new = ir.Operation.create(
+                    functional,
+                    results=[r.type for r in op.results],
+                    operands=list(op.operands),
+                    loc=op.location,
+                )
+            op.results[0].replace_all_uses_with(new.results[0])
+            for use in list(target.uses):
+                user = use.owner.operation
+                if user != new and not user.is_before_in_block(new):
+                    user.operands[use.operand_number] = new.results[0]
+            op.erase()
+
+
+def _is_aliased(op: Any) -> bool:
+    target = op.operands[0]
+    owner = target.owner
+    if (
+        isinstance(owner, ir.Block)
+        or owner.name in _VIEWS
+        or owner.name.startswith("torch.vtensor")
+    ):
+        return True
+    return any(use.owner.name in _VIEWS and use.owner.operation != op for use in target.uses)

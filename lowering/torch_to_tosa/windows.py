@@ -1,0 +1,68 @@
+"""What convolutions and pools share: NHWC around the op, and windows that divide exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.builder import NCHW, NHWC, Builder
+from tosaic.dialects.types import DYNAMIC, shape_of
+
+
+@dataclass(frozen=True)
+class Restore:
+    """How to get from NHWC back to what PyTorch expects."""
+
+    spatial: int
+    batched: bool
+
+
+def to_nhwc(b: Builder, x: ir.Value, spatial: int) -> tuple[ir.Value, Restore]:
+    """Return `x` ([N,C,L], [N,C,H,W], or either without N) as [N,H,W,C], and the way back."""
+    restore = Restore(spatial, len(shape_of(x)) == spatial + 2)
+    if not restore.batched:
+        x = b.reshape(x, [1, *shape_of(x)])
+    if spatial == 1:
+        n, c, length = shape_of(x)
+        x = b.reshape(x, [n, c, 1, length])
+    return b.transpose(x, NHWC), restore
+
+
+def to_nchw(b: Builder, y: ir.Value, restore: Restore) -> ir.Value:
+    """Undo `to_nhwc` on a result [N,H,W,C]."""
+    y = b.transpose(y, NCHW)
+    shape = shape_of(y)
+    if restore.spatial == 1:
+        del shape[2]
+    return b.reshape(y, shape if restore.batched else shape[1:])
+
+
+def fit_window(
+    b: Builder,
+    x: ir.Value,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    before: Sequence[int],
+    after: Sequence[int],
+) -> tuple[ir.Value, list[int]]:
+    """Return `x` and TOSA padding (top, bottom, left, right) so that the windows fit exactly.
+
+    TOSA demands that the last window ends at the padded border (1.0, CONV2D and the pools); what
+    PyTorch leaves over at the end is taken from the padding first and then cut off the input.
+    """
+    shape = shape_of(x)
+    size, pad = list(shape), []
+    for axis in (0, 1):
+        extent = shape[axis + 1]
+        end = after[axis]
+        if extent != DYNAMIC:
+            span = extent + before[axis] + end - dilation[axis] * (kernel[axis] - 1) - 1
+            rest = span % stride[axis]
+            end -= rest
+            if end < 0:
+                size[axis + 1] += end
+                end = 0
+        pad += [before[axis], end]
+    return b.slice(x, [0] * len(shape), size), pad

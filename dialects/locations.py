@@ -14,6 +14,7 @@ class SourceSite:
     name: str = ""
     file: str = ""
     line: int = 0
+    column: int = 0
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.file else ""
@@ -32,14 +33,14 @@ def source_site(location: ir.Location) -> SourceSite:
         location = ir.Location.from_attr(location.attr, context=location.context)
     if isinstance(location, ir.NameLoc):
         child = source_site(location.child_loc)
-        return SourceSite(str(location.name_str), child.file, child.line)
+        return SourceSite(str(location.name_str), child.file, child.line, child.column)
     if isinstance(location, ir.FileLineColLoc):
-        return SourceSite("", str(location.filename), int(location.start_line))
+        return SourceSite("", str(location.filename), location.start_line, location.start_col)
     if isinstance(location, ir.CallSiteLoc):
         return source_site(location.callee)
     if isinstance(location, ir.FusedLoc):
         sites = [source_site(child) for child in location.locations]
         name = next((s.name for s in sites if s.name), "")
         placed = next((s for s in sites if s.file), SourceSite())
-        return SourceSite(name, placed.file, placed.line)
+        return SourceSite(name, placed.file, placed.line, placed.column)
     return SourceSite()

@@ -40,7 +40,7 @@ class Pass:
     def __str__(self) -> str:
         """Return the pipeline text that parses back to this pass."""
         options = [
-            f"{field.name.replace('_', '-')}={_print_option(getattr(self, field.name))}"
+            f"{field.name.replace('_', '-')}={print_option(getattr(self, field.name))}"
             for field in dataclasses.fields(self)
             if getattr(self, field.name) != field.default
         ]
@@ -175,7 +175,8 @@ def _parse_option(pass_name: str, key: str, text: str, wanted: Any) -> Any:
     raise TypeError(f"pass option type {wanted} has no parser")
 
 
-def _print_option(value: Any) -> str:
+def print_option(value: Any) -> str:
+    """Return `value` as pipeline text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
@@ -191,7 +192,7 @@ def error_at(op: Any, message: str) -> Diagnostic:
 def diagnostic_at(location: ir.Location, message: str, severity: str = "error") -> Diagnostic:
     """Return a diagnostic at `location`, in the user's terms."""
     site = source_site(location)
-    return Diagnostic(message, str(site), site.file, site.line, severity=severity)
+    return Diagnostic(message, str(site), site.file, site.line, site.column, severity)
 
 
 def fail_if(diagnostics: Sequence[Diagnostic], summary: str) -> None:

@@ -121,10 +121,11 @@ def _add_upstream(manager: PassManager, text: str) -> None:
         known = [*all_passes(), *_NAMED]
         near = difflib.get_close_matches(name, known, n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        reason = str(error).strip().splitlines()
+        # The first line says why, after the parser's name; the rest repeats the text.
+        reason = re.sub(r"^.*?(error|Parser>): ", "", str(error).strip().partition("\n")[0])
         raise PipelineError(
             f"'{text}' is neither a tosaic pass nor one MLIR accepts on {_ANCHOR}: "
-            f"{reason[-1] if reason else 'unknown pass'}.{hint} --list-passes lists them all."
+            f"{reason.rstrip('.?') or 'unknown pass'}.{hint} --list-passes lists them all."
         ) from None
 
 

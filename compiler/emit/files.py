@@ -12,7 +12,7 @@ import os
 import secrets
 from pathlib import Path
 
-from tosaic.errors import InputError, TosaicError, ToolError
+from tosaic.errors import InputError, ToolError, TosaicError
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:

@@ -1,4 +1,4 @@
-"""The main function of a module and our attributes on its arguments and results.
+"""The main function of a module and tosaic's attributes on its arguments and results.
 
 `tosaic.name` (a string) is the tensor's name for users; `tosaic.qtype` (a TypeAttr of a
 `!quant.uniform` type) says what the integers of an input or output mean.
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,18 +17,14 @@ NAME = "tosaic.name"
 QTYPE = "tosaic.qtype"
 
 
-def clone(module: ir.Module) -> ir.Module:
-    """Return an independent copy of `module` in the same context."""
-    return module.operation.clone().opview if _clones_as_module() else _reparsed(module)
-
-
 def main_function(module: ir.Module) -> Any:
     """Return the module's entry `func.func`: the one called main, else the only public one.
 
     Raises:
         InputError: there is none, or no way to choose.
     """
-    functions = [op for op in module.body.operations if isinstance(op, func.FuncOp)]
+    operations = module.operation.regions[0].blocks[0].operations
+    functions = [op for op in operations if isinstance(op, func.FuncOp)]
     named = [f for f in functions if f.sym_name.value == "main"]
     public = named or [f for f in functions if "sym_visibility" not in f.attributes]
     if len(public) != 1:
@@ -36,3 +33,57 @@ def main_function(module: ir.Module) -> Any:
             f"The module needs one entry function: name it 'main'. Its functions are: {names}."
         )
     return public[0]
+
+
+def argument_attributes(function: Any) -> list[dict[str, ir.Attribute]]:
+    """Return the attributes of each argument of `function` as dicts."""
+    return _dicts(function, "arg_attrs", len(function.function_type.value.inputs))
+
+
+def result_attributes(function: Any) -> list[dict[str, ir.Attribute]]:
+    """Return the attributes of each result of `function` as dicts."""
+    return _dicts(function, "res_attrs", len(function.function_type.value.results))
+
+
+def set_attributes(function: Any, which: str, values: Sequence[dict[str, ir.Attribute]]) -> None:
+    """Set the attribute dicts of all arguments (`which` "arg_attrs") or results ("res_attrs")."""
+    with function.context:
+        function.attributes[which] = ir.ArrayAttr.get([ir.DictAttr.get(v) for v in values])
+
+
+def tensor_names(function: Any) -> tuple[list[str], list[str]]:
+    """Return the names of inputs and outputs: `tosaic.name`, else ``input_0``, ``output_0``, ….
+
+    A name used twice gets a number, since the flatbuffer links tensors by name.
+    """
+    taken: set[str] = set()
+    inputs = list(_names(argument_attributes(function), "input", taken))
+    outputs = list(_names(result_attributes(function), "output", taken))
+    return inputs, outputs
+
+
+def bytecode(operation: Any) -> bytes:
+    """Return `operation` as MLIR bytecode."""
+    buffer = io.BytesIO()
+    operation.write_bytecode(buffer)
+    return buffer.getvalue()
+
+
+def _names(
+    attributes: Sequence[dict[str, ir.Attribute]], default: str, taken: set[str]
+) -> Iterator[str]:
+    for index, attrs in enumerate(attributes):
+        wanted = attrs[NAME].value if NAME in attrs else f"{default}_{index}"
+        name, count = wanted, 1
+        while name in taken:
+            name, count = f"{wanted}_{count}", count + 1
+        taken.add(name)
+        yield name
+
+
+def _dicts(function: Any, which: str, count: int) -> list[dict[str, ir.Attribute]]:
+    if which not in function.attributes:
+        return [{} for _ in range(count)]
+    return [
+        {named.name: named.attr for named in attrs} for attrs in function.attributes[which]
+    ]

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-
 from tosaic.errors import InputError
 
 

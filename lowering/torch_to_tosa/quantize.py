@@ -39,7 +39,9 @@ def _stored_signed(value: ir.Value) -> bool:
 def _quantize(ctx: Lowering, *, per_channel: bool) -> ir.Value:
     signed = _stored_signed(ctx.op.results[0])
     params = _params(ctx, ctx.out_element(), per_channel=per_channel, signed=signed)
-    return ctx.b.storage(ctx.b.qcast(ctx.tensor(0), params.type()))
+    # MLIR folds dcast(qcast(x)) to x, which forgets the rounding; the identity keeps them apart.
+    barrier = ctx.b.unary("tosa.identity", ctx.b.qcast(ctx.tensor(0), params.type()))
+    return ctx.b.storage(barrier)
 
 
 def _dequantize(ctx: Lowering, *, per_channel: bool) -> ir.Value:

@@ -38,6 +38,7 @@ from .resnet18 import ResNet18
 __all__ = ["MODELS", "ModelSpec", "build", "sqnr_db", "structured_inputs"]
 
 _STATISTICS_INPUTS = 16
+_STATISTICS_BATCH = 4  # small, so that building a model is not what peak memory shows
 _STATISTICS_SEED_OFFSET = 7_919  # away from callers' calibration and evaluation seeds
 
 
@@ -87,7 +88,8 @@ def build(name: str, *, seed: int = 0, bn_statistics: bool = True) -> nn.Module:
 
     Args:
         name: A key of `MODELS`.
-        seed: Fixes the weights. The global random state is left as it was.
+        seed: Fixes the weights, bit for bit on one machine. The global random state is left as it
+            was.
         bn_statistics: Give BatchNorm biases from [1, 2) and running statistics from structured
             inputs. Without it both stay as PyTorch has them, and figures about accuracy mean
             nothing.
@@ -184,19 +186,23 @@ def sqnr_db(reference: Tensor, test: Tensor, mean_removed: bool = True) -> float
 
 
 def _set_batch_norm(model: nn.Module, inputs: Sequence[Tensor], seed: int) -> None:
-    """Draw every BatchNorm's bias and take its running statistics from one batch of inputs."""
+    """Draw every BatchNorm's bias and take its running statistics from the inputs."""
     generator = torch.Generator().manual_seed(seed)
     layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     momenta = [layer.momentum for layer in layers]
+    threads = torch.get_num_threads()
     for layer in layers:
         nn.init.uniform_(layer.bias, 1.0, 2.0, generator=generator)
         layer.reset_running_stats()
-        layer.momentum = None  # a plain average over the passes, of which there is one
+        layer.momentum = None  # a plain average over the batches
         layer.train()  # only these: dropout stays off
+    torch.set_num_threads(1)  # the last bits of a sum depend on the number of threads
     try:
         with torch.no_grad():
-            model(torch.cat(list(inputs)))
+            for start in range(0, len(inputs), _STATISTICS_BATCH):
+                model(torch.cat(list(inputs[start : start + _STATISTICS_BATCH])))
     finally:
+        torch.set_num_threads(threads)
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
             layer.eval()

@@ -1,0 +1,173 @@
+"""The I/O manifest: what a caller must know to feed a compiled program and read its answers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.types import quant_params
+from tosaic.emit.functions import (
+    QTYPE,
+    argument_attributes,
+    main_function,
+    result_attributes,
+    tensor_names,
+)
+from tosaic.errors import InputError
+
+_FORMAT = 1
+_DTYPES = {
+    "i1": "bool",
+    "f16": "float16",
+    "f32": "float32",
+    "f64": "float64",
+    "bf16": "bfloat16",
+    "f8E4M3FN": "float8_e4m3fn",
+    "f8E5M2": "float8_e5m2",
+}
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One input or output.
+
+    `shape` has -1 for a dynamic dim; `dtype` is numpy's name (``int8``, ``float32``, ``bool``, or
+    ``int48`` and ``bfloat16`` which numpy has not). Where `scale` is set the tensor is quantised:
+    ``real = scale * (stored - zero_point)``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Inputs and outputs of a program, in call order."""
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+    @classmethod
+    def from_module(cls, module: ir.Module) -> Manifest:
+        """Read the manifest off the main function's types and attributes.
+
+        Raises:
+            InputError: no main function, or an input or output quantised per axis.
+        """
+        function = main_function(module)
+        types = function.function_type.value
+        names = tensor_names(function)
+        return cls(
+            tuple(map(_tensor_info, names[0], types.inputs, argument_attributes(function))),
+            tuple(map(_tensor_info, names[1], types.results, result_attributes(function))),
+        )
+
+    def to_json(self) -> str:
+        """Return the manifest as JSON text that `from_json` reads back to an equal value."""
+        return json.dumps({"format": _FORMAT, **asdict(self)}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Return the manifest in `text`.
+
+        Raises:
+            InputError: `text` is not a manifest of this version.
+        """
+        try:
+            data = json.loads(text)
+            if data["format"] != _FORMAT:
+                raise InputError(
+                    f"This manifest has format {data['format']}, this tosaic reads format "
+                    f"{_FORMAT}. Compile the program again."
+                )
+            return cls(
+                tuple(_from_dict(d) for d in data["inputs"]),
+                tuple(_from_dict(d) for d in data["outputs"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"This is not a tosaic I/O manifest ({error}). Use the .json file written beside "
+                "the .tosa file."
+            ) from error
+
+
+def quantize(info: TensorInfo, real: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return `real` as `info` stores it: scaled, rounded half to even, saturated.
+
+    A tensor that is not quantised is only converted to its dtype.
+
+    Raises:
+        InputError: the shape does not fit, or numpy has no such dtype.
+    """
+    array = np.asarray(real)
+    _check_shape(info, array)
+    dtype = numpy_dtype_of(info)
+    if info.scale is None:
+        return array.astype(dtype)
+    limits = np.iinfo(dtype)
+    stored = np.rint(array.astype(np.float64) / info.scale) + (info.zero_point or 0)
+    return np.clip(stored, limits.min, limits.max).astype(dtype)
+
+
+def dequantize(info: TensorInfo, stored: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return the float32 values that `stored` means; not quantised: `stored` as it is."""
+    array = np.asarray(stored)
+    _check_shape(info, array)
+    if info.scale is None:
+        return array
+    real = (array.astype(np.float64) - (info.zero_point or 0)) * info.scale
+    return real.astype(np.float32)
+
+
+def numpy_dtype_of(info: TensorInfo) -> np.dtype[Any]:
+    """Return the numpy dtype of `info`.
+
+    Raises:
+        InputError: numpy has none.
+    """
+    try:
+        return np.dtype(info.dtype)
+    except TypeError:
+        raise InputError(
+            f"Tensor '{info.name}' is {info.dtype}, which numpy cannot hold. Cast it inside the "
+            "program."
+        ) from None
+
+
+def _check_shape(info: TensorInfo, array: npt.NDArray[Any]) -> None:
+    fits = len(info.shape) == array.ndim and all(
+        want in (-1, have) for want, have in zip(info.shape, array.shape, strict=True)
+    )
+    if not fits:
+        raise InputError(
+            f"Tensor '{info.name}' has shape {list(info.shape)}, got {list(array.shape)}."
+        )
+
+
+def _tensor_info(name: str, type_: ir.Type, attributes: dict[str, ir.Attribute]) -> TensorInfo:
+    ranked = ir.RankedTensorType(type_)
+    element = str(ranked.element_type)
+    dtype = _DTYPES.get(element) or element.replace("ui", "uint").replace("i", "int", 1)
+    if element.startswith("ui"):
+        dtype = element.replace("ui", "uint")
+    shape = tuple(-1 if ranked.is_dynamic_dim(k) else d for k, d in enumerate(ranked.shape))
+    params = quant_params(attributes[QTYPE].value) if QTYPE in attributes else None
+    if params is None:
+        return TensorInfo(name, shape, dtype)
+    if params.per_axis:
+        raise InputError(
+            f"Tensor '{name}' is quantised per axis; inputs and outputs have one scale. Quantise "
+            "it per tensor."
+        )
+    return TensorInfo(name, shape, dtype, params.scale, params.zero_point)
+
+
+def _from_dict(data: dict[str, Any]) -> TensorInfo:
+    return TensorInfo(**{**data, "shape": tuple(data["shape"])})

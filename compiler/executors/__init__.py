@@ -1,0 +1,15 @@
+"""Ways to run a TOSA program on the host, all behind `Executor`; bit-exact for integers."""
+
+
+from tosaic.executors import reference as _reference
+from tosaic.executors.executor import (
+    Executor,
+    all_executors,
+    make_executor,
+    register_executor,
+)
+
+__all__ = ["Executor", "all_executors", "make_executor", "register_executor"]
+
+register_executor("reference", _reference.ReferenceExecutor)
+

@@ -1,0 +1,81 @@
+"""The one interface of all executors, and the table that names them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from tosaic.dialects.bindings import ir
+from tosaic.emit.manifest import Manifest, TensorInfo, numpy_dtype_of
+from tosaic.errors import InputError
+
+Array = npt.NDArray[Any]
+
+
+class Executor(Protocol):
+    """A program made ready once and run many times."""
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Return main's results for `inputs`, given in the dtypes and shapes of main's arguments.
+
+        Raises:
+            InputError: count, shape or dtype of the inputs does not fit.
+            ToolError: the program fails while running.
+        """
+        ...
+
+
+_EXECUTORS: dict[str, Callable[[ir.Module], Executor]] = {}
+
+
+def register_executor(name: str, make: Callable[[ir.Module], Executor]) -> None:
+    """Make `make` known as executor `name`."""
+    _EXECUTORS[name] = make
+
+
+def all_executors() -> list[str]:
+    """Return the names of all executors."""
+    return sorted(_EXECUTORS)
+
+
+def make_executor(name: str, module: ir.Module) -> Executor:
+    """Return executor `name` for `module`, which must be static TOSA and is not changed.
+
+    Raises:
+        InputError: there is no such executor, or the module has no main function.
+        ToolError: the executor cannot take the program.
+    """
+    if name not in _EXECUTORS:
+        near = difflib.get_close_matches(name, _EXECUTORS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InputError(
+            f"There is no executor named '{name}'.{hint} There are: {', '.join(all_executors())}."
+        )
+    return _EXECUTORS[name](module)
+
+
+def checked_inputs(manifest: Manifest, inputs: Sequence[Array]) -> list[Array]:
+    """Return `inputs` as contiguous arrays, after comparing them with the manifest.
+
+    Raises:
+        InputError: count, shape or dtype does not fit.
+    """
+    if len(inputs) != len(manifest.inputs):
+        raise InputError(
+            f"The program takes {len(manifest.inputs)} inputs "
+            f"({', '.join(info.name for info in manifest.inputs)}), got {len(inputs)}."
+        )
+    return [_checked(info, np.asarray(x)) for info, x in zip(manifest.inputs, inputs, strict=True)]
+
+
+def _checked(info: TensorInfo, array: Array) -> Array:
+    dtype = numpy_dtype_of(info)
+    if array.dtype != dtype or array.shape != info.shape:
+        raise InputError(
+            f"Input '{info.name}' must be {dtype} {list(info.shape)}, got {array.dtype} "
+            f"{list(array.shape)}."
+        )
+    return np.ascontiguousarray(array).reshape(info.shape)  # ascontiguousarray makes rank 0 rank 1

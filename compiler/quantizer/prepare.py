@@ -1,0 +1,74 @@
+"""Post-training quantisation: prepare, calibrate, convert, export."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+from torchao.quantization.pt2e.quantizer import Quantizer
+
+from tosaic.errors import InputError
+from tosaic.frontend.export import export_model
+from tosaic.quantizer.tosa_quantizer import TosaQuantizer
+
+
+def quantize(
+    model: torch.nn.Module | ExportedProgram,
+    example_inputs: Sequence[Any],
+    calibration: Iterable[Any],
+    *,
+    quantizer: Quantizer | None = None,
+) -> ExportedProgram:
+    """Return `model` quantised after training (PT2E), exported on `example_inputs`.
+
+    Each item of `calibration` is one tensor, or one tuple of tensors, shaped as the example
+    inputs are.
+
+    Raises:
+        InputError: no calibration data, data with NaN or infinity, or of another shape.
+    """
+    program = export_model(model, example_inputs)
+    prepared = prepare_pt2e(program.module(check_guards=False), quantizer or TosaQuantizer())
+    if calibrate(prepared, calibration) == 0:
+        raise InputError(
+            "Quantisation needs calibration data and got none. Pass a few representative inputs: "
+            "calibration=[inputs, …], or --calibration data.npz on the command line."
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return export_model(convert_pt2e(prepared), example_inputs)
+
+
+def calibrate(prepared: torch.fx.GraphModule, calibration: Iterable[Any]) -> int:
+    """Run every calibration item through `prepared`; return how many there were."""
+    count = 0
+    with torch.no_grad():
+        for item in calibration:
+            inputs = tuple(item) if isinstance(item, list | tuple) else (item,)
+            for tensor in inputs:
+                if not isinstance(tensor, torch.Tensor):
+                    raise InputError(
+                        f"Calibration item {count} holds a {type(tensor).__name__}; every item "
+                        "must be a tensor or a tuple of tensors."
+                    )
+                if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                    raise InputError(
+                        f"Calibration item {count} holds NaN or infinity; ranges cannot be found "
+                        "from it. Remove it or repair the data."
+                    )
+            try:
+                prepared(*inputs)
+            except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+                shapes = ", ".join(str(tuple(t.shape)) for t in inputs)
+                reason = str(error).strip().splitlines()
+                raise InputError(
+                    f"Calibration item {count} (shapes {shapes}) does not run through the model: "
+                    f"{reason[0] if reason else type(error).__name__}. It must match the example "
+                    "inputs."
+                ) from error
+            count += 1
+    return count

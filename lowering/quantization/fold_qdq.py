@@ -1,0 +1,221 @@
+"""Float islands between quant casts become integer TOSA with RESCALE."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.builder import Builder, attr_ints
+from tosaic.dialects.types import (
+    QuantParams,
+    constant_value,
+    element_of,
+    i,
+    quant_params,
+)
+from tosaic.errors import CompileError
+from tosaic.lowering.ops import Refusal
+from tosaic.lowering.passes import (
+    Pass,
+    Pattern,
+    apply_patterns,
+    error_at,
+    register_pass,
+)
+from tosaic.lowering.quantization.arithmetic import (
+    dequantized_source,
+    int32_constant,
+    requantized,
+    widened,
+)
+from tosaic.lowering.quantization.weights import bias_of, weights_of
+
+Island = Callable[[Any, Builder, QuantParams], "ir.Value | None"]
+_ISLANDS: dict[str, Island] = {}
+
+
+def island(*names: str) -> Callable[[Island], Island]:
+    """Register how ``qcast(op(dcast …))`` is computed in integers; None where it is no island."""
+
+    def enter(fn: Island) -> Island:
+        for name in names:
+            _ISLANDS[name] = fn
+        return fn
+
+    return enter
+
+
+@island("tosa.conv2d", "tosa.depthwise_conv2d", "tosa.transpose_conv2d")
+def weighted(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
+    """Convolutions: int32 accumulator in units of input scale x weight scale per channel."""
+    depthwise = op.name == "tosa.depthwise_conv2d"
+    source = dequantized_source(op.operands[0])
+    weights = weights_of(op.operands[1], (2, 3) if depthwise else (0,))
+    bias = bias_of(op.operands[2])
+    if source is None or weights is None or bias is None:
+        return None
+    x, params = source
+    units = params.scale * weights.scales
+    stored_bias = int32_constant(np.broadcast_to(bias, units.shape) / units)
+    operands = (
+        b.storage(x),
+        b.const(weights.stored, i(8)),
+        b.const(stored_bias, i(32)),
+    )
+    zero_points = (params.zero_point, weights.zero_point)
+    if op.name == "tosa.transpose_conv2d":
+        accumulator = b.transpose_conv2d(
+            *operands,
+            out_pad=attr_ints(op, "out_pad"),
+            stride=attr_ints(op, "stride"),
+            zero_points=zero_points,
+        )
+    else:
+        accumulator = b.conv2d(
+            *operands,
+            pad=attr_ints(op, "pad"),
+            stride=attr_ints(op, "stride"),
+            dilation=attr_ints(op, "dilation"),
+            zero_points=zero_points,
+            depthwise=depthwise,
+        )
+    return requantized(b, accumulator, [float(u) for u in units], out)
+
+
+@island("tosa.matmul")
+def matmul(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
+    """Products of two activations."""
+    left, right = (dequantized_source(v) for v in list(op.operands)[:2])
+    if left is None or right is None:
+        return None
+    accumulator = b.matmul(
+        b.storage(left[0]),
+        b.storage(right[0]),
+        zero_points=(left[1].zero_point, right[1].zero_point),
+    )
+    return requantized(b, accumulator, left[1].scale * right[1].scale, out)
+
+
+# Headroom: 8-bit values shifted left by this, then summed, stay below 2**30.
+_SUM_BITS = 20
+
+
+@island("tosa.add", "tosa.sub", "tosa.maximum", "tosa.minimum")
+def same_unit(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
+    """Ops whose operands must have one unit: both are rescaled to a fine common one in int32."""
+    sources = [dequantized_source(v) for v in op.operands]
+    scales = [s[1].scale for s in sources if s is not None]
+    if not scales:
+        return None
+    constants = [constant_value(v) if s is None else None for v, s in zip(op.operands, sources)]
+    if any(s is None and c is None for s, c in zip(sources, constants, strict=True)):
+        return None
+    largest = max([*scales, *(float(np.abs(c).max()) / 128 for c in constants if c is not None)])
+    unit = largest / 2**_SUM_BITS
+    operands = []
+    for source, constant in zip(sources, constants, strict=True):
+        if source is not None:
+            operands.append(widened(b, *source, unit))
+        elif constant is not None:
+            operands.append(b.const(int32_constant(constant.astype(np.float64) / unit), i(32)))
+    return requantized(b, b.binary(op.name, *operands), unit, out)
+
+
+# Constants in products keep 15 bits: 9 (activation) + 15 + sign stays inside int32.
+_FACTOR_LIMIT = 2**15 - 1
+
+
+@island("tosa.mul")
+def product(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
+    """Elementwise products in int32."""
+    operands, unit = [], 1.0
+    for value in list(op.operands)[:2]:
+        source = dequantized_source(value)
+        constant = constant_value(value)
+        if source is not None:
+            x, params = source
+            operands.append(widened(b, x, params, params.scale))
+            unit *= params.scale
+        elif constant is not None and constant.dtype.kind == "f":
+            scale = max(float(np.abs(constant).max()), 1e-30) / _FACTOR_LIMIT
+            operands.append(b.const(int32_constant(constant.astype(np.float64) / scale), i(32)))
+            unit *= scale
+        else:
+            return None
+    return requantized(b, b.mul(*operands), unit, out)
+
+
+@island("tosa.avg_pool2d")
+def average(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
+    """Average pools keep their input's parameters; another output scale takes a rescale."""
+    source = dequantized_source(op.operands[0])
+    if source is None:
+        return None
+    x, params = source
+    pooled = b.avg_pool2d(
+        b.storage(x),
+        attr_ints(op, "kernel"),
+        attr_ints(op, "stride"),
+        attr_ints(op, "pad"),
+        zero_points=(params.zero_point, params.zero_point),
+    )
+    same = b.scast(pooled, params.type())
+    if params == out:
+        return same
+    return requantized(b, widened(b, same, params, params.scale), params.scale, out)
+
+
+@island("tosa.reduce_sum")
+def summed(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
+    """Sums (a mean is a sum whose factor went into the scale) in int32, over any axes."""
+    axes, value = [], op.results[0]
+    while not isinstance(value.owner, ir.Block) and value.owner.name == "tosa.reduce_sum":
+        axes.append(value.owner.attributes["axis"].value)
+        value = value.owner.operands[0]
+    source = dequantized_source(value)
+    if source is None:
+        return None
+    x, params = source
+    total = widened(b, x, params, params.scale)
+    for axis in reversed(axes):
+        total = b.reduce("tosa.reduce_sum", total, axis)
+    return requantized(b, total, params.scale, out)
+
+
+@register_pass
+@dataclasses.dataclass(frozen=True)
+class FoldQdq(Pass):
+    """Compute each ``qcast(op(dcast …))`` in integers, with `tosa.rescale` to the output scale.
+
+    Convolutions and matrix products take int8 operands with zero points into an int32 accumulator;
+    sums, products and reductions widen to int32 first. Biases become int32 in units of input scale
+    times weight scale; float weights that no recipe quantised become int8 per channel. Run
+    tosaic-propagate-casts before, so that only computing ops are left between the casts.
+    """
+
+    name: ClassVar[str] = "tosaic-fold-qdq"
+
+    def run(self, module: ir.Operation) -> None:
+        """Fold every island, then report those whose parameters TOSA cannot express."""
+        refused: dict[str, Any] = {}
+
+        def rewrite(op: Any, b: Builder) -> ir.Value | None:
+            producer = op.operands[0].owner
+            out = quant_params(element_of(op.results[0]))
+            if isinstance(producer, ir.Block) or out is None or out.per_axis:
+                return None
+            fold = _ISLANDS.get(producer.name)
+            if fold is None:
+                return None
+            try:
+                return fold(producer, Builder(producer.location, b.ip), out)
+            except Refusal as refusal:
+                refused[str(op.location)] = error_at(producer, str(refusal))
+                return None
+
+        apply_patterns(module, [Pattern("quant.qcast", rewrite)], greedy=True)
+        if refused:
+            raise CompileError("Quantised ops cannot be expressed in TOSA.", list(refused.values()))

@@ -1,0 +1,100 @@
+"""Elementwise float islands of one quantised input become a lookup TABLE."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.builder import Builder
+from tosaic.dialects.types import (
+    QuantParams,
+    constant_value,
+    element_of,
+    i,
+    quant_params,
+    shape_of,
+)
+from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
+from tosaic.lowering.quantization.arithmetic import dequantized_source
+from tosaic.lowering.tosa.evaluate import FLOAT_ELEMENTWISE, evaluate
+
+_MOST_OPS = 64
+
+
+def _single_input(value: ir.Value) -> ir.Value | None:
+    """Return the one dequantised tensor that the elementwise ops above `value` read, else None."""
+    found: ir.Value | None = None
+    work, seen = [value], 0
+    while work:
+        current = work.pop()
+        seen += 1
+        if seen > _MOST_OPS:
+            return None
+        if dequantized_source(current) is not None:
+            if found is not None and found != current:
+                return None
+            found = current
+            continue
+        constant = constant_value(current)
+        if constant is not None:
+            if constant.size and (constant != constant.flat[0]).any():
+                return None
+            continue
+        owner = current.owner
+        if isinstance(owner, ir.Block) or owner.name not in FLOAT_ELEMENTWISE:
+            return None
+        work.extend(owner.operands)
+    return found
+
+
+def _values(value: ir.Value, leaf: ir.Value, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if value == leaf:
+        return inputs
+    constant = constant_value(value)
+    if constant is not None:
+        return constant.reshape(-1)[:1]
+    owner = value.owner
+    result = evaluate(owner, [_values(v, leaf, inputs) for v in owner.operands])
+    assert result is not None
+    return result
+
+
+def _entries(value: ir.Value, leaf: ir.Value, params: QuantParams, out: QuantParams) -> Any:
+    stored = np.clip(np.arange(-128, 128), params.low, params.high)
+    real = np.nan_to_num(np.asarray(_values(value, leaf, params.dequantize(stored))))
+    return np.broadcast_to(out.quantize(real), stored.shape)
+
+
+@pattern("quant.qcast")
+def island_to_table(op: Any, b: Builder) -> ir.Value | None:
+    """qcast(f(dcast x)) for any elementwise f of one int8 x is 256 precomputed integers."""
+    value = op.operands[0]
+    out = quant_params(element_of(op.results[0]))
+    if dequantized_source(value) is not None or out is None or out.per_axis or out.bits != 8:
+        return None
+    leaf = _single_input(value)
+    if leaf is None or shape_of(leaf) != shape_of(value):
+        return None
+    source = dequantized_source(leaf)
+    if source is None or source[1].bits != 8 or isinstance(value.owner, ir.Block):
+        return None
+    here = Builder(value.owner.location, b.ip)
+    table = here.table(here.storage(source[0]), _entries(value, leaf, source[1], out), i(8))
+    return here.scast(table, out.type())
+
+
+@register_pass
+@dataclasses.dataclass(frozen=True)
+class FoldTable(PatternPass):
+    """Replace float elementwise ops between one dequantised int8 input and a qcast by a TABLE.
+
+    Any number of ops, constants included, becomes one lookup: sigmoid, gelu, hardswish, x*x, and
+    whatever a model composes of such ops. The 256 entries are computed in float64 and rounded
+    once, so the result is the rounded true function.
+    """
+
+    name: ClassVar[str] = "tosaic-fold-table"
+    patterns: ClassVar[tuple[Pattern, ...]] = (island_to_table,)

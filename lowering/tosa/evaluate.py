@@ -1,0 +1,92 @@
+"""TOSA ops evaluated by numpy, for folding constants and for filling lookup tables.
+
+Float ops are computed in float64, so a table or a folded weight is rounded once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tosaic.dialects.builder import attr_ints
+
+Array = npt.NDArray[Any]
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+def _clamp(op: Any, x: Array) -> Array:
+    return np.clip(x, op.attributes["min_val"].value, op.attributes["max_val"].value)
+
+
+def _pow(x: Array, y: Array) -> Array:
+    return np.power(x.astype(np.float64), y)
+
+
+# Elementwise float ops: name -> function of the op and its tensor operands.
+FLOAT_ELEMENTWISE: dict[str, Callable[..., Array]] = {
+    "tosa.abs": lambda op, x: np.abs(x),
+    "tosa.add": lambda op, x, y: x + y,
+    "tosa.ceil": lambda op, x: np.ceil(x),
+    "tosa.clamp": _clamp,
+    "tosa.cos": lambda op, x: np.cos(x),
+    "tosa.erf": lambda op, x: _erf(x),
+    "tosa.exp": lambda op, x: np.exp(x),
+    "tosa.floor": lambda op, x: np.floor(x),
+    "tosa.log": lambda op, x: np.log(x),
+    "tosa.maximum": lambda op, x, y: np.maximum(x, y),
+    "tosa.minimum": lambda op, x, y: np.minimum(x, y),
+    "tosa.mul": lambda op, x, y, shift: x * y,
+    "tosa.negate": lambda op, x, *zero_points: -x,
+    "tosa.pow": lambda op, x, y: _pow(x, y),
+    "tosa.reciprocal": lambda op, x: 1.0 / x,
+    "tosa.rsqrt": lambda op, x: 1.0 / np.sqrt(x),
+    "tosa.sigmoid": lambda op, x: _sigmoid(x),
+    "tosa.sin": lambda op, x: np.sin(x),
+    "tosa.sub": lambda op, x, y: x - y,
+    "tosa.tanh": lambda op, x: np.tanh(x),
+}
+
+
+def _slice(op: Any, x: Array, start: Array, size: Array) -> Array:
+    return x[tuple(slice(s, s + n) for s, n in zip(start, size, strict=True))]
+
+
+def _pad(op: Any, x: Array, padding: Array, value: Array) -> Array:
+    return np.pad(x, np.reshape(padding, (-1, 2)), constant_values=np.reshape(value, -1)[0])
+
+
+def _reshape(op: Any, x: Array, shape: Array) -> Array:
+    return x.reshape([int(d) for d in shape])
+
+
+# Ops that move elements: name -> function of the op and its operands.
+MOVEMENT: dict[str, Callable[..., Array]] = {
+    "tosa.concat": lambda op, *xs: np.concatenate(xs, op.attributes["axis"].value),
+    "tosa.identity": lambda op, x: x,
+    "tosa.pad": _pad,
+    "tosa.reshape": _reshape,
+    "tosa.reverse": lambda op, x: np.flip(x, op.attributes["axis"].value),
+    "tosa.slice": _slice,
+    "tosa.tile": lambda op, x, times: np.tile(x, times),
+    "tosa.transpose": lambda op, x: np.transpose(x, attr_ints(op, "perms")),
+}
+
+
+def evaluate(op: Any, operands: list[Array]) -> Array | None:
+    """Return `op` applied to constant `operands`, None for ops that are not evaluated here."""
+    function = MOVEMENT.get(str(op.name))
+    if function is not None:
+        return function(op, *operands)
+    function = FLOAT_ELEMENTWISE.get(str(op.name))
+    if function is None:
+        return None
+    floats = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in operands]
+    with np.errstate(all="ignore"):
+        return function(op, *floats)

@@ -1,0 +1,80 @@
+"""Constant folding where upstream's is not enough: movement and float arithmetic of any size."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.builder import Builder
+from tosaic.dialects.types import constant_value, element_of, is_float, quant_params, storage_of
+from tosaic.lowering.passes import Pattern, PatternPass, register_pass
+from tosaic.lowering.tosa.evaluate import FLOAT_ELEMENTWISE, MOVEMENT, evaluate
+
+
+def fold(op: Any, b: Builder) -> ir.Value | None:
+    """Replace an op on constants by its value; integer arithmetic is left to upstream."""
+    result = op.results[0]
+    element = element_of(result)
+    if op.name in FLOAT_ELEMENTWISE and not is_float(element):
+        return None
+    operands = []
+    for value in op.operands:
+        array = constant_value(value)
+        if array is None:
+            return None
+        operands.append(array)
+    value = evaluate(op, operands)
+    return None if value is None else b.const(value, element)
+
+
+def fold_storage_cast(op: Any, b: Builder) -> ir.Value | None:
+    """Give a constant its quantised type: scast(const : i8) is a const of the `!quant` type."""
+    array = constant_value(op.operands[0])
+    return None if array is None else b.const(array, element_of(op.results[0]))
+
+
+def fold_quantize(op: Any, b: Builder) -> ir.Value | None:
+    """Quantise a float constant: qcast(const)."""
+    array = constant_value(op.operands[0])
+    params = quant_params(element_of(op.results[0]))
+    if array is None or params is None:
+        return None
+    return b.const(params.quantize(array), params.type())
+
+
+def fold_cast(op: Any, b: Builder) -> ir.Value | None:
+    """Convert a constant's element type, as TOSA's CAST does."""
+    array = constant_value(op.operands[0])
+    element = element_of(op.results[0])
+    if array is None or array.dtype == np.bool_:
+        return None
+    storage = storage_of(element)
+    if isinstance(storage, ir.IntegerType) and array.dtype.kind == "f":
+        bound = 2 ** (storage.width - 1)
+        if not np.isfinite(array).all() or storage.width == 1:
+            return None
+        array = np.clip(np.rint(array.astype(np.float64)), -bound, bound - 1)
+    elif isinstance(storage, ir.IntegerType) and storage.width == 1:
+        return None
+    return b.const(array, element)
+
+
+@register_pass
+@dataclasses.dataclass(frozen=True)
+class FoldConstants(PatternPass):
+    """Evaluate TOSA movement, float elementwise ops, casts and quant casts of constants.
+
+    Upstream's tosa-layerwise-constant-fold leaves out float arithmetic, slices, tiles and anything
+    of a `!quant` type. Operands are used once as a rule (weights), so folding does not duplicate
+    data. Float values are computed in float64 and rounded once.
+    """
+
+    name: ClassVar[str] = "tosaic-fold-constants"
+    patterns: ClassVar[tuple[Pattern, ...]] = (
+        *(Pattern(name, fold) for name in (*MOVEMENT, *FLOAT_ELEMENTWISE)),
+        Pattern("quant.scast", fold_storage_cast),
+        Pattern("quant.qcast", fold_quantize),
+        Pattern("tosa.cast", fold_cast),
+    )

@@ -24,3 +24,9 @@ def quantize() -> str:
         "tosaic-propagate-casts,tosaic-fold-table,tosaic-fold-qdq,"
         "tosaic-fold-constants,canonicalize"
     )
+
+
+@register_pipeline("tosaic-optimize")
+def optimize() -> str:
+    """Layout, then clean-up."""
+    return "tosaic-place-transposes,tosaic-fold-constants,canonicalize,cse"

@@ -11,9 +11,8 @@ from tosaic.lowering.passes import Pass, all_passes, print_option
 from tosaic.lowering.pipeline import Pipeline, all_pipelines
 
 UPSTREAM = (
-    "Upstream MLIR passes work by their own names too (--canonicalize, --cse, "
-    "--tosa-infer-shapes, …); one that runs on functions is nested in func.func by itself "
-    "when given as a flag."
+    "Upstream MLIR passes work by their own names too (`canonicalize`, `cse`, `tosa-infer-shapes`, "
+    "…); one that runs on functions is nested in `func.func` by itself when given as a flag."
 )
 
 

@@ -1,18 +1,19 @@
 """tosaic-translate: one file format into another, by extension; nothing is optimised on the way.
 
-    .pt2 (torch.export.save) ──► .mlir .mlirbc (torch dialect)   .mlir .mlirbc ◄──► .tosa
+.pt2 (torch.export.save) ──► .mlir .mlirbc (torch dialect)   .mlir .mlirbc ◄──► .tosa
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit.files import read_bytes, write_bytes
 from tosaic.errors import CompileError, InputError
-from tosaic.lowering.pipeline import mlir_diagnostics
+from tosaic.lowering.pipeline import Pipeline, mlir_diagnostics
 from tosaic.tools import console
 
 
@@ -36,6 +37,8 @@ def _read_pt2(path: str, context: ir.Context) -> ir.Module:
     import torch.export
     from tosaic.frontend import import_program
 
+    # On a bad file torch logs a traceback before it raises; the message below says it better.
+    logging.getLogger("torch.export").setLevel(logging.CRITICAL)
     try:
         program = torch.export.load(path)
     except Exception as error:  # torch raises whatever the archive's reader happens to hit
@@ -77,6 +80,10 @@ WRITERS: dict[str, Callable[[ir.Module], bytes]] = {
 }
 
 
+# What the .tosa format needs of a program that comes from PyTorch; no target, no optimisation.
+_TORCH_TO_TOSA = "tosaic-import-to-tosa,tosaic-quantize,tosaic-quantize-io,tosaic-strip-quant-types"
+
+
 def translate(source: str, destination: str) -> None:
     """Read `source`, write `destination`.
 
@@ -84,12 +91,15 @@ def translate(source: str, destination: str) -> None:
         InputError: an extension that is not known, or a file that cannot be used.
         CompileError: the program does not parse or import.
     """
-    read = READERS[_extension(source, READERS, "input")]
-    write = WRITERS[_extension(destination, WRITERS, "output")]
-    write_bytes(destination, write(read(source, make_context())))
+    source_format = _extension(source, READERS, "input")
+    format_ = _extension(destination, WRITERS, "output")
+    module = READERS[source_format](source, make_context())
+    if (source_format, format_) == (".pt2", ".tosa"):
+        Pipeline.parse(_TORCH_TO_TOSA).run(module)
+    write_bytes(destination, WRITERS[format_](module))
 
 
-def _extension(path: str, known: dict[str, Callable[..., object]], role: str) -> str:
+def _extension(path: str, known: Mapping[str, object], role: str) -> str:
     extension = Path(path).suffix.lower()
     if extension not in known:
         raise InputError(

@@ -67,4 +67,3 @@ def _explained(path: Path, error: OSError) -> TosaicError:
 
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
-

@@ -84,6 +84,4 @@ def _names(
 def _dicts(function: Any, which: str, count: int) -> list[dict[str, ir.Attribute]]:
     if which not in function.attributes:
         return [{} for _ in range(count)]
-    return [
-        {named.name: named.attr for named in attrs} for attrs in function.attributes[which]
-    ]
+    return [{named.name: named.attr for named in attrs} for attrs in function.attributes[which]]

@@ -16,7 +16,7 @@ def outline_op(op: ir.Operation) -> ir.Module:
     argument, in order of first use. The results of `op` are the results of main.
     """
     op = op.operation
-    outer = _values_from_outside(op)
+    outer = values_from_outside(op)
     constants = [value for value in outer if _is_constant(value)]
     arguments = [value for value in outer if not _is_constant(value)]
     with op.context, op.location:
@@ -31,7 +31,7 @@ def outline_op(op: ir.Operation) -> ir.Module:
                 replaced[value] = value.owner.clone().results[0]
             copy = op.clone()
             for old, new in replaced.items():
-                _replace_uses(copy, old, new)
+                replace_uses(copy, old, new)
             func.ReturnOp(list(copy.operation.results))
     return module
 
@@ -40,7 +40,8 @@ def _is_constant(value: ir.Value) -> bool:
     return not isinstance(value.owner, ir.Block) and value.owner.name in _CONSTANTS
 
 
-def _values_from_outside(op: Any) -> list[ir.Value]:
+def values_from_outside(op: Any) -> list[ir.Value]:
+    """Return the values that `op` and its regions use but do not define, in order of first use."""
     inside: set[ir.Value] = set()
     used: dict[ir.Value, None] = {}
 
@@ -56,7 +57,9 @@ def _values_from_outside(op: Any) -> list[ir.Value]:
     return [value for value in used if value not in inside]
 
 
-def _replace_uses(op: Any, old: ir.Value, new: ir.Value) -> None:
+def replace_uses(op: Any, old: ir.Value, new: ir.Value) -> None:
+    """Replace `old` by `new` in the operands of `op` and of everything inside it."""
+
     def visit(nested: Any) -> Any:
         nested.replace_uses_of_with(old, new)
         return ir.WalkResult.ADVANCE

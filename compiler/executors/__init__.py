@@ -1,6 +1,6 @@
 """Ways to run a TOSA program on the host, all behind `Executor`; bit-exact for integers."""
 
-
+from tosaic.executors import jit as _jit
 from tosaic.executors import reference as _reference
 from tosaic.executors.executor import (
     Executor,
@@ -13,3 +13,4 @@ __all__ = ["Executor", "all_executors", "make_executor", "register_executor"]
 
 register_executor("reference", _reference.ReferenceExecutor)
 
+register_executor("jit", _jit.JitExecutor)

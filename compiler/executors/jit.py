@@ -1,0 +1,46 @@
+"""The host JIT: TOSA through linalg to machine code in this process."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import numpy as np
+from tosaic.dialects.bindings import execution_engine, ir, make_context
+from tosaic.emit.functions import bytecode, main_function
+from tosaic.emit.manifest import Manifest, TensorInfo, numpy_dtype_of
+from tosaic.executors.executor import Array, checked_inputs
+from tosaic.executors.jit_lowering import lower
+
+_ENTRY = "main"
+# The engine's calling convention: an array of pointers to the arguments, which are pointers.
+_PACKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+class JitExecutor:
+    """Compiled once, in a context of its own, so that nothing of the compile outlives it."""
+
+    def __init__(self, module: ir.Module) -> None:
+        """Compile a copy of `module`; see `make_executor` for the errors."""
+        self._manifest = Manifest.from_module(module)
+        context = make_context()
+        with context:
+            copy = ir.Module.parse(bytecode(module.operation))
+            main_function(copy).attributes["sym_name"] = ir.StringAttr.get(_ENTRY)
+            lower(copy)
+            self._engine = execution_engine().ExecutionEngine(copy, opt_level=3)
+        self._main = _PACKED(self._engine.raw_lookup(_ENTRY))
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Return main's results; see `Executor.run`."""
+        arrays = checked_inputs(self._manifest, inputs)
+        outputs = [np.zeros(info.shape, numpy_dtype_of(info)) for info in self._manifest.outputs]
+        addresses = [array.ctypes.data for array in (*arrays, *outputs)]
+        pointers = (ctypes.c_void_p * len(addresses))(*addresses)
+        self._main(_addresses_of(pointers))
+        return outputs
+
+
+def _addresses_of(pointers: ctypes.Array[ctypes.c_void_p]) -> ctypes.Array[ctypes.c_void_p]:
+    size, start = ctypes.sizeof(ctypes.c_void_p), ctypes.addressof(pointers)
+    return (ctypes.c_void_p * len(pointers))(*[start + k * size for k in range(len(pointers))])

@@ -89,7 +89,10 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
-                env={**os.environ, "PATH": ""},  # on a fatal error the model starts gdb if it finds one
+                env={
+                    **os.environ,
+                    "PATH": "",
+                },  # on a fatal error the model starts gdb if it finds one
             )
         assert self._process.stdin is not None and self._process.stdout is not None
         pickle.dump(request, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)

@@ -69,9 +69,7 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
         """How activations are quantised."""
         return QuantizationSpec(
             dtype=torch.int8,
-            observer_or_fake_quant_ctr=_ACTIVATION_OBSERVERS[self.observer].with_args(
-                eps=_EPSILON
-            ),
+            observer_or_fake_quant_ctr=_ACTIVATION_OBSERVERS[self.observer].with_args(eps=_EPSILON),
             quant_min=-128,
             quant_max=127,
             qscheme=torch.per_tensor_affine,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from tosaic.dialects.bindings import func, ir
 from tosaic.dialects.types import element_of, quant_params
 from tosaic.lowering.passes import Pass, register_pass
+from tosaic.lowering.signature import set_signature, signature_attrs
 
 QTYPE = "tosaic.qtype"
 
@@ -53,30 +54,3 @@ def _quantize_signature(function: Any) -> None:
                 terminator.operands[n] = source
                 results[n][QTYPE] = ir.TypeAttr.get(element_of(source))
     set_signature(function, arguments, results)
-
-
-def signature_attrs(function: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the attribute dictionaries of a function's arguments and results."""
-    kind = function.attributes["function_type"].value
-
-    def read(name: str, count: int) -> list[dict[str, Any]]:
-        if name not in function.attributes:
-            return [{} for _ in range(count)]
-        return [{a.name: a.attr for a in attrs} for attrs in function.attributes[name]]
-
-    return read("arg_attrs", len(kind.inputs)), read("res_attrs", len(kind.results))
-
-
-def set_signature(
-    function: Any, arguments: list[dict[str, Any]], results: list[dict[str, Any]]
-) -> None:
-    """Set a function's type from its body, and its argument and result attributes."""
-    block = function.regions[0].blocks[0]
-    terminator = block.operations[len(block.operations) - 1]
-    kind = ir.FunctionType.get(
-        [a.type for a in block.arguments], [v.type for v in terminator.operands]
-    )
-    function.attributes["function_type"] = ir.TypeAttr.get(kind)
-    for name, attrs in (("arg_attrs", arguments), ("res_attrs", results)):
-        if any(attrs):
-            function.attributes[name] = ir.ArrayAttr.get([ir.DictAttr.get(a) for a in attrs])

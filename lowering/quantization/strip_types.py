@@ -9,7 +9,7 @@ from tosaic.dialects.bindings import func, ir
 from tosaic.dialects.types import element_of, quant_params, storage_of, tensor
 from tosaic.errors import Diagnostic
 from tosaic.lowering.passes import Pass, error_at, fail_if, register_pass
-from tosaic.lowering.quantization.quantize_io import set_signature, signature_attrs
+from tosaic.lowering.signature import set_signature, signature_attrs
 
 
 @register_pass
@@ -69,6 +69,9 @@ def _strip(function: Any) -> None:
     for op in list(block.operations):
         if op.operation.name in ("quant.scast", "tosa.identity"):
             op.operation.results[0].replace_all_uses_with(op.operation.operands[0])
+            op.operation.erase()
+            continue
+        if op.operation.name == "quant.dcast":  # what an island read before it was folded
             op.operation.erase()
             continue
         for result in op.operation.results:

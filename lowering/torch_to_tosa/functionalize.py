@@ -12,7 +12,38 @@ from tosaic.lowering.passes import Pass, error_at, fail_if, register_pass
 _IN_PLACE = re.compile(r"(torch\.aten\.[a-z0-9_]*[a-z0-9])_((?:\.\w+)?)")
 _VIEWS = {
     f"torch.aten.{name}"
-    for name in ["view", "reshape", "flatten.using_ints", "permute", "transpose.int", "t", "squeeze", "squeeze.dim", "squeeze.dims", "unsqueeze", "expand", "slice.Tensor", "select.int", "narrow", "alias", "detach", "split.Tensor", "split_with_sizes", "chunk", "unbind.int", "unfold", "as_strided", "diagonal", "movedim.int", "view_as", "expand_as", "contiguous", "to.dtype", "numpy_T", "unflatten.int"]
+    for name in [
+        "view",
+        "reshape",
+        "flatten.using_ints",
+        "permute",
+        "transpose.int",
+        "t",
+        "squeeze",
+        "squeeze.dim",
+        "squeeze.dims",
+        "unsqueeze",
+        "expand",
+        "slice.Tensor",
+        "select.int",
+        "narrow",
+        "alias",
+        "detach",
+        "split.Tensor",
+        "split_with_sizes",
+        "chunk",
+        "unbind.int",
+        "unfold",
+        "as_strided",
+        "diagonal",
+        "movedim.int",
+        "view_as",
+        "expand_as",
+        "contiguous",
+        "to.dtype",
+        "numpy_T",
+        "unflatten.int",
+    ]
 }
 
 

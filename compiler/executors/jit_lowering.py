@@ -1,0 +1,270 @@
+"""TOSA to LLVM for the host: upstream's pipeline, and what it lacks for speed.
+
+* Loop order. ``convert-linalg-to-loops`` makes the reduction the innermost loop, which LLVM cannot
+  vectorise through memory. `_order_loops` puts the output's last dim innermost instead: every inner
+  loop is then ``out[f] += x * w[f]`` on contiguous memory (3 to 4 times faster on MobileNetV2).
+* Compile time. LLVM's register allocator is far from linear in the size of a function, and one
+  function for a whole network takes half a minute. `_outline_kernels` gives each loop nest its own
+  function, and equal nests the same one.
+
+Functions take bare pointers: memrefs are static and contiguous at every function boundary.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tosaic.dialects.bindings import func, ir
+from tosaic.emit.functions import argument_attributes, main_function, set_attributes
+from tosaic.emit.outline import replace_uses, values_from_outside
+from tosaic.errors import ToolError
+from tosaic.lowering.passes import Pass
+from tosaic.lowering.pipeline import Pipeline
+
+# Views and constants are cheaper to make again inside a kernel than to hand over as a pointer.
+_CHEAP = frozenset(
+    [
+        "arith.constant",
+        "memref.cast",
+        "memref.collapse_shape",
+        "memref.expand_shape",
+        "memref.reinterpret_cast",
+        "memref.subview",
+    ]
+)
+_STAYS = frozenset([*_CHEAP, "func.return", "memref.alloc", "memref.dealloc", "memref.get_global"])
+
+
+@dataclass(frozen=True)
+class _KeepInputs(Pass):
+    """Tell bufferization that the caller's input arrays must not be written."""
+
+    name: ClassVar[str] = "jit-keep-inputs"
+
+    def run(self, module: ir.Operation) -> None:
+        """Mark the arguments, and drop attributes that later passes do not know."""
+        function = main_function(module)
+        keep = {"bufferization.writable": ir.BoolAttr.get(False)}
+        set_attributes(function, "arg_attrs", [keep for _ in argument_attributes(function)])
+        if "res_attrs" in function.attributes:
+            del function.attributes["res_attrs"]
+
+
+@dataclass(frozen=True)
+class _CopiesToLoops(Pass):
+    """Replace memref.copy, which calls a runtime function that is not in the wheel."""
+
+    name: ClassVar[str] = "jit-copies-to-loops"
+
+    def run(self, module: ir.Operation) -> None:
+        """Rewrite each copy as an elementwise linalg.generic."""
+        for op in _all(module, "memref.copy"):
+            source, target = op.operands
+            rank = ir.MemRefType(target.type).rank
+            identity = ir.AffineMapAttr.get(ir.AffineMap.get_identity(rank))
+            parallel = ir.Attribute.parse("#linalg.iterator_type<parallel>")
+            generic = ir.Operation.create(
+                "linalg.generic",
+                operands=[source, target],
+                attributes={
+                    "indexing_maps": ir.ArrayAttr.get([identity, identity]),
+                    "iterator_types": ir.ArrayAttr.get([parallel] * rank),
+                    "operandSegmentSizes": ir.DenseI32ArrayAttr.get([1, 1]),
+                },
+                regions=1,
+                loc=op.location,
+                ip=ir.InsertionPoint(op),
+            )
+            element = ir.MemRefType(target.type).element_type
+            block = generic.regions[0].blocks.append(
+                element, element, arg_locs=[op.location, op.location]
+            )
+            ir.Operation.create(
+                "linalg.yield",
+                operands=[block.arguments[0]],
+                loc=op.location,
+                ip=ir.InsertionPoint(block),
+            )
+            op.erase()
+
+
+@dataclass(frozen=True)
+class _OrderLoops(Pass):
+    """Make the output's last dim the innermost loop of every reduction."""
+
+    name: ClassVar[str] = "jit-order-loops"
+
+    def run(self, module: ir.Operation) -> None:
+        """Permute the dims of each linalg.generic that has a reduction."""
+        for op in _all(module, "linalg.generic"):
+            order = _vector_order(op)
+            if order is None:
+                continue
+            places = [ir.AffineDimExpr.get(order.index(dim)) for dim in range(len(order))]
+            moved = ir.AffineMap.get(len(order), 0, places)
+            maps = [
+                ir.AffineMap.get(len(order), 0, [e.compose(moved) for e in attr.value.results])
+                for attr in op.attributes["indexing_maps"]
+            ]
+            kinds = op.attributes["iterator_types"]
+            op.attributes["indexing_maps"] = ir.ArrayAttr.get(
+                [ir.AffineMapAttr.get(m) for m in maps]
+            )
+            op.attributes["iterator_types"] = ir.ArrayAttr.get([kinds[dim] for dim in order])
+
+
+@dataclass(frozen=True)
+class _OutlineKernels(Pass):
+    """Give every loop nest a function of its own; equal nests share one."""
+
+    name: ClassVar[str] = "jit-outline-kernels"
+
+    def run(self, module: ir.Operation) -> None:
+        """Move each op of main that computes into a private function and call it."""
+        body = module.regions[0].blocks[0]
+        kernels: dict[str, str] = {}
+        for op in list(main_function(module).entry_block.operations):
+            name = op.operation.name  # memref.get_global has an attribute called name
+            if name in _STAYS or name.startswith("func."):
+                continue
+            if len(op.operation.results):
+                raise ToolError(
+                    f"The host JIT has no lowering for a '{name}' that is left in the program. "
+                    "Use the reference executor."
+                )
+            _outline(op.operation, body, kernels)
+
+
+def lower(module: ir.Module) -> None:
+    """Lower static TOSA in `module` to the LLVM dialect, in place.
+
+    Main becomes ``void main(pointer per input…, pointer per output…)``; scalars are stored as
+    numpy does, i48 in 8 bytes of which the upper 2 are not written.
+
+    Raises:
+        CompileError: upstream cannot lower an op; carries its place in the user's source.
+    """
+    Pipeline((_KeepInputs(), *_TO_LINALG, *_TO_BUFFERS, _CopiesToLoops(), *_FREEING)).run(module)
+    Pipeline((_OrderLoops(), _OutlineKernels(), *_TO_LLVM)).run(module)
+
+
+_TO_LINALG = (
+    # The first for transpose_conv2d; scatter and control flow must go before tosa-to-linalg.
+    "func.func(tosa-optional-decompositions,tosa-infer-shapes,tosa-make-broadcastable,tosa-to-scf)",
+    "func.func(tosa-to-linalg-named{prefer-conv2d-kernel-layout-hwcf=true})",
+    # tosa-to-linalg-named transposes the weights; folding does that once, here.
+    "func.func(canonicalize,tosa-layerwise-constant-fold)",
+    "func.func(tosa-to-linalg,tosa-to-arith{include-apply-rescale=true},tosa-to-tensor)",
+    "canonicalize",
+    "linalg-generalize-named-ops",
+    "linalg-fuse-elementwise-ops",
+    "canonicalize",
+    "cse",
+)
+_TO_BUFFERS = (
+    "one-shot-bufferize{bufferize-function-boundaries=true "
+    "function-boundary-type-conversion=identity-layout-map}",
+    "buffer-results-to-out-params{modify-public-functions=true hoist-static-allocs=true}",
+    "canonicalize",
+    "cse",
+)
+_FREEING = ("buffer-deallocation-pipeline", "func.func(optimize-allocation-liveness)")
+_TO_LLVM = (
+    "func.func(convert-linalg-to-loops)",
+    "expand-strided-metadata",
+    "lower-affine",
+    "convert-scf-to-cf",
+    "canonicalize",
+    "cse",
+    "arith-expand",
+    "convert-math-to-llvm",
+    "convert-math-to-libm",
+    "finalize-memref-to-llvm",
+    "convert-func-to-llvm{use-bare-ptr-memref-call-conv=true}",
+    "convert-to-llvm",
+    "reconcile-unrealized-casts",
+)
+
+
+def _vector_order(op: Any) -> list[int] | None:
+    """Return the dims of generic `op` from outermost to innermost, or None to leave it alone."""
+    kinds = [str(kind) for kind in op.attributes["iterator_types"]]
+    indexed = any(o.name == "linalg.index" for o in op.regions[0].blocks[0].operations)
+    outputs = op.attributes["operandSegmentSizes"][1]
+    if outputs != 1 or indexed or not any("reduction" in kind for kind in kinds):
+        return None
+    sizes = ir.MemRefType(op.operands[len(op.operands) - 1].type).shape
+    output_map = op.attributes["indexing_maps"][len(op.operands) - 1].value
+    inner = [
+        expr.position
+        for expr, size in zip(output_map.results, sizes, strict=True)
+        if size != 1 and isinstance(expr, ir.AffineDimExpr)
+    ]
+    if not inner:
+        return None
+    last = inner[-1]
+    parallel = [d for d, kind in enumerate(kinds) if "parallel" in kind and d != last]
+    reduced = [d for d, kind in enumerate(kinds) if "reduction" in kind]
+    return [*parallel, *reduced, last] if len(parallel) + len(reduced) + 1 == len(kinds) else None
+
+
+def _outline(op: Any, body: ir.Block, kernels: dict[str, str]) -> None:
+    arguments: dict[ir.Value, None] = {}
+    cheap: dict[ir.Value, None] = {}
+
+    def need(value: ir.Value) -> None:
+        if value in cheap or value in arguments:
+            return
+        if isinstance(value.owner, ir.Block) or value.owner.operation.name not in _CHEAP:
+            arguments[value] = None
+            return
+        for operand in value.owner.operands:
+            need(operand)
+        cheap[value] = None  # after what it is made from
+
+    for value in values_from_outside(op):
+        need(value)
+    with op.location:
+        types = [value.type for value in arguments]
+        with ir.InsertionPoint(body):
+            kernel = func.FuncOp("kernel", (types, []), visibility="private")
+        block = kernel.add_entry_block()
+        replaced = dict(zip(arguments, block.arguments, strict=True))
+        with ir.InsertionPoint(block):
+            for value in cheap:
+                copy = value.owner.clone()
+                for old, new in replaced.items():
+                    copy.operation.replace_uses_of_with(old, new)
+                replaced[value] = copy.operation.results[0]
+            copy = op.clone()
+            for old, new in replaced.items():
+                replace_uses(copy, old, new)
+            func.ReturnOp([])
+        # Distinct arguments are distinct buffers: views are made inside, from one base.
+        noalias = {"llvm.noalias": ir.UnitAttr.get()}
+        is_memref = [isinstance(type_, ir.MemRefType) for type_ in types]
+        set_attributes(kernel, "arg_attrs", [noalias if m else {} for m in is_memref])
+        kernel.attributes["no_inline"] = ir.UnitAttr.get()
+        text = re.sub(r" loc\(.*?\)", "", kernel.operation.get_asm(enable_debug_info=False))
+        if text in kernels:
+            kernel.operation.erase()
+        else:
+            kernels[text] = f"kernel_{len(kernels)}"
+            kernel.attributes["sym_name"] = ir.StringAttr.get(kernels[text])
+        with ir.InsertionPoint(op):
+            func.CallOp([], kernels[text], list(arguments))
+    op.erase()
+
+
+def _all(module: ir.Operation, name: str) -> list[Any]:
+    found: list[Any] = []
+
+    def visit(op: Any) -> Any:
+        if op.operation.name == name:
+            found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    module.walk(visit)
+    return found

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from tosaic.lowering.pipeline import register_pipeline
 
-_FINALIZE = "func.func(torch-finalizing-backend-type-conversion)"
-
 
 @register_pipeline("tosaic-import-to-tosa")
 def import_to_tosa() -> str:
-    """torch dialect to TOSA on builtin tensors, float islands between quant casts."""
+    """The torch dialect to TOSA on builtin tensors, float islands between quant casts."""
     return (
         "tosaic-functionalize,tosaic-torch-to-tosa,canonicalize,"
-        f"torch-func-backend-type-conversion,{_FINALIZE},canonicalize,"
-        "tosaic-fold-constants,tosaic-fold-batch-norm,tosaic-fold-constants,canonicalize,cse"
+        "torch-func-backend-type-conversion,"
+        "func.func(torch-finalizing-backend-type-conversion),canonicalize,"
+        "tosaic-fold-constants,tosaic-fold-batch-norm,canonicalize,cse"
     )
 
 
 @register_pipeline("tosaic-quantize")
 def quantize() -> str:
-    """Float islands to integer TOSA."""
+    """Float islands between quant casts to integer TOSA; model inputs and outputs stay as they are."""
     return (
-        "tosaic-propagate-casts,tosaic-fold-table,tosaic-fold-qdq,"
+        "tosaic-propagate-casts,tosaic-fold-table,tosaic-fold-qdq,canonicalize,"
         "tosaic-fold-constants,canonicalize"
     )
 
 
 @register_pipeline("tosaic-optimize")
 def optimize() -> str:
-    """Layout, then clean-up."""
+    """Layout, folding and fusing inside TOSA on plain types, for any target."""
     return "tosaic-place-transposes,tosaic-fold-constants,canonicalize,cse"

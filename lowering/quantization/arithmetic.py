@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import QuantParams, element_of, i, quant_params, storage_of
+from tosaic.dialects.types import QuantParams, element_of, i, quant_params
 from tosaic.lowering.ops import Refusal
 
 MIN_SHIFT, MAX_SHIFT = 2, 62
@@ -96,10 +96,15 @@ def widened(b: Builder, x: ir.Value, params: QuantParams, scale: float) -> ir.Va
     )
 
 
-def is_storage(element: ir.Type, bits: int) -> bool:
-    """Return whether `element` is stored in `bits` bits."""
-    storage = storage_of(element)
-    return isinstance(storage, ir.IntegerType) and storage.width == bits
+def with_params(b: Builder, x: ir.Value, given: QuantParams, out: QuantParams) -> ir.Value:
+    """Return quantised `x` of parameters `given` with parameters `out`: one rescale, or none."""
+    if given == out:
+        return x
+    zero_points = (given.zero_point, out.zero_point)
+    ratio = given.scale / out.scale
+    return b.scast(
+        rescaled(b, b.storage(x), ratio, i(out.bits), zero_points=zero_points), out.type()
+    )
 
 
 def int32_constant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

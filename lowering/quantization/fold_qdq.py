@@ -15,6 +15,7 @@ from tosaic.dialects.types import (
     element_of,
     i,
     quant_params,
+    shape_of,
 )
 from tosaic.errors import CompileError
 from tosaic.lowering.ops import Refusal
@@ -30,6 +31,7 @@ from tosaic.lowering.quantization.arithmetic import (
     int32_constant,
     requantized,
     widened,
+    with_params,
 )
 from tosaic.lowering.quantization.weights import bias_of, weights_of
 
@@ -99,22 +101,34 @@ def matmul(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     return requantized(b, accumulator, left[1].scale * right[1].scale, out)
 
 
-# Headroom: 8-bit values shifted left by this, then summed, stay below 2**30.
-_SUM_BITS = 20
+# The larger operand is shifted left by this: 9-bit differences, shifted and summed, stay below
+# 2**30. Ethos-U's adder has the same shift built in, so Vela fuses exactly this form.
+_SUM_SHIFT = 19
 
 
 @island("tosa.add", "tosa.sub", "tosa.maximum", "tosa.minimum")
 def same_unit(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
-    """Ops whose operands must have one unit: both are rescaled to a fine common one in int32."""
+    """Ops whose operands must have one unit: both are rescaled to a common one in int32.
+
+    Equal scales need no shift; a maximum or minimum of equal parameters needs no rescale at all.
+    """
     sources = [dequantized_source(v) for v in op.operands]
-    scales = [s[1].scale for s in sources if s is not None]
-    if not scales:
+    known = [s for s in sources if s is not None]
+    constants = [
+        constant_value(v) if s is None else None for v, s in zip(op.operands, sources, strict=True)
+    ]
+    if not known or len(known) + sum(c is not None for c in constants) < 2:
         return None
-    constants = [constant_value(v) if s is None else None for v, s in zip(op.operands, sources)]
-    if any(s is None and c is None for s, c in zip(sources, constants, strict=True)):
-        return None
-    largest = max([*scales, *(float(np.abs(c).max()) / 128 for c in constants if c is not None)])
-    unit = largest / 2**_SUM_BITS
+    selects = op.name in ("tosa.maximum", "tosa.minimum")
+    if selects and all(s is not None and s[1] == out for s in sources):
+        left, right = (b.storage(x) for x, _ in known)
+        return b.scast(b.binary(op.name, left, right), out.type())
+    scales = {params.scale for _, params in known}
+    unit = max(scales)
+    if len(scales) > 1 or len(known) == 1:
+        unit /= 2**_SUM_SHIFT
+    bounds = [float(np.abs(c).max()) for c in constants if c is not None and c.size]
+    unit = max([unit, *(bound / 2**29 for bound in bounds)])
     operands = []
     for source, constant in zip(sources, constants, strict=True):
         if source is not None:
@@ -150,22 +164,38 @@ def product(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
 
 @island("tosa.avg_pool2d")
 def average(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
-    """Average pools keep their input's parameters; another output scale takes a rescale."""
+    """Average pools: as they are where the output has the input's parameters.
+
+    To other parameters the mean must not be rounded twice: the sum is a depthwise convolution by
+    ones, and one rescale divides it. Padded windows have varying counts and stay average pools.
+    """
     source = dequantized_source(op.operands[0])
     if source is None:
         return None
     x, params = source
-    pooled = b.avg_pool2d(
-        b.storage(x),
-        attr_ints(op, "kernel"),
-        attr_ints(op, "stride"),
-        attr_ints(op, "pad"),
-        zero_points=(params.zero_point, params.zero_point),
+    kernel, stride, pad = (attr_ints(op, name) for name in ("kernel", "stride", "pad"))
+    stored, zero_point = b.storage(x), params.zero_point
+    if params == out or any(pad):
+        zero_points = (zero_point, zero_point)
+        pooled = b.avg_pool2d(stored, kernel, stride, pad, zero_points=zero_points)
+        return b.qcast(b.dcast(b.scast(pooled, params.type())), out.type())
+    channels = shape_of(x)[3]
+    total = b.conv2d(
+        stored,
+        b.const(np.ones([*kernel, channels, 1]), i(8)),
+        b.const(np.zeros(channels), i(32)),
+        stride=stride,
+        zero_points=(zero_point, 0),
+        depthwise=True,
     )
-    same = b.scast(pooled, params.type())
-    if params == out:
-        return same
-    return requantized(b, widened(b, same, params, params.scale), params.scale, out)
+    return requantized(b, total, params.scale / (kernel[0] * kernel[1]), out)
+
+
+@island("quant.dcast")
+def requantize(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
+    """qcast(dcast(x)): x itself, or one rescale where the parameters differ."""
+    source = dequantized_source(op.results[0])
+    return None if source is None else with_params(b, *source, out)
 
 
 @island("tosa.reduce_sum")

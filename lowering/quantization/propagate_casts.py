@@ -19,7 +19,7 @@ from tosaic.dialects.types import (
     tensor,
 )
 from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
-from tosaic.lowering.quantization.arithmetic import dequantized_source, rescaled
+from tosaic.lowering.quantization.arithmetic import dequantized_source, with_params
 
 # Ops whose result holds elements of operand 0 (and of every operand, for concat) unchanged.
 MOVES = (
@@ -114,18 +114,7 @@ def cancel(op: Any, b: Builder) -> ir.Value | None:
     params = quant_params(element_of(op.results[0]))
     if source is None or params is None or params.per_axis:
         return None
-    x, given = source
-    if given == params:
-        return x
-    zero_points = (given.zero_point, params.zero_point)
-    stored = rescaled(
-        b,
-        b.storage(x),
-        given.scale / params.scale,
-        ir.IntegerType.get_signless(params.bits),
-        zero_points=zero_points,
-    )
-    return b.scast(stored, params.type())
+    return with_params(b, *source, params)
 
 
 def _scalar(value: ir.Value) -> float | None:

@@ -1,0 +1,47 @@
+"""Reading back from a TOSA flatbuffer what reports need: which op wrote which tensor, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tosa.Op import Op
+from tosa.TosaGraph import TosaGraph
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.locations import SourceSite, source_site
+
+_OP_NAMES = {value: name for name, value in vars(Op).items() if not name.startswith("_")}
+
+
+def sites_by_tensor(data: bytes) -> dict[str, tuple[str, SourceSite]]:
+    """Return, per tensor name, the TOSA op (``"CONV2D"``) that writes it and its source site.
+
+    Sites are unknown in a file serialised without locations.
+    """
+    out: dict[str, tuple[str, SourceSite]] = {}
+    context = ir.Context()
+    for operator in _operators(TosaGraph.GetRootAs(data, 0)):
+        entry = _OP_NAMES.get(operator.Op(), "?"), _site(operator.Location(), context)
+        for k in range(operator.OutputsLength()):
+            out[operator.Outputs(k).decode()] = entry
+    return out
+
+
+def _operators(graph: Any) -> Iterator[Any]:
+    for r in range(graph.RegionsLength()):
+        region = graph.Regions(r)
+        for b in range(region.BlocksLength()):
+            block = region.Blocks(b)
+            for o in range(block.OperatorsLength()):
+                yield block.Operators(o)
+
+
+def _site(location: Any, context: ir.Context) -> SourceSite:
+    text = location.Text() if location is not None else None
+    if not text:
+        return SourceSite()
+    try:
+        attribute = ir.Attribute.parse(text.decode(), context)
+        return source_site(ir.Location.from_attr(attribute, context))
+    except (ir.MLIRError, UnicodeDecodeError):
+        return SourceSite()

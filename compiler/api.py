@@ -16,7 +16,7 @@ from torch.export import ExportedProgram
 
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import Manifest, dequantize, quantize, serialize, validate, write_bytes, write_text
-from tosaic.emit.vela import VelaResult, run_vela
+from tosaic.emit.vela import VelaResult, compile_module
 from tosaic.errors import InputError
 from tosaic.executors import Executor, make_executor
 from tosaic.frontend import export_model, import_program
@@ -61,9 +61,7 @@ class CompiledProgram:
     @cached_property
     def text(self) -> str:
         """The module as MLIR text, with locations, large constants elided."""
-        return str(
-            self.module.operation.get_asm(large_elements_limit=16, enable_debug_info=True)
-        )
+        return str(self.module.operation.get_asm(large_elements_limit=16, enable_debug_info=True))
 
     def run(self, *inputs: Any, executor: str = "jit") -> list[npt.NDArray[Any]]:
         """Run the program on this machine.
@@ -118,7 +116,7 @@ class CompiledProgram:
         write_text(written[2], self.text)
         if self.report.vela is not None:
             written.append(folder / f"{name}_vela.npz")
-            write_bytes(written[-1], self.report.vela.output)
+            write_bytes(written[-1], self.report.vela.data)
         return written
 
 
@@ -185,7 +183,7 @@ def compile_program(
     vela = None
     if target.kind == "ethos-u":
         with clock("vela"):
-            vela = run_vela(module, flatbuffer, target)
+            vela = compile_module(module, target)
     report = Report(target.name, dict(clock.seconds), _operators(module), vela)
     return CompiledProgram(module, target, flatbuffer, Manifest.from_module(module), report)
 

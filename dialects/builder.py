@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import (
     DYNAMIC,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from tosaic.dialects.bindings import ir, quant
 
 DYNAMIC: int = ir.ShapedType.get_dynamic_size()

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 from rich.console import Console
 from rich.text import Text
+
 from tosaic.errors import Diagnostic, TosaicError
 
 _COLOURS = {"error": "bold red", "warning": "bold magenta", "note": "bold cyan"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from tosaic.emit.files import write_text
 from tosaic.errors import InputError
 from tosaic.tools import console

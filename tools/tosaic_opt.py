@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import click
+
 from tosaic.dialects.bindings import PassManager, ir, make_context
 from tosaic.emit.files import read_bytes, write_bytes
 from tosaic.emit.functions import bytecode

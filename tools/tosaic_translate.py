@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
+
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit.files import read_bytes, write_bytes
 from tosaic.errors import CompileError, InputError
@@ -35,6 +36,7 @@ def _read_pt2(path: str, context: ir.Context) -> ir.Module:
     read_bytes(path)
     # torch takes over a second to import, and only this format needs it.
     import torch.export
+
     from tosaic.frontend import import_program
 
     # On a bad file torch logs a traceback before it raises; the message below says it better.

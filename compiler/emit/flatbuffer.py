@@ -7,6 +7,7 @@ from typing import Any
 
 from tosa.Op import Op
 from tosa.TosaGraph import TosaGraph
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.locations import SourceSite, source_site
 
@@ -41,7 +42,9 @@ def _site(location: Any, context: ir.Context) -> SourceSite:
     if not text:
         return SourceSite()
     try:
-        attribute = ir.Attribute.parse(text.decode(), context)
-        return source_site(ir.Location.from_attr(attribute, context))
+        # Attribute.parse fails to cast locations to their own class; an op's location does not.
+        return source_site(
+            ir.Module.parse(f"module {{}} {text.decode()}", context).operation.location
+        )
     except (ir.MLIRError, UnicodeDecodeError):
         return SourceSite()

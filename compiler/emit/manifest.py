@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import quant_params
 from tosaic.emit.functions import (

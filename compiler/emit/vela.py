@@ -116,8 +116,8 @@ def run_vela(data: bytes, target: Target, *, output_dir: Path | None = None) -> 
 def refused_ops(module: ir.Module, target: Target, reason: str) -> list[tuple[Any, str]]:
     """Return the ops of main that Vela refuses alone, each with Vela's reason.
 
-    `reason` is Vela's text for the whole program: ops of the kinds it names are tried first, all
-    others only if none of those is at fault.
+    `reason` is Vela's text for the whole program. It names one kind of op; ops of that kind and
+    those outside the target's limits are tried first, the others only if none is at fault.
     """
     named, others = [], []
     kinds = _kinds(reason)
@@ -126,14 +126,13 @@ def refused_ops(module: ir.Module, target: Target, reason: str) -> list[tuple[An
         if not name.startswith("tosa.") or name in ("tosa.const", "tosa.const_shape"):
             continue
         suspect = any(kind in name.replace("_", "") for kind in kinds)
+        suspect = suspect or not target.limits.takes(name)
         (named if suspect else others).append(op.operation)
     tried: dict[str, str | None] = {}
     return _refused(named, target, tried) or _refused(others, target, tried)
 
 
-def _refused(
-    ops: list[Any], target: Target, tried: dict[str, str | None]
-) -> list[tuple[Any, str]]:
+def _refused(ops: list[Any], target: Target, tried: dict[str, str | None]) -> list[tuple[Any, str]]:
     out = []
     for op in ops:
         alone = outline_op(op)
@@ -187,7 +186,7 @@ def _kinds(reason: str) -> set[str]:
 
 def _run(target: Target, source: Path, folder: Path) -> None:
     command = [
-        *(sys.executable, "-m", "ethosu.vela.vela"),
+        *(sys.executable, "-m", "ethosu.vela"),
         f"--accelerator-config={target.accelerator}",
         f"--config={target.vela_config}",
         f"--system-config={target.system_config}",
@@ -220,7 +219,9 @@ def _joined(lines: list[str]) -> Iterator[str]:
     for raw in lines:
         line = raw.strip()
         if line.startswith("- "):
-            current += f" {line[2:]}" if current.endswith(":") else f"{', ' * bool(current)}{line[2:]}"
+            current += (
+                f" {line[2:]}" if current.endswith(":") else f"{', ' * bool(current)}{line[2:]}"
+            )
         elif line:
             if current:
                 yield current

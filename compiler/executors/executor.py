@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
 from tosaic.dialects.bindings import ir
 from tosaic.emit.manifest import Manifest, TensorInfo, numpy_dtype_of
 from tosaic.errors import InputError

@@ -6,9 +6,10 @@ import ctypes
 from collections.abc import Sequence
 
 import numpy as np
+
 from tosaic.dialects.bindings import execution_engine, ir, make_context
 from tosaic.emit.functions import bytecode, main_function
-from tosaic.emit.manifest import Manifest, TensorInfo, numpy_dtype_of
+from tosaic.emit.manifest import Manifest, numpy_dtype_of
 from tosaic.executors.executor import Array, checked_inputs
 from tosaic.executors.jit_lowering import lower
 

@@ -22,6 +22,7 @@ from torch_mlir.extras.fx_importer import (
     FxImporter,
     FxImporterHooks,
 )
+
 from tosaic.dialects.bindings import ir
 from tosaic.errors import CompileError, InputError
 from tosaic.lowering.pipeline import Pipeline

@@ -14,8 +14,10 @@ conv3d depthwise_conv2d identity logical_left_shift matmul max_pool2d maximum mi
 pad reduce_max reduce_min reduce_sum rescale reshape resize reverse slice sub table tile transpose
 transpose_conv2d
 """
-_U85_ONLY = "bitwise_and bitwise_or bitwise_xor bitwise_not equal gather greater greater_equal \
-logical_and logical_not logical_or logical_xor reduce_all reduce_any scatter select"
+_U85_ONLY = """
+bitwise_and bitwise_not bitwise_or bitwise_xor equal gather greater greater_equal intdiv logical_and
+logical_not logical_or logical_right_shift logical_xor reduce_all reduce_any scatter select
+"""
 
 
 def _operators(names: str) -> frozenset[str]:
@@ -24,12 +26,12 @@ def _operators(names: str) -> frozenset[str]:
 
 _U55_LIMITS = Limits(
     operators=_operators(_COMMON),
-    max_stride=3,
-    max_kernel_height=64,
-    max_kernel_area=64 * 64,
     max_argmax_depth=127,
+    native_stride=3,
+    native_kernel_height=64,
+    native_kernel_area=64 * 64,
 )
-_U85_LIMITS = Limits(operators=_operators(_COMMON + _U85_ONLY), max_stride=3)
+_U85_LIMITS = Limits(operators=_operators(_COMMON + _U85_ONLY), native_stride=3)
 
 
 def _family(

@@ -17,14 +17,15 @@ from tosaic.errors import InputError
 class Limits:
     """What the device takes of an op; None is "as much as TOSA's level allows".
 
-    Sizes are in elements. `operators` holds MLIR names (``"tosa.conv2d"``).
+    Sizes are in elements. `operators` holds MLIR names (``"tosa.conv2d"``). What is past a `max_`
+    limit is refused; past a `native_` limit it is split into many small ops and slow.
     """
 
     operators: frozenset[str] | None = None
-    max_stride: int | None = None
-    max_kernel_height: int | None = None
-    max_kernel_area: int | None = None
     max_argmax_depth: int | None = None
+    native_stride: int | None = None
+    native_kernel_height: int | None = None
+    native_kernel_area: int | None = None
 
     def takes(self, operator: str) -> bool:
         """Return whether `operator` runs at all (its shape may still be refused)."""

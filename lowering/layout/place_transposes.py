@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 
 import networkx
 import numpy as np
+
 from tosaic.dialects.bindings import func, ir
 from tosaic.dialects.builder import Builder, attr_ints
 from tosaic.dialects.types import DYNAMIC, constant_value, element_of, shape_of, storage_of, tensor

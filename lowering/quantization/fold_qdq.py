@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder, attr_ints
 from tosaic.dialects.types import (

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import (
@@ -81,7 +82,8 @@ def hoist_quantize(op: Any, b: Builder) -> ir.Value | None:
     if mover.name in _COMPUTING and len(list(op.operands[0].uses)) != 1:
         return None  # it would be computed once more for each user
     values = list(mover.operands) if mover.name == "tosa.concat" else [mover.operands[0]]
-    return move_with(b, mover, [b.qcast(v, params.type()) for v in values], params)
+    there = Builder(mover.location, b.ip)
+    return move_with(there, mover, [b.qcast(v, params.type()) for v in values], params)
 
 
 @pattern("quant.qcast")
@@ -104,7 +106,7 @@ def hoist_quantize_over_clamp(op: Any, b: Builder) -> ir.Value | None:
     quantized = b.qcast(clamp.operands[0], params.type())
     if low == params.low and high == params.high:
         return quantized
-    return b.clamp(quantized, low, high)
+    return Builder(clamp.location, b.ip).clamp(quantized, low, high)
 
 
 @pattern("quant.qcast")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import constant_value, element_of, quant_params
 from tosaic.lowering.ops import Refusal

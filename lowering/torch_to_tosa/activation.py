@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import constant_value, i
 from tosaic.lowering.ops import Lowering, Refusal, lowers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import NHWC, Builder
 from tosaic.dialects.types import DYNAMIC, element_of, shape_of

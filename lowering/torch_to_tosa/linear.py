@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import DYNAMIC, element_of, is_float, shape_of

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from tosaic.dialects.builder import attr_ints
 
 Array = npt.NDArray[Any]

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tosaic.errors import Diagnostic
 from tosaic.tools import gen_docs
 from tosaic.tools.verify_diagnostics import unmet_expectations

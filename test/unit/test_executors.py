@@ -1,18 +1,16 @@
 """The JIT against the reference model, one op at a time."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+
 from tosaic.dialects.bindings import func, ir, make_context
 from tosaic.dialects.builder import Builder, i32_attr
 from tosaic.dialects.types import f32, i, tensor
-from tosaic.errors import InputError, ToolError
-from tosaic.executors import all_executors, make_executor
+from tosaic.executors import make_executor
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,12 @@ def _conv_cases() -> None:
                     ),
                 )
 
-        for s, out_pad in ((1, (0, 0, 0, 0)), (2, (0, 0, 0, 0)), (2, (-1, 1, -1, 0)), (3, (1, 2, 0, 1))):
+        for s, out_pad in (
+            (1, (0, 0, 0, 0)),
+            (2, (0, 0, 0, 0)),
+            (2, (-1, 1, -1, 0)),
+            (3, (1, 2, 0, 1)),
+        ):
             w, bias = weights((5, 3, 3, 3), w_e), weights((5,), w_e)
 
             @case(f"transpose_conv2d_{e}_{s}_{out_pad}", ([1, 4, 5, 3], e), **options)
@@ -189,7 +192,11 @@ def const_acc(b: Any, data: Any, acc: str) -> Any:
 _conv_cases()
 
 for _e, _opt in (("i8", {}), ("f32", FLOAT), ("i16", {"low": -32768, "high": 32767})):
-    for _k, _s, _p in (((3, 3), (1, 1), (1, 1, 1, 1)), ((2, 2), (2, 2), (0, 0, 0, 0)), ((3, 2), (2, 1), (0, 1, 0, 1))):
+    for _k, _s, _p in (
+        ((3, 3), (1, 1), (1, 1, 1, 1)),
+        ((2, 2), (2, 2), (0, 0, 0, 0)),
+        ((3, 2), (2, 1), (0, 1, 0, 1)),
+    ):
 
         @case(f"avg_pool2d_{_e}_{_k}_{_s}", ([1, 8, 6, 3], _e), **_opt)
         def avg(b, x, e=_e, k=_k, s=_s, p=_p):
@@ -274,7 +281,10 @@ for _e, _opt in (("i8", {}), ("f32", FLOAT), ("i16", {"low": -32768, "high": 327
 
             @case(f"resize_{_mode}_{_e}_{_scale}_{_offset}", ([1, 4, 5, 3], _e), **_opt)
             def resize(b, x, mode=_mode, scale=_scale, offset=_offset, border=_border, e=_e):
-                up = (4 - 1) * scale[0] - offset[0] + border[0], (5 - 1) * scale[2] - offset[1] + border[1]
+                up = (
+                    (4 - 1) * scale[0] - offset[0] + border[0],
+                    (5 - 1) * scale[2] - offset[1] + border[1],
+                )
                 out = (up[0] // scale[1] + 1, up[1] // scale[3] + 1)
                 kind = {"i8": "i32", "i16": "i48"}.get(e, e) if mode == "BILINEAR" else e
                 if (out[0] - 1) * scale[1] != up[0] or (out[1] - 1) * scale[3] != up[1]:
@@ -328,7 +338,19 @@ def mul_f32(b, x, y):
     return b.mul(x, y)
 
 
-for _name in ("abs", "ceil", "floor", "exp", "tanh", "sigmoid", "erf", "sin", "cos", "reciprocal", "identity"):
+for _name in (
+    "abs",
+    "ceil",
+    "floor",
+    "exp",
+    "tanh",
+    "sigmoid",
+    "erf",
+    "sin",
+    "cos",
+    "reciprocal",
+    "identity",
+):
 
     @case(f"{_name}_f32", ([50, 7], "f32"), **FLOAT)
     def unary(b, x, n=_name):
@@ -414,7 +436,12 @@ for _from, _to in (
     ("f32", "i8"), ("f32", "i16"), ("f32", "i32"),
 ):  # fmt: skip
 
-    @case(f"cast_{_from}_{_to}", ([40, 3], _from), low=-300 if _from != "i8" else -128, high=300 if _from != "i8" else 127)
+    @case(
+        f"cast_{_from}_{_to}",
+        ([40, 3], _from),
+        low=-300 if _from != "i8" else -128,
+        high=300 if _from != "i8" else 127,
+    )
     def cast(b, x, to=_to, source=_from):
         if source == "f32":  # halves and values past the ends
             x = b.mul(x, b.const([[0.5, 100, 1e9]], f32()))
@@ -428,7 +455,15 @@ def cast_half_even(b, x):
     return b.cast(ties, i(8)), b.cast(ties, i(16)), b.cast(ties, i(32)), b.cast(x, i(8))
 
 
-for _e_in, _e_out, _z in (("i32", "i8", (0, -3)), ("i8", "i32", (-3, 0)), ("i8", "i8", (5, -9)), ("i16", "i8", (0, 4)), ("i8", "i16", (4, 0)), ("i32", "i16", (0, 0)), ("i32", "i32", (0, 0))):
+for _e_in, _e_out, _z in (
+    ("i32", "i8", (0, -3)),
+    ("i8", "i32", (-3, 0)),
+    ("i8", "i8", (5, -9)),
+    ("i16", "i8", (0, 4)),
+    ("i8", "i16", (4, 0)),
+    ("i32", "i16", (0, 0)),
+    ("i32", "i32", (0, 0)),
+):
     for _r in ("SINGLE_ROUND", "DOUBLE_ROUND"):
         for _n in (1, 3):
             _bits = int(_e_in[1:])

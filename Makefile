@@ -50,7 +50,7 @@ lit: venv
 
 # The peer's figures are stored in tools/bench/data; measuring it anew needs the `bench` extra.
 bench: venv
-	$(BIN)/python tools/bench/run.py
+	$(BIN)/python tools/bench/compile_race.py
 
 docs: venv
 	$(BIN)/python -m tosaic.tools.gen_docs

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +19,9 @@ import torch
 from torch.export import ExportedProgram
 
 from tosaic.dialects.bindings import ir, make_context
-from tosaic.emit import Manifest, dequantize, quantize, serialize, validate, write_bytes, write_text
+from tosaic.emit import Manifest, dequantize, quantize, serialize, validate, write_bytes
 from tosaic.emit.vela import VelaResult, compile_module
-from tosaic.errors import InputError
+from tosaic.errors import InputError, TosaicError
 from tosaic.executors import Executor, make_executor
 from tosaic.frontend import export_model, import_program
 from tosaic.lowering.pipeline import Pipeline
@@ -106,18 +110,43 @@ class CompiledProgram:
         """Write the program's files to `folder` (made if missing) and return their paths.
 
         `name`.tosa (flatbuffer), `name`.json (I/O manifest), `name`.mlir (for people), and for
-        Ethos-U `name`_vela.npz (command stream, weights, memory).
+        Ethos-U `name`_vela.npz (command stream, weights, memory). They appear together or, where
+        one cannot be written, not at all.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        written = [folder / f"{name}.{suffix}" for suffix in ("tosa", "json", "mlir")]
-        write_bytes(written[0], self.flatbuffer)
-        write_text(written[1], self.manifest.to_json())
-        write_text(written[2], self.text)
+        contents = {
+            f"{name}.tosa": self.flatbuffer,
+            f"{name}.json": self.manifest.to_json().encode(),
+            f"{name}.mlir": self.text.encode(),
+        }
         if self.report.vela is not None:
-            written.append(folder / f"{name}_vela.npz")
-            write_bytes(written[-1], self.report.vela.data)
-        return written
+            contents[f"{name}_vela.npz"] = self.report.vela.data
+        _write_together(folder, contents)
+        if self.report.vela is None:
+            # Of an earlier compile for another target; it does not belong to these files.
+            (folder / f"{name}_vela.npz").unlink(missing_ok=True)
+        return [folder / file for file in contents]
+
+
+def _write_together(folder: Path, contents: dict[str, bytes]) -> None:
+    """Write all files to a folder of their own on the same disk, then move them into `folder`."""
+    taken = next((folder / file for file in contents if (folder / file).is_dir()), None)
+    if taken is not None:
+        raise InputError(f"Cannot write '{taken}': it is a folder. Choose another output name.")
+    existed = folder.exists()
+    staging = folder / f".{secrets.token_hex(4)}.partial"
+    try:
+        for file, data in contents.items():
+            write_bytes(staging / file, data)
+        for file in contents:
+            (staging / file).replace(folder / file)
+    except TosaicError as error:
+        raise type(error)(str(error).replace(f"{staging.name}{os.sep}", "")) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if not existed:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # succeeds only where nothing was written
 
 
 def compile(
@@ -183,7 +212,7 @@ def compile_program(
     vela = None
     if target.kind == "ethos-u":
         with clock("vela"):
-            vela = compile_module(module, target)
+            vela = compile_module(module, target, data=flatbuffer)
     report = Report(target.name, dict(clock.seconds), _operators(module), vela)
     return CompiledProgram(module, target, flatbuffer, Manifest.from_module(module), report)
 

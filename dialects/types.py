@@ -108,9 +108,9 @@ def elements(attr: ir.Attribute) -> npt.NDArray[Any] | None:
     element = ir.ShapedType(attr.type).element_type
     name = str(element)
     if name == "index":
-        return np.array([int(x) for x in attr], dtype=np.int64).reshape(
-            ir.ShapedType(attr.type).shape
-        )
+        # The bindings read an index unsigned; a -1 in a shape is meant signed.
+        unsigned = np.array([int(x) for x in attr], dtype=np.uint64)
+        return unsigned.astype(np.int64).reshape(ir.ShapedType(attr.type).shape)
     if name not in _NUMPY_OF:
         return None
     shape = ir.ShapedType(attr.type).shape

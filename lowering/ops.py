@@ -23,6 +23,7 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import (
     DYNAMIC,
+    QuantParams,
     constant_value,
     element_of,
     is_float,
@@ -48,25 +49,27 @@ class Refusal(Exception):
 
 
 Lower = Callable[["Lowering"], "ir.Value | Sequence[ir.Value]"]
+# (context, quantised operand 0, its parameters, the result's) -> the quantised result.
+IntegerLower = Callable[["Lowering", ir.Value, QuantParams, QuantParams], ir.Value]
 
 
 @dataclass(frozen=True)
 class OpEntry:
     """One row of the table.
 
-    `shared_operands` are the operand indices that share quantisation parameters with the result
-    (Quantized.SHARED), or that carry activations (otherwise). `weight` and `bias` are operand
-    indices of a WEIGHTED op.
+    `activations` are the operands that carry activations; `weight` and `bias` are operands of a
+    WEIGHTED op, `weight_axis` is the output channel's axis. `integer` is how a COMPOSITE computes
+    in integers as a whole. `lower` is None for ops that their consumer lowers (list results).
     """
 
     name: str
-    lower: Lower
+    lower: Lower | None
     quantized: Quantized = Quantized.NO
     activations: tuple[int, ...] = (0,)
     weight: int | None = None
     weight_axis: int = 0
     bias: int | None = None
-    output_range: tuple[float, float] | None = None
+    integer: IntegerLower | None = None
 
 
 _TABLE: dict[str, OpEntry] = {}
@@ -79,16 +82,16 @@ def lowers(
     weight: int | None = None,
     weight_axis: int = 0,
     bias: int | None = None,
-    output_range: tuple[float, float] | None = None,
-) -> Callable[[Lower], Lower]:
+    integer: IntegerLower | None = None,
+) -> Callable[[Lower | None], Lower | None]:
     """Decorator: enter a lowering under torch-dialect op `names`."""
 
-    def enter(fn: Lower) -> Lower:
+    def enter(fn: Lower | None) -> Lower | None:
         for name in names:
             if name in _TABLE:
                 raise ValueError(f"{name} has two lowerings")
             _TABLE[name] = OpEntry(
-                name, fn, quantized, activations, weight, weight_axis, bias, output_range
+                name, fn, quantized, activations, weight, weight_axis, bias, integer
             )
         return fn
 

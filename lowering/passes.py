@@ -74,8 +74,8 @@ def apply_patterns(module: ir.Operation, patterns: Sequence[Pattern], *, greedy:
         frozen = rewrites.freeze()
         if greedy:
             config = rewrite.GreedyRewriteConfig()
-            # MLIR stops after 10 rounds by default; long chains of transposes need more.
-            config.max_iterations = -1
+            # MLIR gives up after 10 rounds by default; long chains of casts need more.
+            config.max_iterations = 1000
             rewrite.apply_patterns_and_fold_greedily(module, frozen, config)
         else:
             rewrite.walk_and_apply_patterns(module, frozen)

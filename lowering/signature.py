@@ -32,3 +32,5 @@ def set_signature(
     for name, attrs in (("arg_attrs", arguments), ("res_attrs", results)):
         if any(attrs):
             function.attributes[name] = ir.ArrayAttr.get([ir.DictAttr.get(a) for a in attrs])
+        elif name in function.attributes:
+            del function.attributes[name]

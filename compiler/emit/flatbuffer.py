@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from typing import Any
-
-from tosa.Op import Op
-from tosa.TosaGraph import TosaGraph
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.locations import SourceSite, source_site
 
-_OP_NAMES = {value: name for name, value in vars(Op).items() if not name.startswith("_")}
+# The accessors that flatc generated, from the tosa-tools wheel; they carry no types.
+_Op: Any = importlib.import_module("tosa.Op").Op
+_TosaGraph: Any = importlib.import_module("tosa.TosaGraph").TosaGraph
+_OP_NAMES = {value: name for name, value in vars(_Op).items() if not name.startswith("_")}
 
 
 def sites_by_tensor(data: bytes) -> dict[str, tuple[str, SourceSite]]:
@@ -21,7 +22,7 @@ def sites_by_tensor(data: bytes) -> dict[str, tuple[str, SourceSite]]:
     """
     out: dict[str, tuple[str, SourceSite]] = {}
     context = ir.Context()
-    for operator in _operators(TosaGraph.GetRootAs(data, 0)):
+    for operator in _operators(_TosaGraph.GetRootAs(data, 0)):
         entry = _OP_NAMES.get(operator.Op(), "?"), _site(operator.Location(), context)
         for k in range(operator.OutputsLength()):
             out[operator.Outputs(k).decode()] = entry

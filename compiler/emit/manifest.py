@@ -111,10 +111,10 @@ def quantize(info: TensorInfo, real: npt.ArrayLike) -> npt.NDArray[Any]:
     _check_shape(info, array)
     dtype = numpy_dtype_of(info)
     if info.scale is None:
-        return array.astype(dtype)
+        return np.asarray(array, dtype)
     limits = np.iinfo(dtype)
     stored = np.rint(array.astype(np.float64) / info.scale) + (info.zero_point or 0)
-    return np.clip(stored, limits.min, limits.max).astype(dtype)
+    return np.asarray(np.clip(stored, limits.min, limits.max), dtype)
 
 
 def dequantize(info: TensorInfo, stored: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -124,7 +124,7 @@ def dequantize(info: TensorInfo, stored: npt.ArrayLike) -> npt.NDArray[Any]:
     if info.scale is None:
         return array
     real = (array.astype(np.float64) - (info.zero_point or 0)) * info.scale
-    return real.astype(np.float32)
+    return np.asarray(real, np.float32)
 
 
 def numpy_dtype_of(info: TensorInfo) -> np.dtype[Any]:

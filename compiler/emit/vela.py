@@ -77,15 +77,19 @@ class VelaError(ToolError):
 
 
 def compile_module(
-    module: ir.Module, target: Target, *, output_dir: Path | None = None
+    module: ir.Module,
+    target: Target,
+    *,
+    data: bytes | None = None,
+    output_dir: Path | None = None,
 ) -> VelaResult:
-    """Serialise `module` and run Vela on it; see `run_vela`.
+    """Serialise `module` (unless `data` is its flatbuffer already) and run Vela on it.
 
     Raises:
         ToolError: the NPU cannot run it; names each op at fault with its place in the user's
             source, found by compiling the suspects one by one.
     """
-    data = serialize(module, target=target)
+    data = serialize(module, target=target) if data is None else data
     try:
         return run_vela(data, target, output_dir=output_dir)
     except VelaError as error:
@@ -93,7 +97,7 @@ def compile_module(
 
 
 def run_vela(data: bytes, target: Target, *, output_dir: Path | None = None) -> VelaResult:
-    """Compile the TOSA flatbuffer `data` for `target`; Vela's files are kept in `output_dir` if set.
+    """Compile the TOSA flatbuffer `data` for `target`; keep Vela's files in `output_dir` if set.
 
     Raises:
         InputError: `target` is not an Ethos-U.
@@ -119,7 +123,8 @@ def refused_ops(module: ir.Module, target: Target, reason: str) -> list[tuple[An
     `reason` is Vela's text for the whole program. It names one kind of op; ops of that kind and
     those outside the target's limits are tried first, the others only if none is at fault.
     """
-    named, others = [], []
+    named: list[Any] = []
+    others: list[Any] = []
     kinds = _kinds(reason)
     for op in main_function(module).entry_block.operations:
         name = op.operation.name

@@ -58,6 +58,15 @@ def make_executor(name: str, module: ir.Module) -> Executor:
     return _EXECUTORS[name](module)
 
 
+def array_dtype(info: TensorInfo) -> np.dtype[Any]:
+    """Return the numpy dtype that holds `info` in a call: its own, and int64 for int48.
+
+    Raises:
+        InputError: numpy has none.
+    """
+    return np.dtype(np.int64) if info.dtype == "int48" else numpy_dtype_of(info)
+
+
 def checked_inputs(manifest: Manifest, inputs: Sequence[Array]) -> list[Array]:
     """Return `inputs` as contiguous arrays, after comparing them with the manifest.
 
@@ -73,7 +82,7 @@ def checked_inputs(manifest: Manifest, inputs: Sequence[Array]) -> list[Array]:
 
 
 def _checked(info: TensorInfo, array: Array) -> Array:
-    dtype = numpy_dtype_of(info)
+    dtype = array_dtype(info)
     if array.dtype != dtype or array.shape != info.shape:
         raise InputError(
             f"Input '{info.name}' must be {dtype} {list(info.shape)}, got {array.dtype} "

@@ -9,11 +9,13 @@ import numpy as np
 
 from tosaic.dialects.bindings import execution_engine, ir, make_context
 from tosaic.emit.functions import bytecode, main_function
-from tosaic.emit.manifest import Manifest, numpy_dtype_of
-from tosaic.executors.executor import Array, checked_inputs
+from tosaic.emit.manifest import Manifest
+from tosaic.executors.executor import Array, array_dtype, checked_inputs
 from tosaic.executors.jit_lowering import lower
 
 _ENTRY = "main"
+# Level 3 makes MobileNetV2 a fifth faster and takes half as long again to compile.
+_OPT_LEVEL = 2
 # The engine's calling convention: an array of pointers to the arguments, which are pointers.
 _PACKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -29,16 +31,19 @@ class JitExecutor:
             copy = ir.Module.parse(bytecode(module.operation))
             main_function(copy).attributes["sym_name"] = ir.StringAttr.get(_ENTRY)
             lower(copy)
-            self._engine = execution_engine().ExecutionEngine(copy, opt_level=3)
+            self._engine = execution_engine().ExecutionEngine(copy, opt_level=_OPT_LEVEL)
         self._main = _PACKED(self._engine.raw_lookup(_ENTRY))
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Return main's results; see `Executor.run`."""
         arrays = checked_inputs(self._manifest, inputs)
-        outputs = [np.zeros(info.shape, numpy_dtype_of(info)) for info in self._manifest.outputs]
+        outputs = [np.zeros(info.shape, array_dtype(info)) for info in self._manifest.outputs]
         addresses = [array.ctypes.data for array in (*arrays, *outputs)]
         pointers = (ctypes.c_void_p * len(addresses))(*addresses)
         self._main(_addresses_of(pointers))
+        for array, info in zip(outputs, self._manifest.outputs, strict=True):
+            if info.dtype == "int48":  # the upper 16 bits are not written: extend the sign
+                array[...] = (array << 16) >> 16
         return outputs
 
 

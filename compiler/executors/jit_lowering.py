@@ -12,7 +12,6 @@ Functions take bare pointers: memrefs are static and contiguous at every functio
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -36,7 +35,6 @@ _CHEAP = frozenset(
         "memref.subview",
     ]
 )
-_STAYS = frozenset([*_CHEAP, "func.return", "memref.alloc", "memref.dealloc", "memref.get_global"])
 
 
 @dataclass(frozen=True)
@@ -119,23 +117,15 @@ class _OrderLoops(Pass):
 
 @dataclass(frozen=True)
 class _OutlineKernels(Pass):
-    """Give every loop nest a function of its own; equal nests share one."""
+    """Give every linalg op a function of its own; equal ones share it."""
 
     name: ClassVar[str] = "jit-outline-kernels"
 
     def run(self, module: ir.Operation) -> None:
-        """Move each op of main that computes into a private function and call it."""
+        """Move each linalg op of main into a private function and call that."""
         body = module.regions[0].blocks[0]
         kernels: dict[str, str] = {}
-        for op in list(main_function(module).entry_block.operations):
-            name = op.operation.name  # memref.get_global has an attribute called name
-            if name in _STAYS or name.startswith("func."):
-                continue
-            if len(op.operation.results):
-                raise ToolError(
-                    f"The host JIT has no lowering for a '{name}' that is left in the program. "
-                    "Use the reference executor."
-                )
+        for op in _all(module, "linalg.generic"):
             _outline(op.operation, body, kernels)
 
 
@@ -285,12 +275,13 @@ def _outline(op: Any, body: ir.Block, kernels: dict[str, str]) -> None:
             for old, new in replaced.items():
                 replace_uses(copy, old, new)
             func.ReturnOp([])
-        # Distinct arguments are distinct buffers: views are made inside, from one base.
-        noalias = {"llvm.noalias": ir.UnitAttr.get()}
+        # Views are made inside, from one base, so distinct buffers do not overlap.
+        distinct = all(_is_buffer(v) for v in arguments if isinstance(v.type, ir.MemRefType))
+        noalias = {"llvm.noalias": ir.UnitAttr.get()} if distinct else {}
         is_memref = [isinstance(type_, ir.MemRefType) for type_ in types]
         set_attributes(kernel, "arg_attrs", [noalias if m else {} for m in is_memref])
         kernel.attributes["no_inline"] = ir.UnitAttr.get()
-        text = re.sub(r" loc\(.*?\)", "", kernel.operation.get_asm(enable_debug_info=False))
+        text = kernel.operation.get_asm(use_local_scope=True)
         if text in kernels:
             kernel.operation.erase()
         else:
@@ -299,6 +290,14 @@ def _outline(op: Any, body: ir.Block, kernels: dict[str, str]) -> None:
         with ir.InsertionPoint(op):
             func.CallOp([], kernels[text], list(arguments))
     op.erase()
+
+
+def _is_buffer(value: ir.Value) -> bool:
+    """Return whether `value` is a whole buffer: an argument of main, an alloc or a constant."""
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return bool(owner.owner.operation.name == "func.func")
+    return owner.operation.name in ("memref.alloc", "memref.get_global")
 
 
 def _all(module: ir.Operation, name: str) -> list[Any]:

@@ -29,6 +29,12 @@ class ReferenceExecutor:
     def __init__(self, module: ir.Module) -> None:
         """Serialise `module`; see `make_executor` for the errors."""
         self._manifest = Manifest.from_module(module)
+        tensors = (*self._manifest.inputs, *self._manifest.outputs)
+        if any(info.dtype == "int48" for info in tensors):
+            raise ToolError(
+                "The TOSA reference model's Python binding returns nothing for int48 inputs and "
+                "outputs. Rescale to int32 inside the program, or use the jit executor."
+            )
         self._dtypes = [numpy_dtype_of(info) for info in self._manifest.outputs]
         self._program = serialize(module)
 
@@ -49,7 +55,7 @@ class _Worker:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] = tempfile.TemporaryFile(prefix="tosaic-")
+        self._log: IO[bytes] = tempfile.TemporaryFile(prefix="tosaic-")  # noqa: SIM115
 
     def run(self, program: bytes, inputs: list[Array]) -> list[Array]:
         """Run `program` (a flatbuffer).

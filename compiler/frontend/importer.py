@@ -33,6 +33,7 @@ _LIBRARIES = (
     os.path.dirname(torch.__file__) + os.sep,
     f"{os.sep}site-packages{os.sep}torch{os.sep}",
     f"{os.sep}site-packages{os.sep}torchao{os.sep}",
+    "torch/fx/passes/",  # what PyTorch writes, from the root of its sources, for nodes it inserts
 )
 
 

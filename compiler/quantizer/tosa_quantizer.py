@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,9 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
         """Annotate `model` in place and return it."""
         table = op_table()
         for node in model.graph.nodes:
+            if node.target is operator.getitem:
+                self._annotate_item(node)
+                continue
             entry = table.get(table_name(node))
             if entry is not None and _KEY not in node.meta and _is_float(node):
                 self._annotate(node, entry, table)
@@ -87,6 +91,15 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
             qscheme=torch.per_channel_symmetric if per_channel else torch.per_tensor_symmetric,
             ch_axis=axis if per_channel else None,
         )
+
+    def _annotate_item(self, node: Node) -> None:
+        """An item of a split shares the parameters of the tensor that was split."""
+        source = node.args[0]
+        if isinstance(source, Node) and _KEY in source.meta and _is_float(node):
+            shared = next(iter(source.meta[_KEY].input_qspec_map), None)
+            if shared is not None:
+                spec = SharedQuantizationSpec((shared, source))
+                node.meta[_KEY] = QuantizationAnnotation(output_qspec=spec, _annotated=True)
 
     def _annotate(self, node: Node, entry: OpEntry, table: dict[str, OpEntry]) -> None:
         if entry.quantized is Quantized.NO:
@@ -120,8 +133,11 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
         inputs: dict[Node, Any] = {values[0]: self.activation}
         for value in values[1:]:
             inputs[value] = SharedQuantizationSpec(first)
+        one_result = isinstance(node.meta.get("val"), torch.Tensor)
         node.meta[_KEY] = QuantizationAnnotation(
-            input_qspec_map=inputs, output_qspec=SharedQuantizationSpec(first), _annotated=True
+            input_qspec_map=inputs,
+            output_qspec=SharedQuantizationSpec(first) if one_result else None,
+            _annotated=True,
         )
 
 

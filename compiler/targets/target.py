@@ -105,5 +105,7 @@ def target(name: str | Target, **overrides: Any) -> Target:
         raise InputError(
             f"A target has no field '{unknown[0]}'; its fields are: {', '.join(sorted(fields))}."
         )
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()}
+    values: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()
+    }
     return dataclasses.replace(base, **values)

@@ -34,6 +34,8 @@ from tosaic.lowering.quantization.arithmetic import (
     widened,
     with_params,
 )
+from tosaic.lowering.quantization.fixed_point import lookup
+from tosaic.lowering.quantization.fold_table import wide_table_of
 from tosaic.lowering.quantization.weights import bias_of, weights_of
 
 Island = Callable[[Any, Builder, QuantParams], "ir.Value | None"]
@@ -146,20 +148,32 @@ _FACTOR_LIMIT = 2**15 - 1
 @island("tosa.mul")
 def product(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     """Elementwise products in int32."""
+    values = list(op.operands)[:2]
+    sources = [dequantized_source(v) for v in values]
+    constants = [
+        constant_value(v) if s is None else None for v, s in zip(values, sources, strict=True)
+    ]
+    looked_up = [
+        wide_table_of(v) if s is None and c is None else None
+        for v, s, c in zip(values, sources, constants, strict=True)
+    ]
     operands, unit = [], 1.0
-    for value in list(op.operands)[:2]:
-        source = dequantized_source(value)
-        constant = constant_value(value)
-        if source is not None:
-            x, params = source
-            operands.append(widened(b, x, params, params.scale))
-            unit *= params.scale
-        elif constant is not None and constant.dtype.kind == "f":
+    found = list(zip(sources, constants, looked_up, strict=True))
+    if any(all(way is None for way in ways) for ways in found):
+        return None
+    for source, constant, table in found:
+        if table is not None:
+            x, entries = table
+            scale = max(float(np.abs(entries).max()), 1e-30) / _FACTOR_LIMIT
+            operands.append(lookup(b, b.storage(x), entries / scale, 15))
+            unit *= scale
+        elif source is not None:
+            operands.append(widened(b, *source, source[1].scale))
+            unit *= source[1].scale
+        elif constant is not None:
             scale = max(float(np.abs(constant).max()), 1e-30) / _FACTOR_LIMIT
             operands.append(b.const(int32_constant(constant.astype(np.float64) / scale), i(32)))
             unit *= scale
-        else:
-            return None
     return requantized(b, b.mul(*operands), unit, out)
 
 

@@ -63,6 +63,17 @@ def _values(value: ir.Value, leaf: ir.Value, inputs: npt.NDArray[Any]) -> npt.ND
     return result
 
 
+def wide_table_of(value: ir.Value) -> tuple[ir.Value, npt.NDArray[np.float64]] | None:
+    """Return (quantised int8 x, f of its 256 values) where `value` is f(dcast x) elementwise."""
+    leaf = _single_input(value)
+    source = None if leaf is None else dequantized_source(leaf)
+    if leaf is None or source is None or source[1].bits != 8 or shape_of(leaf) != shape_of(value):
+        return None
+    stored = np.clip(np.arange(-128, 128), source[1].low, source[1].high)
+    real = np.asarray(_values(value, leaf, source[1].dequantize(stored)), np.float64)
+    return source[0], np.broadcast_to(np.nan_to_num(real, posinf=0, neginf=0), stored.shape)
+
+
 def _entries(value: ir.Value, leaf: ir.Value, params: QuantParams, out: QuantParams) -> Any:
     stored = np.clip(np.arange(-128, 128), params.low, params.high)
     real = np.nan_to_num(np.asarray(_values(value, leaf, params.dequantize(stored))))

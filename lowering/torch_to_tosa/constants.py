@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.types import constant_value, i
+from tosaic.dialects.types import constant_value, i, is_static
 from tosaic.lowering.ops import Lowering, Refusal, lowers
 
 
@@ -24,19 +24,26 @@ def literal(ctx: Lowering) -> ir.Value:
     return ctx.b.const(array, element)
 
 
+def _static_shape(ctx: Lowering) -> list[int]:
+    shape = ctx.out_shape()
+    if not is_static(shape):
+        raise Refusal("its shape has a dynamic dim; specialise the shapes")
+    return shape
+
+
 @lowers("torch.aten.zeros", "torch.aten.zeros_like", "torch.aten.new_zeros")
 def zeros(ctx: Lowering) -> ir.Value:
     """A tensor of zeros."""
-    return ctx.b.const(np.zeros(ctx.out_shape()), ctx.out_element())
+    return ctx.b.const(np.zeros(_static_shape(ctx)), ctx.out_element())
 
 
 @lowers("torch.aten.ones", "torch.aten.ones_like", "torch.aten.new_ones")
 def ones(ctx: Lowering) -> ir.Value:
     """A tensor of ones."""
-    return ctx.b.const(np.ones(ctx.out_shape()), ctx.out_element())
+    return ctx.b.const(np.ones(_static_shape(ctx)), ctx.out_element())
 
 
 @lowers("torch.aten.full", "torch.aten.full_like")
 def full(ctx: Lowering) -> ir.Value:
     """`full(size, value)`."""
-    return ctx.b.const(np.full(ctx.out_shape(), ctx.scalar(1)), ctx.out_element())
+    return ctx.b.const(np.full(_static_shape(ctx), ctx.scalar(1)), ctx.out_element())

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import element_of, shape_of
+from tosaic.dialects.types import QuantParams, element_of, shape_of
 from tosaic.errors import Diagnostic, UnsupportedError
 from tosaic.lowering.ops import Lowering, OpEntry, Refusal, builtin_type, op_table
 from tosaic.lowering.passes import Pass, Pattern, apply_patterns, error_at, register_pass
+from tosaic.lowering.quantization.arithmetic import dequantized_source
+from tosaic.lowering.torch_to_tosa.quantize import quantize_params
 
 _STRUCTURAL = ("torch.constant.", "torch.prim.ListConstruct", "torch.operator_terminator")
+_NUMBERS = ("!torch.int", "!torch.float", "!torch.bool", "!torch.number")
 
 
 @register_pass
@@ -39,7 +43,7 @@ class TorchToTosa(Pass):
             def rewrite(op: Any, b: Builder) -> list[ir.Value] | None:
                 try:
                     with b.ip:
-                        lowered = entry.lower(Lowering(op, b))
+                        lowered = lower(entry, Lowering(op, b))
                 except Refusal as refusal:
                     key = f"{op.location} {op.name}"
                     refused[key] = error_at(op, f"{_describe(op)} is not supported: {refusal}")
@@ -50,16 +54,44 @@ class TorchToTosa(Pass):
             return Pattern(entry.name, rewrite)
 
         names = _torch_op_names(module)
-        entries = [rewrite_with(table[name]) for name in names if name in table]
+        entries = [
+            rewrite_with(table[name]) for name in names if name in table and table[name].lower
+        ]
         apply_patterns(module, entries, greedy=False)
-        missing = _unknown_ops(module, table)
-        problems = [*missing, *refused.values()]
+        unread, unknown = _leftovers(module, table)
+        problems = [*(error_at(op, _why_unknown(op, table)) for op in unknown), *refused.values()]
         if problems:
             raise UnsupportedError(
                 f"{len(problems)} op{'s' * (len(problems) != 1)} of the model cannot be lowered "
                 "to TOSA.",
                 problems,
             )
+        for op in unread:
+            op.erase()
+
+
+def lower(entry: OpEntry, ctx: Lowering) -> ir.Value | Sequence[ir.Value]:
+    """Lower one op; a composite between quant casts is lowered as a whole, in integers."""
+    if entry.integer is not None:
+        source = dequantized_source(ctx.tensor(0))
+        out = _quantized_as(ctx.op)
+        if source is not None and out is not None and source[1].bits == out.bits == 8:
+            result = entry.integer(ctx, *source, out)
+            # As in quantize.py: keeps the quantised value through MLIR's dcast(qcast) folding.
+            return ctx.b.dcast(ctx.b.unary("tosa.identity", result))
+    assert entry.lower is not None
+    return entry.lower(ctx)
+
+
+def _quantized_as(op: Any) -> QuantParams | None:
+    """Return the parameters that every reader of `op` quantises its result to."""
+    found = set()
+    for use in op.results[0].uses:
+        reader = use.owner.operation
+        if reader.name != "torch.quantized_decomposed.quantize_per_tensor":
+            return None
+        found.add(quantize_params(Lowering(reader, Builder(reader.location, ir.InsertionPoint(reader)))))
+    return found.pop() if len(found) == 1 else None
 
 
 def _to_torch(b: Builder, new: ir.Value, old: ir.Value) -> ir.Value:
@@ -84,30 +116,46 @@ def _torch_op_names(module: ir.Operation) -> list[str]:
     return list(names)
 
 
-def _unknown_ops(module: ir.Operation, table: dict[str, OpEntry]) -> list[Diagnostic]:
-    out: list[Diagnostic] = []
+def _leftovers(module: ir.Operation, table: dict[str, OpEntry]) -> tuple[list[Any], list[Any]]:
+    """Return the torch ops that nothing reads, readers first, and those that have no lowering."""
+    torch_ops: list[Any] = []
 
     def visit(op: Any) -> Any:
-        name = str(op.name)
-        if (
-            name.startswith("torch.")
-            and name not in table
-            and not name.startswith(_STRUCTURAL)
-            and not (len(op.results) and not any(True for r in op.results for _ in r.uses))
-        ):
-            near = difflib.get_close_matches(name, table, n=1, cutoff=0.8)
-            hint = f"; {near[0]} is" if near else ""
-            out.append(
-                error_at(
-                    op,
-                    f"{_describe(op)} has no lowering{hint}. Rewrite the model without it, or add "
-                    "a lowering (CONTRIBUTING.md, 'How to add an op')",
-                )
-            )
+        if str(op.name).startswith("torch."):
+            torch_ops.append(op)
         return ir.WalkResult.ADVANCE
 
-    module.walk(visit)
-    return out
+    module.walk(visit, ir.WalkOrder.PRE_ORDER)
+    unread: dict[Any, None] = {}
+    unknown: list[Any] = []
+    for op in reversed(torch_ops):  # readers come after what they read
+        readers = [use.owner.operation for result in op.results for use in result.uses]
+        if len(op.results) and all(reader in unread for reader in readers):
+            unread[op.operation] = None
+        elif op.name in table or str(op.name).startswith(_STRUCTURAL):
+            continue
+        elif not (_is_number(op) and all(str(r.name).startswith("torch.") for r in readers)):
+            unknown.append(op)  # a size that is in the way is told of where it is read
+    return list(unread), unknown[::-1]
+
+
+def _is_number(op: Any) -> bool:
+    return any(str(result.type) in _NUMBERS for result in op.results)
+
+
+def _why_unknown(op: Any, table: dict[str, OpEntry]) -> str:
+    if _is_number(op):
+        return (
+            f"{_describe(op)} is a number that is known only when the model runs, as the size of a "
+            "dynamic dim is; compile for static shapes (tosaic-specialize-shapes)"
+        )
+    short = {name.removeprefix("torch.aten."): name for name in table}
+    near = difflib.get_close_matches(str(op.name).removeprefix("torch.aten."), short, 1, 0.8)
+    hint = f"; {short[near[0]]} has" if near else ""
+    return (
+        f"{_describe(op)} has no lowering{hint}. Rewrite the model without it, or add a lowering "
+        "(CONTRIBUTING.md, 'How to add an op')"
+    )
 
 
 def _describe(op: Any) -> str:

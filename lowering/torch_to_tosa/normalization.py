@@ -6,8 +6,10 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import element_of, shape_of
+from tosaic.dialects.types import QuantParams, element_of, is_static, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.quantization.layer_norm import layer_norm as integer_layer_norm
+from tosaic.lowering.quantization.softmax import softmax as integer_softmax
 from tosaic.lowering.torch_to_tosa.linear import as_rows
 from tosaic.lowering.torch_to_tosa.windows import to_nchw, to_nhwc
 
@@ -60,7 +62,25 @@ def mean_over(b: Builder, x: ir.Value, axes: list[int]) -> ir.Value:
     return b.mul(x, b.splat(x, 1.0 / count))
 
 
-@lowers("torch.aten.layer_norm", quantized=Quantized.COMPOSITE)
+def _integer_layer_norm(
+    ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
+) -> ir.Value:
+    shape = shape_of(x)
+    if not is_static(shape):
+        raise Refusal("a quantised layer norm needs static shapes; specialise them")
+    return integer_layer_norm(
+        ctx.b,
+        x,
+        params,
+        out,
+        count=int(np.prod(ctx.ints(1))),
+        epsilon=ctx.float(4),
+        weight=None if ctx.is_none(2) else ctx.constant(2),
+        bias=None if ctx.is_none(3) else ctx.constant(3),
+    )
+
+
+@lowers("torch.aten.layer_norm", quantized=Quantized.COMPOSITE, integer=_integer_layer_norm)
 def layer_norm(ctx: Lowering) -> ir.Value:
     """`layer_norm(x, normalized_shape, weight?, bias?, eps, cudnn)`; Ba et al., 2016."""
     return _layer_norm(ctx, ctx.float(4))
@@ -90,20 +110,33 @@ def softmax_over(b: Builder, x: ir.Value, axis: int, *, log: bool) -> ir.Value:
     return b.mul(powers, b.unary("tosa.reciprocal", total))
 
 
-@lowers("torch.aten.softmax.int", quantized=Quantized.COMPOSITE, output_range=(0.0, 1.0))
+def _integer_softmax(
+    ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
+) -> ir.Value:
+    log = "log_softmax" in str(ctx.op.name)
+    axis = ctx.dim(1, len(shape_of(x)))
+    return integer_softmax(ctx.b, x, params, out, axis=axis, log=log)
+
+
+@lowers("torch.aten.softmax.int", quantized=Quantized.COMPOSITE, integer=_integer_softmax)
 def softmax(ctx: Lowering) -> ir.Value:
     """`softmax(x, dim, dtype?)`."""
     x = ctx.b.cast(ctx.tensor(0), ctx.out_element())
     return softmax_over(ctx.b, x, ctx.dim(1, len(shape_of(x))), log=False)
 
 
-@lowers("torch.aten._softmax", quantized=Quantized.COMPOSITE, output_range=(0.0, 1.0))
+@lowers("torch.aten._softmax", quantized=Quantized.COMPOSITE, integer=_integer_softmax)
 def decomposed_softmax(ctx: Lowering) -> ir.Value:
     """`_softmax(x, dim, half_to_float)`."""
     return softmax(ctx)
 
 
-@lowers("torch.aten.log_softmax.int", "torch.aten._log_softmax", quantized=Quantized.COMPOSITE)
+@lowers(
+    "torch.aten.log_softmax.int",
+    "torch.aten._log_softmax",
+    quantized=Quantized.COMPOSITE,
+    integer=_integer_softmax,
+)
 def log_softmax(ctx: Lowering) -> ir.Value:
     """`log_softmax(x, dim, …)`."""
     x = ctx.b.cast(ctx.tensor(0), ctx.out_element())

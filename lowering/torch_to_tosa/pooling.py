@@ -100,23 +100,21 @@ def _adaptive(ctx: Lowering, *, average: bool) -> ir.Value:
     if all(extent % size == 0 for extent, size in zip(extents, sizes, strict=True)):
         step = [extent // size for extent, size in zip(extents, sizes, strict=True)]
         return to_nchw(b, _pool(b, x, step, step, average), restore)
-    for axis in (1, 2):
-        x = _adaptive_axis(b, x, axis, sizes[axis - 1], average)
-    return to_nchw(b, x, restore)
+    rows = []
+    for top, bottom in _bins(extents[0], sizes[0]):
+        cells = []
+        for left, right in _bins(extents[1], sizes[1]):
+            kernel = [bottom - top, right - left]
+            shape = shape_of(x)
+            cell = b.slice(x, [0, top, left, 0], [shape[0], *kernel, shape[3]])
+            cells.append(_pool(b, cell, kernel, [1, 1], average))
+        rows.append(cells[0] if len(cells) == 1 else b.concat(cells, 2))
+    return to_nchw(b, rows[0] if len(rows) == 1 else b.concat(rows, 1), restore)
 
 
-def _adaptive_axis(b: Builder, x: ir.Value, axis: int, size: int, average: bool) -> ir.Value:
-    """Pool one axis to `size` bins; bins of unequal width are pooled one by one."""
-    extent = shape_of(x)[axis]
-    bins = [(k * extent // size, -(-(k + 1) * extent // size)) for k in range(size)]
-    parts = []
-    for start, stop in bins:
-        begin, shape = [0] * 4, shape_of(x)
-        begin[axis], shape[axis] = start, stop - start
-        kernel = [1, 1]
-        kernel[axis - 1] = stop - start
-        parts.append(_pool(b, b.slice(x, begin, shape), kernel, [1, 1], average))
-    return parts[0] if size == 1 else b.concat(parts, axis)
+def _bins(extent: int, size: int) -> list[tuple[int, int]]:
+    """Return the (start, stop) of each of `size` bins, of unequal width, overlapping by PyTorch."""
+    return [(k * extent // size, -(-(k + 1) * extent // size)) for k in range(size)]
 
 
 def _pool(

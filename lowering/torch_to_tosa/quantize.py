@@ -36,6 +36,12 @@ def _stored_signed(value: ir.Value) -> bool:
     return ",ui" not in str(value.type)
 
 
+def quantize_params(ctx: Lowering) -> QuantParams:
+    """Return what a `quantize_per_tensor` op quantises to."""
+    signed = _stored_signed(ctx.op.results[0])
+    return _params(ctx, ctx.out_element(), per_channel=False, signed=signed)
+
+
 def _quantize(ctx: Lowering, *, per_channel: bool) -> ir.Value:
     signed = _stored_signed(ctx.op.results[0])
     params = _params(ctx, ctx.out_element(), per_channel=per_channel, signed=signed)

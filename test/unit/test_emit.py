@@ -43,7 +43,7 @@ module {
     %1 = tosa.rescale %0, %m, %s, %z32, %z {scale32 = true, rounding_mode = SINGLE_ROUND,
       per_channel = false, input_unsigned = false, output_unsigned = false} :
       (tensor<1x4x4x2xi32>, tensor<1xi32>, tensor<1xi8>, tensor<1xi32>, tensor<1xi8>)
-      -> tensor<1x4x4x2xi8> loc("requantise"("model.py":11:3))
+      -> tensor<1x4x4x2xi8> loc("narrow"("model.py":11:3))
     return %1 : tensor<1x4x4x2xi8>
   }
 }
@@ -94,7 +94,7 @@ def test_version_is_the_targets(context, conv):
 def test_sites_come_back_from_the_flatbuffer(conv):
     operator, site = sites_by_tensor(serialize(conv))["scores"]
     assert operator == "RESCALE"
-    assert (site.name, site.file, site.line) == ("requantise", "model.py", 11)
+    assert (site.name, site.file, site.line) == ("narrow", "model.py", 11)
 
 
 def test_round_trip(context, conv):

@@ -30,7 +30,7 @@ def test_plain_tosa():
 
 
 def test_names_are_forgiving_about_case():
-    assert target("Ethos_U55_128") is target("ethos-u55-128")
+    assert target("Ethos_U55_128") == target("ethos-u55-128")
 
 
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Target)])
@@ -46,7 +46,7 @@ def test_overrides_keep_the_value_hashable():
     value = target("ethos-u85-256", vela_flags=["--optimise=Size"], memory_mode="Dedicated_Sram")
     assert value.vela_flags == ("--optimise=Size",)
     hash(value)
-    assert target(value) is not None and target(value) == value
+    assert target(value) == value
 
 
 def test_unknown_name_lists_near_and_all():
@@ -55,7 +55,7 @@ def test_unknown_name_lists_near_and_all():
 
 
 def test_unknown_field_is_named():
-    with pytest.raises(InputError, match="no field 'memorymode'.*memory_mode"):
+    with pytest.raises(InputError, match=r"no field 'memorymode'.*memory_mode"):
         target("tosa", memorymode="x")
 
 

@@ -1,0 +1,105 @@
+"""The model set from PyTorch to TOSA and through Vela, judged by numbers."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tosaic
+from tosaic.emit import quantize as stored_of
+from tosaic.emit import validate
+from tosaic.quantizer import quantize
+from tosaic.tools.bench import models as bench
+
+MODELS = bench.load_models().MODELS
+QUICK = ("ds_cnn", "resnet8", "deep_autoencoder", "mobilenet_v1_025")
+NPUS = ("ethos-u55-128", "ethos-u85-256")
+PEER = Path(bench.__file__).parent / "data" / "executorch-1.5.1.json"
+END_TO_END_LSB = 3  # one per op, mostly rounded away by the ops behind it
+
+every_model = pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
+)
+
+
+@cache
+def model_of(name: str) -> torch.nn.Module:
+    return bench.load_models().build(name)
+
+
+@cache
+def quantized(name: str) -> torch.export.ExportedProgram:
+    inputs = bench.calibration_inputs(name)
+    return quantize(model_of(name), inputs[:1], inputs)
+
+
+@cache
+def integer_program(name: str) -> tosaic.CompiledProgram:
+    return tosaic.compile(quantized(name), target="tosa-1.0-int")
+
+
+def stored(program: tosaic.CompiledProgram, x: torch.Tensor) -> Any:
+    """`x` as integers: given in the program's own dtype, outputs come back as integers too."""
+    return stored_of(program.manifest.inputs[0], x.numpy())
+
+
+def transposes(program: tosaic.CompiledProgram) -> int:
+    return program.report.operators.get("TRANSPOSE", 0)
+
+
+@every_model
+def test_jit_equals_reference_in_every_bit(name: str) -> None:
+    program = integer_program(name)
+    for x in bench.held_out_inputs(name)[:2]:
+        q = stored(program, x)
+        (jit,) = program.run(q, executor="jit")
+        (reference,) = program.run(q, executor="reference")
+        assert jit.dtype == np.int8 and np.unique(jit).size > 1
+        np.testing.assert_array_equal(jit, reference)
+
+
+@every_model
+def test_integers_follow_fake_quantisation_end_to_end(name: str) -> None:
+    program, fake = integer_program(name), quantized(name).module(check_guards=False)
+    output = program.manifest.outputs[0]
+    assert output.scale is not None
+    for x in bench.held_out_inputs(name):
+        (real,) = program.run(x)
+        with torch.no_grad():
+            error = np.abs(real - fake(x).numpy()).max() / output.scale
+        assert error < END_TO_END_LSB + 0.01
+
+
+@every_model
+def test_no_transpose_inside(name: str) -> None:
+    """The one transpose that may be is the input's, from NCHW."""
+    assert transposes(integer_program(name)) <= 1
+    channels_last = tosaic.compile(quantized(name), target="tosa-1.0-int", io_layout="nhwc")
+    assert transposes(channels_last) == 0
+
+
+@every_model
+@pytest.mark.parametrize("target", NPUS)
+def test_vela_needs_no_more_cycles_than_for_executorch(name: str, target: str) -> None:
+    program = tosaic.compile(quantized(name), target=target)
+    validate(program.module, program.target)
+    peer = json.loads(PEER.read_text())["models"][name][target]["vela_estimate"][target]
+    assert program.report.vela is not None
+    assert program.report.vela.cycles_total <= peer["cycles_total"]
+
+
+@every_model
+def test_float_follows_eager(name: str) -> None:
+    model = model_of(name)
+    x = bench.held_out_inputs(name)[0]
+    program = tosaic.compile(model, (x,), target="tosa-1.0-fp")
+    assert transposes(program) <= 1
+    with torch.no_grad():
+        eager = model(x).numpy()
+    for executor in ("jit", "reference"):
+        (out,) = program.run(x, executor=executor)
+        assert np.abs(out - eager).max() <= 1e-4 * np.abs(eager).max(), executor

@@ -1,0 +1,44 @@
+// RUN: tosaic-opt %s --split-input-file --tosaic-torch-to-tosa --canonicalize | filecheck %s
+
+// CHECK: func.func @relu6
+// CHECK: tosa.clamp %{{.*}} {max_val = 6.000000e+00 : f32, min_val = 0.000000e+00 : f32}
+func.func @relu6(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
+  %0 = torch.aten.relu6 %x : !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
+  return %0 : !torch.vtensor<[4],f32>
+}
+
+// -----
+
+// No upper limit is infinity, so that infinity stays.
+// CHECK: func.func @relu
+// CHECK: max_val = 0x7F800000 : f32
+func.func @relu(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
+  %0 = torch.aten.relu %x : !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
+  return %0 : !torch.vtensor<[4],f32>
+}
+
+// -----
+
+// CHECK: func.func @silu
+// CHECK: %[[X:.*]] = torch_c.to_builtin_tensor
+// CHECK: %[[GATE:.*]] = tosa.sigmoid %[[X]]
+// CHECK: tosa.mul %[[X]], %[[GATE]]
+func.func @silu(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
+  %0 = torch.aten.silu %x : !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
+  return %0 : !torch.vtensor<[4],f32>
+}
+
+// -----
+
+// gelu says itself which of its two forms it is.
+// CHECK: func.func @gelu
+// CHECK: tosa.erf
+// CHECK: tosa.tanh
+// CHECK-NOT: tosa.erf
+func.func @gelu(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
+  %none = torch.constant.str "none"
+  %tanh = torch.constant.str "tanh"
+  %0 = torch.aten.gelu %x, %none : !torch.vtensor<[4],f32>, !torch.str -> !torch.vtensor<[4],f32>
+  %1 = torch.aten.gelu %0, %tanh : !torch.vtensor<[4],f32>, !torch.str -> !torch.vtensor<[4],f32>
+  return %1 : !torch.vtensor<[4],f32>
+}

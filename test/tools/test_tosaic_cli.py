@@ -1,0 +1,421 @@
+"""The command line: what it does when all is well, and what it says when something is not."""
+
+import errno
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tosaic.tools import tosaic as cli
+
+ROOT = Path(__file__).parents[2]
+TOOL = Path(sys.executable).parent / "tosaic"
+TINY = f"{ROOT / 'examples' / 'tiny_cnn.py'}:tiny_cnn"
+U55 = ("--target", "ethos-u55-128", "--quantize", "int8")
+
+MODEL = """
+import torch
+from torch import nn
+
+
+class Model(nn.Module):
+    def forward(self, x):
+        return {body}
+
+
+def factory():
+    return {result}
+"""
+
+
+class Result:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def problem(self):
+        """The error, after the lines that tell which stage is running."""
+        lines = [line for line in self.err.splitlines() if not line.endswith(" …")]
+        return "\n".join(lines)
+
+
+@pytest.fixture
+def tosaic(monkeypatch, capsys):
+    """Run the tool in this process: torch is imported once."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tosaic", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        captured = capsys.readouterr()
+        return Result(exit_.value.code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def samples():
+    return np.random.default_rng(0).standard_normal((8, 3, 16, 16)).astype(np.float32)
+
+
+@pytest.fixture
+def data(tmp_path, samples):
+    path = tmp_path / "data.npz"
+    np.savez(path, image=samples)
+    return path
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def model_file(tmp_path, body="torch.relu(x)", result="Model().eval()", text=None):
+    path = tmp_path / "model.py"
+    path.write_text(text or MODEL.format(body=body, result=result))
+    return f"{path}:factory"
+
+
+def is_one_paragraph(result, *parts):
+    """The house rule for errors: exit code 1, one paragraph, no traceback, these parts in it."""
+    assert result.code == 1, result.err
+    assert "Traceback" not in result.err and "\n\n" not in result.err.strip()
+    assert result.problem.startswith("error: "), result.err
+    for part in parts:
+        assert part in result.problem, result.problem
+
+
+def fails(result, out, *parts):
+    """`is_one_paragraph`, and nothing was written."""
+    is_one_paragraph(result, *parts)
+    assert not out.exists()
+
+
+# --- all is well ---------------------------------------------------------------------------------
+
+
+def test_compile_run_inspect(tosaic, tmp_path, data, samples, out):
+    done = tosaic("compile", TINY, *U55, "--calibration", data, "-o", out, "--report")
+    assert done.code == 0, done.err
+    assert "vela …" in done.err and "cycles" in done.out and "3 CONV2D" in done.out
+    assert re.search(r"Conv2D +'conv2d' at .*tiny_cnn\.py:26", done.out)
+    files = sorted(path.name for path in out.iterdir())
+    assert files == ["tiny_cnn.json", "tiny_cnn.mlir", "tiny_cnn.tosa", "tiny_cnn_vela.npz"]
+
+    results = []
+    for executor in ("jit", "reference"):
+        answers = tmp_path / f"{executor}.npz"
+        done = tosaic("run", out, "--inputs", data, "--executor", executor, "-o", answers)
+        assert done.code == 0, done.err
+        assert "8 run(s)" in done.out
+        with np.load(answers) as file:
+            results.append(file[file.files[0]])
+    assert results[0].shape == (8, 4) and results[0].dtype == np.float32
+    assert np.array_equal(*results)
+
+    done = tosaic("inspect", out)
+    assert done.code == 0, done.err
+    assert "3 tosa.conv2d" in done.out and "command stream" in done.out
+    assert "tosa.transpose" in tosaic("inspect", out / "tiny_cnn.tosa", "--mlir").out
+
+
+def test_integers_in_integers_out(tosaic, tmp_path, data, samples, out):
+    assert tosaic("compile", TINY, *U55, "--calibration", data, "-o", out).code == 0
+    info = json.loads((out / "tiny_cnn.json").read_text())["inputs"][0]
+    stored = np.clip(np.rint(samples / info["scale"]) + info["zero_point"], -128, 127)
+    np.savez(tmp_path / "int8.npz", stored[:1].astype(np.int8))
+    done = tosaic("run", out, "--inputs", tmp_path / "int8.npz")
+    assert done.code == 0 and " int8 " in done.out
+
+
+def test_float_program_with_its_stages(tosaic, tmp_path, data, samples, out):
+    target = ("--target", "tosa-1.0-fp", "--print-stages", "--name", "net")
+    done = tosaic("compile", TINY, *target, "-o", out)
+    assert done.code == 0, done.err
+    assert "to-tosa: --pass-pipeline='tosaic-import-to-tosa'" in done.out
+    assert sorted(path.name for path in out.iterdir()) == ["net.json", "net.mlir", "net.tosa"]
+    assert tosaic("run", out, "--inputs", data, "-o", tmp_path / "out.npz").code == 0
+
+    import torch
+
+    sys.path.insert(0, str(ROOT / "examples"))
+    from tiny_cnn import tiny_cnn
+
+    with torch.no_grad():
+        wanted = tiny_cnn()(torch.tensor(samples)).numpy()
+    with np.load(tmp_path / "out.npz") as file:
+        np.testing.assert_allclose(file[file.files[0]], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_exported_program(tosaic, tmp_path, out):
+    import torch
+
+    path = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(torch.nn.ReLU().eval(), (torch.zeros(1, 4),)), path)
+    done = tosaic("inspect", path)
+    assert done.code == 0 and "1 torch.aten.relu" in done.out and "[1,4],f32" in done.out
+    assert tosaic("compile", path, "--target", "tosa-1.0-fp", "-o", out).code == 0
+    assert (out / "net.tosa").exists()
+
+
+@pytest.mark.parametrize(
+    ("result", "options"),
+    [
+        ("Model().eval(), (torch.zeros(2, 3),)", ()),
+        ("Model().eval(), torch.zeros(2, 3)", ()),
+        ("Model().eval()", ("--input-shape", "2x3")),
+        ("Model().eval()", ("--input-shape", "2x3:float32")),
+    ],
+)
+def test_where_shapes_come_from(tosaic, tmp_path, out, result, options):
+    model = model_file(tmp_path, result=result)
+    done = tosaic("compile", model, "--target", "tosa-1.0-fp", "-o", out, *options)
+    assert done.code == 0, done.err
+    assert json.loads((out / "factory.json").read_text())["inputs"][0]["shape"] == [2, 3]
+
+
+def test_shapes_from_calibration_and_from_a_file(tosaic, tmp_path, out):
+    data = tmp_path / "data.npz"
+    np.savez(data, np.ones((4, 3), np.float32) * np.arange(4, dtype=np.float32)[:, None])
+    model = model_file(tmp_path, body="torch.sigmoid(x)")
+    done = tosaic("compile", model, *U55, "--calibration", data, "-o", out)
+    assert done.code == 0, done.err
+    assert json.loads((out / "factory.json").read_text())["inputs"][0]["shape"] == [1, 3]
+    flags = ("--target", "tosa-1.0-fp", "--inputs", data, "-o", out)
+    assert tosaic("compile", model, *flags).code == 0
+    assert json.loads((out / "factory.json").read_text())["inputs"][0]["shape"] == [4, 3]
+    # The command stream of the first compile would not belong to the second's files.
+    assert not (out / "factory_vela.npz").exists()
+
+
+def test_targets(tosaic):
+    done = tosaic("targets")
+    assert done.code == 0
+    assert "ethos-u85-2048" in done.out and "Shared_Sram" in done.out and "tosa-1.0-fp" in done.out
+
+
+def test_doctor(tosaic, monkeypatch):
+    done = tosaic("doctor")
+    assert done.code == 0, done.out
+    assert done.out.count("✓") == 11
+
+    from tosaic.tools import doctor
+
+    monkeypatch.setattr(doctor, "_pinned", lambda: {"torch": "==1.0"})
+    monkeypatch.setattr(doctor, "TOOLS", ("torch", "no-such-package"))
+    done = tosaic("doctor")
+    is_one_paragraph(done, "2 of the checks failed")
+    assert "tested with 1.0" in done.out and "missing" in done.out
+
+
+# --- bad models ----------------------------------------------------------------------------------
+
+
+def test_unsupported_op(tosaic, tmp_path, out):
+    model = model_file(tmp_path, body="torch.linalg.inv(x)")
+    flags = ("--target", "tosa-1.0-fp", "--input-shape", "3x3", "-o", out)
+    fails(tosaic("compile", model, *flags), out, "linalg_inv", "model.py:8", "no lowering")
+
+
+def test_model_in_training_mode(tosaic, tmp_path, out):
+    model = model_file(tmp_path, result="Model()")
+    flags = ("--target", "tosa-1.0-fp", "--input-shape", "2x3", "-o", out)
+    fails(tosaic("compile", model, *flags), out, "training mode", "eval()")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("def factory():\n    raise ValueError('no weights')\n", ("model.py:2", "no weights")),
+        ("import torch\ndef factory():\n    return torch.nn.Linear(3)\n", ("model.py:3", "Linear")),
+        ("import no_such_module\n", ("model.py:1", "no_such_module")),
+        ("def factory(:\n", ("model.py:1", "SyntaxError")),
+        ("import sys\nsys.exit(3)\n", ("model.py:2", "SystemExit")),
+        ("def factory(size):\n    pass\n", ("missing a required argument", "defaults")),
+        ("def factory():\n    return 3\n", ("int", "nn.Module")),
+        ("factory = 3\n", ("int", "nn.Module")),
+        ("def factori():\n    return 3\n", ("no 'factory'", "Did you mean factori?")),
+        ("example_inputs = 3\ndef factory():\n    import torch; return torch.nn.ReLU().eval()\n",
+         ("example inputs", "int")),
+    ],
+)  # fmt: skip
+def test_bad_model_files(tosaic, tmp_path, out, text, parts):
+    result = tosaic("compile", model_file(tmp_path, text=text), "--target", "tosa", "-o", out)
+    fails(result, out, *parts)
+
+
+def test_model_that_is_not_there(tosaic, tmp_path, out):
+    fails(tosaic("compile", tmp_path / "no.py:f", "-o", out), out, "no.py", "no such file")
+    fails(tosaic("compile", tmp_path / "no.pt2", "-o", out), out, "no.pt2", "no such file")
+    fails(tosaic("compile", "model", "-o", out), out, "FILE.py:FACTORY")
+    (tmp_path / "bad.pt2").write_bytes(b"not a zip")
+    fails(tosaic("compile", tmp_path / "bad.pt2", "-o", out), out, "bad.pt2", "torch.export.save")
+
+
+def test_unknown_shapes(tosaic, tmp_path, out):
+    fails(tosaic("compile", model_file(tmp_path), "-o", out), out, "--input-shape")
+    flags = ("--input-shape", "1xbig", "-o", out)
+    fails(tosaic("compile", model_file(tmp_path), *flags), out, "1xbig", "cannot be read")
+
+
+# --- bad options ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (("--target", "ethos-u56-128"), ("ethos-u56-128", "Did you mean")),
+        (("--target", "ethos-u55-128"), ("integers only", "--quantize int8")),
+        (("--quantize", "int8"), ("--calibration",)),
+        (("--quantize", "int3", "--calibration", "DATA"), ("int3", "int8")),
+        (("--calibration", "DATA"), ("--quantize",)),
+        (("--io-layout", "nchwc"), ("nchwc", "nhwc")),
+        (("--io-dtype", "float32"), ("float32", "int8")),
+        (("--name", "../x"), ("../x",)),
+        (("--no-such-option",), ("--no-such-option",)),
+        (("--inputs", "DATA", "--input-shape", "1"), ("Give one",)),
+    ],
+)
+def test_bad_options(tosaic, data, out, options, parts):
+    options = [str(data) if option == "DATA" else option for option in options]
+    fails(tosaic("compile", TINY, "-o", out, *options), out, *parts)
+
+
+# --- bad data ------------------------------------------------------------------------------------
+
+
+def save(path, **arrays):
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("write", "parts"),
+    [
+        (lambda p, x: None, ("no such file",)),
+        (lambda p, x: p.write_text("text"), ("not an .npz",)),
+        (lambda p, x: p.write_bytes(b""), ("not an .npz",)),
+        (lambda p, x: np.save(p.open("wb"), x), ("single array",)),
+        (lambda p, x: save(p, image=np.array([{}], object)), ("pickled",)),
+        (lambda p, x: save(p, picture=x), ("picture", "'image'")),
+        (lambda p, x: save(p, image=x, more=x), ("more", "'image'")),
+        (lambda p, x: save(p, image=x[:, :, :8]), ("[8, 3, 8, 16]", "[samples, 3, 16, 16]")),
+        (lambda p, x: save(p, image=x.astype(np.complex64)), ("complex64", "float32")),
+        (lambda p, x: save(p, image=np.full(x.shape, "a")), ("<U1", "float32")),
+        (lambda p, x: save(p, image=np.where(x > 1, np.nan, x)), ("NaN",)),
+        (lambda p, x: save(p, image=np.where(x > 1, np.inf, x)), ("infinity",)),
+        (lambda p, x: save(p, image=x[:0]), ("calibration data",)),
+    ],
+)
+def test_bad_calibration(tosaic, out, samples, write, parts):
+    path = out.with_name("bad.npz")
+    write(path, samples)
+    fails(tosaic("compile", TINY, *U55, "--calibration", path, "-o", out), out, *parts)
+
+
+def test_damaged_archive(tosaic, data, out):
+    content = bytearray(data.read_bytes())
+    content[200:300] = bytes(100)
+    data.write_bytes(content)
+    fails(tosaic("compile", TINY, *U55, "--calibration", data, "-o", out), out, "damaged")
+
+
+def test_bad_run(tosaic, tmp_path, data, samples, out):
+    assert tosaic("compile", TINY, *U55, "--calibration", data, "-o", out).code == 0
+    bad, answers = tmp_path / "bad.npz", tmp_path / "answers.npz"
+    tosa = out / "tiny_cnn.tosa"
+
+    def refused(*parts, program=out, executor="jit"):
+        flags = ("--inputs", bad, "--executor", executor, "-o", answers)
+        is_one_paragraph(tosaic("run", program, *flags), *parts)
+        assert not answers.exists()
+
+    np.savez(bad, image=samples[:, :1])
+    refused("[8, 1, 16, 16]", "'image'")
+    np.savez(bad, image=np.full_like(samples, np.nan))
+    refused("NaN")
+    np.savez(bad, image=samples)
+    refused("no executor", "jit", executor="jot")
+    refused("no such file", program=tmp_path / "no.tosa")
+    refused("there are: none", program=tmp_path)
+    garbage = tmp_path / "garbage.tosa"
+    garbage.write_bytes(b"not a flatbuffer")
+    refused("tosa-opt", program=garbage)
+    is_one_paragraph(tosaic("inspect", garbage), "tosa-opt")
+    is_one_paragraph(tosaic("inspect", data), "extension")
+
+    manifest = json.loads((out / "tiny_cnn.json").read_text())
+    (out / "tiny_cnn.json").write_text("{}")
+    refused("manifest", program=tosa)
+    manifest["outputs"][0]["shape"] = [1, 5]
+    (out / "tiny_cnn.json").write_text(json.dumps(manifest))
+    refused("other inputs and outputs", program=tosa)
+
+
+# --- bad places ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("files_before_the_disk_is_full", [0, 1, 3])
+def test_full_disk(tosaic, monkeypatch, data, out, files_before_the_disk_is_full):
+    left, sync = [files_before_the_disk_is_full], os.fsync
+
+    def full(descriptor):
+        if not left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        left[0] -= 1
+        sync(descriptor)
+
+    compile_ = ("compile", TINY, *U55, "--calibration", data, "-o", out)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        fails(tosaic(*compile_), out, "no space left on device", str(out / "tiny_cnn"))
+    # With files of an earlier compile there, they stay as they are.
+    assert tosaic(*compile_).code == 0
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    left[0] = files_before_the_disk_is_full
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        is_one_paragraph(tosaic(*compile_), "no space left on device")
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_output_that_cannot_be_written(tosaic, tmp_path, out):
+    (tmp_path / "file").write_text("")
+    flags = ("--target", "tosa-1.0-fp", "-o")
+    is_one_paragraph(tosaic("compile", TINY, *flags, tmp_path / "file" / "x"), "Cannot write")
+    (out / "tiny_cnn.mlir").mkdir(parents=True)
+    is_one_paragraph(tosaic("compile", TINY, *flags, out), "tiny_cnn.mlir", "folder")
+    assert [path.name for path in out.iterdir()] == ["tiny_cnn.mlir"]
+
+
+# --- the process ---------------------------------------------------------------------------------
+
+
+def test_torch_is_not_imported_for_what_does_not_need_it():
+    check = "import sys, tosaic.tools.tosaic; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_interrupt_is_clean(tmp_path, out):
+    text = "import time\nprint('ready', flush=True)\ntime.sleep(60)\n"
+    command = [TOOL, "compile", model_file(tmp_path, text=text), "-o", out]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130 and b"Traceback" not in stderr
+    assert not out.exists()
+
+
+def test_no_noise_from_libraries(data, out):
+    command = [TOOL, "compile", TINY, *U55, "--calibration", data, "-o", out]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    assert all(line.endswith(" …") for line in done.stderr.splitlines()), done.stderr

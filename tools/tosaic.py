@@ -1,0 +1,489 @@
+"""tosaic: compile a PyTorch model, run what came out, look into it.
+
+Nothing but argument handling and printing: each command calls the library. torch is imported by
+the commands that need it, so that the others start at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import logging
+import math
+import re
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from tosaic.dialects.bindings import ir, make_context
+from tosaic.emit import (
+    Manifest,
+    TensorInfo,
+    dequantize,
+    deserialize,
+    quantize,
+    read_bytes,
+    write_bytes,
+)
+from tosaic.emit.functions import main_function, tensor_names
+from tosaic.errors import InputError
+from tosaic.executors import all_executors, make_executor
+from tosaic.stages import IO_DTYPES, LAYOUTS, Options, stages
+from tosaic.targets import all_targets
+from tosaic.targets import target as find_target
+from tosaic.tools import console
+from tosaic.tools.arrays import Array, Slot, read_inputs, samples
+from tosaic.tools.tosaic_translate import READERS
+
+if TYPE_CHECKING:
+    from tosaic.api import CompiledProgram
+
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_TOP = 10
+
+
+@click.group(context_settings=_HELP)
+@click.version_option(package_name="tosaic")
+def command() -> None:
+    """Compile PyTorch models for Arm NPUs and microcontrollers."""
+
+
+# --- compile -------------------------------------------------------------------------------------
+
+
+@command.command("compile")
+@click.argument("model")
+@click.option("--target", default="tosa-1.0-int", show_default=True, help="See `tosaic targets`.")
+@click.option("--quantize", "recipe", metavar="int8", help="Quantise with --calibration data.")
+@click.option("--calibration", metavar="NPZ", help="Samples of every input, on the leading axis.")
+@click.option("-o", "--output", "folder", required=True, metavar="DIR", help="Where files go.")
+@click.option("--name", help="Stem of the files' names.  [default: the factory's name]")
+@click.option("--io-layout", default="nchw", show_default=True, metavar="|".join(LAYOUTS))
+@click.option("--io-dtype", default="int8", show_default=True, metavar="|".join(IO_DTYPES))
+@click.option("--input-shape", multiple=True, metavar="1x3x8x8", help="One per input, [:dtype].")
+@click.option("--inputs", metavar="NPZ", help="Example inputs, in place of --input-shape.")
+@click.option("--report", is_flag=True, help="Show the slowest layers by source line.")
+@click.option("--print-stages", is_flag=True, help="Show each stage's pipeline for tosaic-opt.")
+def compile_command(  # noqa: PLR0917
+    model: str,
+    target: str,
+    recipe: str | None,
+    calibration: str | None,
+    folder: str,
+    name: str | None,
+    io_layout: str,
+    io_dtype: str,
+    input_shape: tuple[str, ...],
+    inputs: str | None,
+    report: bool,
+    print_stages: bool,
+) -> None:
+    """Compile MODEL, which is FILE.py:FACTORY or FILE.pt2.
+
+    FACTORY is a function that returns an nn.Module in eval mode, or (module, example inputs), or
+    it is a module itself. Example inputs may also be called example_inputs in its file.
+    """
+    # Before torch is imported and a model is loaded: what cannot work.
+    chosen, options = find_target(target), Options(io_layout, io_dtype)
+    options.check(chosen)
+    if recipe and not calibration:
+        raise InputError(
+            f"--quantize {recipe} finds ranges from sample inputs. Pass them with --calibration "
+            "data.npz: one array per input, samples along the leading axis."
+        )
+    if calibration and not recipe:
+        raise InputError("--calibration is used by quantisation only. Add --quantize int8.")
+    if name is not None and not re.fullmatch(r"\w[\w.+-]*", name):
+        raise InputError(f"--name '{name}' is not a plain file name. Use letters, digits, - and _.")
+    with _Stages() as progress:
+        progress("load")
+        _quiet_torch()
+        import torch
+
+        from tosaic.api import compile as compile_model
+        from tosaic.tools import user_model
+
+        user = user_model.load_model(model)
+        examples = user_model.example_inputs(user, input_shape, inputs, calibration)
+        items: Any = ()
+        if calibration:
+            slots, arrays = user_model.calibration_slots(calibration, user, examples)
+            batches = samples(calibration, slots, arrays)
+            items = (tuple(map(torch.from_numpy, batch)) for batch in batches)
+        program = compile_model(
+            user.model,
+            examples,
+            target=chosen,
+            quantize=recipe,
+            calibration=items,
+            io_layout=io_layout,
+            io_dtype=io_dtype,
+            progress=progress,
+        )
+        progress("save")
+        files = program.save(folder, name=name or user.name)
+    if print_stages:
+        quantized = "quantize" in program.report.seconds
+        for stage, text in stages(chosen, options, quantized=quantized):
+            console.stdout().print(f"{stage}: --pass-pipeline='{text}'", markup=False)
+    _print_summary(program, files)
+    if report:
+        _print_layers(program)
+
+
+def _print_summary(program: CompiledProgram, files: Sequence[Path]) -> None:
+    out, report = console.stdout(), program.report
+    out.print(f"\n[bold]{report.target}[/bold]")
+    _print_tensors(program.manifest)
+    table = _table("", "")
+    table.show_header = False
+    table.add_row("operators", _histogram(report.operators))
+    seconds = ", ".join(f"{stage} {value:.2f}" for stage, value in report.seconds.items())
+    table.add_row("seconds", f"{sum(report.seconds.values()):.2f} ({seconds})")
+    if report.vela is not None:
+        table.add_row("cycles", f"{report.vela.cycles_total:,} for {report.vela.macs:,} MACs")
+        memory = f"SRAM {report.vela.sram_kib:.1f} KiB, flash {report.vela.flash_kib:.1f} KiB"
+        if report.vela.dram_kib:
+            memory += f", DRAM {report.vela.dram_kib:.1f} KiB"
+        table.add_row("memory", memory)
+    table.add_row("files", "\n".join(str(file) for file in files))
+    _show(table)
+
+
+def _print_layers(program: CompiledProgram) -> None:
+    from tosaic.reports import format_cycles
+
+    if program.report.vela is None:
+        note = f"Target {program.target.name} has no cycle model; choose an Ethos-U for layers."
+        console.stdout().print(f"\n{note}", markup=False)
+    else:
+        text = format_cycles(program.report.vela, top=_TOP)
+        console.stdout().print(f"\n{text}", markup=False, end="")
+
+
+class _Stages:
+    """Shows the running stage: a spinner on a terminal, else a line each on stderr."""
+
+    def __init__(self) -> None:
+        self._console = console.stderr()
+        self._status: Status | None = None
+        self._stage = ""
+        self._start = 0.0
+
+    def __enter__(self) -> _Stages:
+        if self._console.is_terminal:
+            self._status = Status("", console=self._console)
+            self._status.start()
+        return self
+
+    def __call__(self, stage: str) -> None:
+        self._finish()
+        self._stage, self._start = stage, time.perf_counter()
+        if self._status is not None:
+            self._status.update(stage)
+        else:
+            self._console.print(f"{stage} …")
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self._finish()
+        if self._status is not None:
+            self._status.stop()
+
+    def _finish(self) -> None:
+        if self._stage and self._status is not None:
+            seconds = time.perf_counter() - self._start
+            self._console.print(f"[green]✓[/green] {self._stage:<10} {seconds:6.2f} s")
+
+
+def _quiet_torch() -> None:
+    # Notes about optional CUDA parts of torchao and deprecations inside torch: not for users.
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+# --- run -----------------------------------------------------------------------------------------
+
+
+@command.command("run")
+@click.argument("program")
+@click.option("--inputs", required=True, metavar="NPZ", help="One array per input, or samples.")
+@click.option("--executor", default="jit", show_default=True, metavar="|".join(all_executors()))
+@click.option("-o", "--output", metavar="NPZ", help="Write the outputs here, by name.")
+def run_command(program: str, inputs: str, executor: str, output: str | None) -> None:
+    """Run PROGRAM (a .tosa file, or the folder it was compiled to) on this machine.
+
+    Float arrays for quantised inputs are quantised as the manifest (.json beside the .tosa) says,
+    and the outputs are then floats too. Arrays in the program's own dtypes give its own outputs.
+    An array with more samples than the program's batch runs one after another.
+    """
+    path = _tosa_file(program)
+    module = deserialize(read_bytes(path), make_context())
+    manifest = _manifest_of(path, module)
+    slots = [_slot(info) for info in manifest.inputs]
+    given = read_inputs(inputs, slots)
+    stored = [
+        _stored(info, array, inputs) for info, array in zip(manifest.inputs, given, strict=True)
+    ]
+    real = any(a is not s for a, s in zip(given, stored, strict=True))
+    runner = make_executor(executor, module)
+    results = [runner.run(item) for item in samples(inputs, slots, stored)]
+    if not results:
+        raise InputError(f"'{inputs}' holds no samples, so there is nothing to run.")
+    named = {}
+    for info, parts in zip(manifest.outputs, zip(*results, strict=True), strict=True):
+        array = np.concatenate(parts) if parts[0].ndim else np.stack(parts)
+        whole = dataclasses.replace(info, shape=array.shape)
+        named[info.name] = dequantize(whole, array) if real else array
+    _print_arrays(named, len(results))
+    if output is not None:
+        write_bytes(output, _npz(named))
+        console.stdout().print(f"Written to {output}", markup=False)
+
+
+def _tosa_file(path: str) -> Path:
+    """Return `path`, or the one .tosa file in it where it is a folder."""
+    if not Path(path).is_dir():
+        return Path(path)
+    found = sorted(Path(path).glob("*.tosa"))
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found) or "none"
+        raise InputError(f"'{path}' should hold one .tosa file to choose it; there are: {names}.")
+    return found[0]
+
+
+def _manifest_of(path: Path, module: ir.Module) -> Manifest:
+    """Return the manifest beside the program, else what the program itself says (no scales)."""
+    own = Manifest.from_module(module)
+    beside = path.with_suffix(".json")
+    if not beside.exists():
+        return own
+    manifest = Manifest.from_json(read_bytes(beside).decode(errors="replace"))
+    if _bare(manifest) != _bare(own):
+        raise InputError(
+            f"'{beside}' describes other inputs and outputs than '{path}' has. Compile again, or "
+            "remove it to run on the program's own dtypes."
+        )
+    return manifest
+
+
+def _bare(manifest: Manifest) -> list[tuple[Any, ...]]:
+    return [(i.shape, i.dtype) for i in (*manifest.inputs, *manifest.outputs)]
+
+
+def _slot(info: TensorInfo) -> Slot:
+    real = () if info.scale is None else ("float32",)
+    return Slot(info.name, info.shape, (info.dtype, *real))
+
+
+def _stored(info: TensorInfo, array: Array, path: str) -> Array:
+    """Return `array` as the program takes it, the same object where it is that already."""
+    if str(array.dtype) == info.dtype:
+        return array
+    if not np.isfinite(array).all():
+        raise InputError(
+            f"'{path}' has NaN or infinity for input '{info.name}', which has no integer form. "
+            "Remove it or repair the data."
+        )
+    return quantize(dataclasses.replace(info, shape=array.shape), array)
+
+
+def _npz(arrays: dict[str, Array]) -> bytes:
+    # numpy.savez takes names as keyword arguments, and not all names can be one.
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.save(member, array, allow_pickle=False)
+            archive.writestr(f"{name}.npy", member.getvalue())
+    return buffer.getvalue()
+
+
+def _print_arrays(arrays: dict[str, Array], runs: int) -> None:
+    table = _table("output", "dtype", "shape", ">min", ">mean", ">max", title=f"{runs} run(s)")
+    for name, array in arrays.items():
+        numbers = [array.min(), array.mean(), array.max()] if array.size else []
+        shown = [f"{float(value):.6g}" for value in numbers]
+        table.add_row(name, str(array.dtype), _dims(array.shape), *shown)
+    _show(table)
+
+
+# --- inspect -------------------------------------------------------------------------------------
+
+
+@command.command("inspect")
+@click.argument("program")
+@click.option("--mlir", is_flag=True, help="Print the program as MLIR text too, weights elided.")
+def inspect_command(program: str, mlir: bool) -> None:
+    """Show inputs, outputs, ops and sizes of PROGRAM: .tosa, .mlir, .mlirbc, .pt2 or a folder."""
+    path = _tosa_file(program)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(READERS)
+        raise InputError(f"'{path}' has an extension that is not known. Give one of {known}.")
+    if path.suffix.lower() == ".pt2":
+        _quiet_torch()
+    module = reader(str(path), make_context())
+    out = console.stdout()
+    out.print(f"[bold]{escape(str(path))}[/bold]")
+    if path.suffix.lower() == ".tosa":
+        _print_tensors(_manifest_of(path, module))
+    else:
+        _print_signature(module)
+    operators: Counter[str] = Counter()
+    constants = 0
+
+    def visit(op: Any) -> Any:
+        nonlocal constants
+        name = str(op.name)
+        if name == "torch.operator":
+            name = str(op.attributes["name"].value)
+        if name.startswith(("tosa.", "torch.aten.", "torch.quantized_")):
+            operators[name] += 1
+        if name in _CONSTANTS:
+            constants += _size(op)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(visit)
+    table = _table("", "")
+    table.show_header = False
+    table.add_row("operators", _histogram(dict(sorted(operators.items()))))
+    table.add_row("constants", f"{constants / 1024:.1f} KiB")
+    if "tosa.fbs_version" in module.operation.attributes:
+        version = module.operation.attributes["tosa.fbs_version"].value
+        table.add_row("TOSA version", str(version))
+    stream = path.with_name(f"{path.stem}_vela.npz")
+    if path.suffix.lower() == ".tosa" and stream.exists():
+        table.add_row("Ethos-U", _command_stream(stream))
+    _show(table)
+    if mlir:
+        text = module.operation.get_asm(large_elements_limit=16, enable_debug_info=False)
+        out.print(str(text), markup=False)
+
+
+_CONSTANTS = ("tosa.const", "torch.vtensor.literal")
+
+
+def _size(op: Any) -> int:
+    """Return how many bytes a constant's elements take, packed as its element type says."""
+    name = "values" if "values" in op.attributes else "value"
+    shaped = ir.RankedTensorType(op.attributes[name].type)
+    digits = re.search(r"\d+", str(shaped.element_type))
+    return math.prod(int(dim) for dim in shaped.shape) * int(digits[0] if digits else 8) // 8
+
+
+def _command_stream(path: Path) -> str:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            # The two streams are stored as numpy voids or bytes; their length is all we want.
+            sizes = {k: file[k].nbytes for k in ("cmd_data", "weight_data")}
+            scratch = int(file["scratch_size"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"'{path}' is not a Vela command stream that tosaic reads ({error}). Compile again."
+        ) from error
+    return (
+        f"command stream {sizes['cmd_data'] / 1024:.1f} KiB, weights "
+        f"{sizes['weight_data'] / 1024:.1f} KiB, arena {scratch / 1024:.1f} KiB"
+    )
+
+
+def _print_signature(module: ir.Module) -> None:
+    function = main_function(module)
+    types = function.function_type.value
+    table = _table("", "name", "type")
+    for role, names, values in zip(
+        ("input", "output"),
+        tensor_names(function),
+        (types.inputs, types.results),
+        strict=True,
+    ):
+        for name, value in zip(names, values, strict=True):
+            table.add_row(role, name, str(value))
+    _show(table)
+
+
+# --- targets and doctor --------------------------------------------------------------------------
+
+
+@command.command("targets")
+def targets_command() -> None:
+    """List every target that --target takes."""
+    table = _table("target", "TOSA", "profiles", "system configuration", "memory mode")
+    for name, value in all_targets().items():
+        alias = name if name == value.name else f"{name} (= {value.name})"
+        profiles = ", ".join(profile.removeprefix("pro_") for profile in value.profiles)
+        memory = (value.system_config or "-", value.memory_mode or "-")
+        table.add_row(alias, value.tosa_version, profiles, *memory)
+    _show(table)
+
+
+@command.command("doctor")
+def doctor_command() -> int:
+    """Check that every tool is there in the version tested and works; exit code 1 if not."""
+    from tosaic.tools.doctor import checks
+
+    _quiet_torch()
+    bad = 0
+    for check in checks():
+        mark = "[red]✗[/red]" if check.problem else "[green]✓[/green]"
+        line = f"{mark} {check.what:<24} {escape(check.found)}"
+        console.stdout().print(line if not check.problem else f"{line}  {escape(check.problem)}")
+        bad += bool(check.problem)
+    if bad:
+        console.print_problem(
+            f"{bad} of the checks failed. Install tosaic into a fresh environment: the versions it "
+            "pins are tested together."
+        )
+    return 1 if bad else 0
+
+
+# --- printing ------------------------------------------------------------------------------------
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    """Return a table without lines around it; a column named ``>x`` is set to the right."""
+    table = Table(box=None, title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    return table
+
+
+def _show(table: Table) -> None:
+    out = console.stdout()
+    if not out.is_terminal:
+        out.width = 160  # a file or pipe has none to fold columns for
+    out.print(table)
+
+
+def _print_tensors(manifest: Manifest) -> None:
+    table = _table("", "name", "dtype", "shape", ">scale", ">zero point")
+    for role, tensors in (("input", manifest.inputs), ("output", manifest.outputs)):
+        for info in tensors:
+            scaled = [] if info.scale is None else [f"{info.scale:.6g}", str(info.zero_point)]
+            table.add_row(role, info.name, info.dtype, _dims(info.shape), *scaled)
+    _show(table)
+
+
+def _histogram(operators: dict[str, int]) -> str:
+    most = sorted(operators.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {name}" for name, count in most) or "none"
+
+
+def _dims(shape: Sequence[int]) -> str:
+    return "x".join("?" if dim < 0 else str(dim) for dim in shape) or "scalar"
+
+
+def main() -> None:
+    """Entry point of ``tosaic``."""
+    console.run(command)

@@ -48,4 +48,5 @@ def stages(target: Target, options: Options, *, quantized: bool) -> list[tuple[s
         out.append(("quantize", f"tosaic-quantize,{boundary}{casts}tosaic-strip-quant-types"))
     layout = f"tosaic-io-layout{{layout={options.io_layout}}}"
     out.append(("optimize", f"{layout},tosaic-optimize"))
+    out.append(("legalize", "tosaic-legalize"))
     return out

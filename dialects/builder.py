@@ -185,8 +185,8 @@ class Builder:
     # --- data movement -------------------------------------------------------------------------
 
     def reshape(self, x: ir.Value, dims: Sequence[int]) -> ir.Value:
-        """Return `x` with shape `dims` (at most one dim dynamic, as -1 in the operand)."""
-        if shape_of(x) == list(dims) and DYNAMIC not in dims:
+        """Return `x` with shape `dims`: its own, or one with at most one dim dynamic."""
+        if shape_of(x) == list(dims):
             return x
         operand = self.const_shape([-1 if d == DYNAMIC else d for d in dims])
         return self.value("tosa.reshape", [x, operand], tensor(dims, element_of(x)))
@@ -225,12 +225,16 @@ class Builder:
         )
 
     def slice(self, x: ir.Value, start: Sequence[int], size: Sequence[int]) -> ir.Value:
-        """Return the box of `x` at `start` of `size`."""
+        """Return the box of `x` at `start` of `size` (a dynamic size, as -1, is up to the end)."""
         if list(size) == shape_of(x):
             return x
         return self.value(
             "tosa.slice",
-            [x, self.const_shape(start), self.const_shape(size)],
+            [
+                x,
+                self.const_shape(start),
+                self.const_shape([-1 if d == DYNAMIC else d for d in size]),
+            ],
             tensor(size, element_of(x)),
         )
 

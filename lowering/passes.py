@@ -19,6 +19,7 @@ from tosaic.dialects.bindings import ir, rewrite
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.locations import source_site
 from tosaic.errors import CompileError, Diagnostic, PipelineError
+from tosaic.lowering.ops import Refusal
 
 Rewrite = Callable[[Any, Builder], "ir.Value | Sequence[ir.Value] | None"]
 
@@ -83,7 +84,11 @@ def apply_patterns(module: ir.Operation, patterns: Sequence[Pattern], *, greedy:
 
 def _driver_callback(fn: Rewrite) -> Callable[[Any, Any], bool | None]:
     def callback(op: Any, rewriter: Any) -> bool | None:
-        replacement = fn(op, Builder(op.location, rewriter.ip))
+        try:
+            replacement = fn(op, Builder(op.location, rewriter.ip))
+        except Refusal as refusal:  # of a pattern that cannot wait until every op was tried
+            problem = error_at(op, str(refusal))
+            raise CompileError("An op cannot be expressed in TOSA.", [problem]) from refusal
         if replacement is None:
             return True  # the bindings read a true value as "no match"
         values = [replacement] if isinstance(replacement, ir.Value) else list(replacement)

@@ -28,4 +28,13 @@ def quantize() -> str:
 @register_pipeline("tosaic-optimize")
 def optimize() -> str:
     """Layout, folding and fusing inside TOSA on plain types, for any target."""
-    return "tosaic-place-transposes,tosaic-fold-constants,canonicalize,cse"
+    return (
+        "tosaic-place-transposes,tosaic-fold-constants,tosaic-fuse-clamp,tosaic-fuse-rescale,"
+        "canonicalize,cse"
+    )
+
+
+@register_pipeline("tosaic-legalize")
+def legalize() -> str:
+    """What every target asks of a program before it is checked and written."""
+    return "tosaic-separate-outputs"

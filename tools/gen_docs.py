@@ -15,7 +15,7 @@ import click
 
 from tosaic.emit.files import write_text
 from tosaic.errors import InputError
-from tosaic.lowering.ops import OpEntry, Quantized, op_table
+from tosaic.lowering.ops import Lower, OpEntry, Quantized, op_table
 from tosaic.tools import console
 from tosaic.tools.pass_docs import UPSTREAM, PassDoc, PipelineDoc, pass_docs, pipeline_docs
 
@@ -98,8 +98,15 @@ def op_support_markdown() -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+def _lowered_by(entry: OpEntry) -> Lower:
+    # An op with a list as its result is lowered where the list is unpacked.
+    function = entry.lower or op_table()["torch.prim.ListUnpack"].lower
+    assert function is not None
+    return function
+
+
 def _file_of(entry: OpEntry) -> str:
-    return entry.lower.__module__
+    return _lowered_by(entry).__module__
 
 
 def _op_rows(entries: list[OpEntry]) -> Iterator[str]:
@@ -109,8 +116,9 @@ def _op_rows(entries: list[OpEntry]) -> Iterator[str]:
         if entry.name.startswith("torch.aten."):
             name = f"`{entry.name.removeprefix('torch.aten.')}`"
             # One function for a table of ops is made anew for each; its name is the same.
-            function = entry.lower.__qualname__, entry.lower.__doc__ or _UNTOLD
-            rows.setdefault((*function, entry.quantized), []).append(name)
+            function = _lowered_by(entry)
+            key = function.__qualname__, function.__doc__ or _UNTOLD, entry.quantized
+            rows.setdefault(key, []).append(name)
     for (_, doc, quantized), names in rows.items():
         text = inspect.cleandoc(doc).partition("\n\n")[0]
         text = " ".join(text.split()).replace("``", "`").replace("|", "\\|")

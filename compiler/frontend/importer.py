@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch_mlir.extras.fx_importer import (
@@ -99,16 +100,33 @@ def _annotate_signature(function: Any, program: ExportedProgram) -> None:
             dims = [ir.StringAttr.get(text) for text in _dims(value, program)]
             attributes["tosaic.dims"] = ir.ArrayAttr.get(dims)
         arguments.append(ir.DictAttr.get(attributes))
-    names = [
-        spec.arg.name
-        for spec in program.graph_signature.output_specs
-        if spec.kind == OutputKind.USER_OUTPUT and hasattr(spec.arg, "name")
-    ]
+    names = list(_output_names(program))
     results = [ir.DictAttr.get({"tosaic.name": ir.StringAttr.get(n)}) for n in _unique(names)]
     if len(arguments) == len(function.type.inputs):
         function.attributes["arg_attrs"] = ir.ArrayAttr.get(arguments)
     if len(results) == len(function.type.results):
         function.attributes["res_attrs"] = ir.ArrayAttr.get(results)
+
+
+def _output_names(program: ExportedProgram) -> Iterator[str]:
+    """Yield a name per output: its key where the model returns a dict, else its node's name.
+
+    A quantised model's outputs are named after the ops that compute them, not after the
+    dequantize nodes behind.
+    """
+    specs = [s for s in program.graph_signature.output_specs if s.kind == OutputKind.USER_OUTPUT]
+    numbered = pytree.tree_unflatten(list(range(len(specs))), program.call_spec.out_spec)
+    paths = {number: path for path, number in pytree.tree_flatten_with_path(numbered)[0]}
+    nodes = {node.name: node for node in program.graph.nodes}
+    for number, spec in enumerate(specs):
+        keys = [str(k.key) for k in paths[number] if isinstance(k, pytree.MappingKey)]
+        if keys:
+            yield ".".join(keys)
+        elif hasattr(spec.arg, "name"):
+            node = nodes[spec.arg.name]
+            while getattr(node.target, "namespace", "") == "quantized_decomposed":
+                node = node.args[0]
+            yield node.name
 
 
 def _unique(names: list[str]) -> Iterator[str]:

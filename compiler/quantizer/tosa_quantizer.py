@@ -20,12 +20,37 @@ from torchao.quantization.pt2e.quantizer import (
     SharedQuantizationSpec,
 )
 
+from tosaic.errors import InputError
 from tosaic.lowering.ops import OpEntry, Quantized, op_table
 
 _KEY = "quantization_annotation"
-_ACTIVATION_OBSERVERS = {"histogram": HistogramObserver, "minmax": MinMaxObserver}
 # The smallest scale: below it a rescale leaves TOSA's range, and a dead channel divides by zero.
 _EPSILON = 2**-16
+
+
+class _Headroom:
+    """Widens what an activation observer has seen by a fraction, before scales are computed."""
+
+    headroom: float
+
+    def _calculate_qparams(self, low: torch.Tensor, high: torch.Tensor) -> Any:
+        wider = 1.0 + self.headroom
+        return super()._calculate_qparams(low * wider, high * wider)  # type: ignore[misc]
+
+
+class _Histogram(_Headroom, HistogramObserver):  # type: ignore[misc]
+    def __init__(self, headroom: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.headroom = headroom
+
+
+class _MinMax(_Headroom, MinMaxObserver):  # type: ignore[misc]
+    def __init__(self, headroom: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.headroom = headroom
+
+
+_ACTIVATION_OBSERVERS = {"histogram": _Histogram, "minmax": _MinMax}
 
 
 def table_name(node: Node) -> str:
@@ -48,10 +73,25 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
     quantised. Ops that move data share their input's parameters.
 
     `observer` is how activation ranges are found: "histogram" (least squared error) or "minmax".
+    `headroom` widens them by a fraction: a few calibration inputs never show the whole range, and a
+    value cut off costs far more than a step that is a little coarser.
     """
 
     per_channel: bool = True
     observer: str = "histogram"
+    headroom: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check the fields.
+
+        Raises:
+            InputError: there is no such observer, or the headroom is negative.
+        """
+        if self.observer not in _ACTIVATION_OBSERVERS:
+            known = " or ".join(_ACTIVATION_OBSERVERS)
+            raise InputError(f"observer='{self.observer}' is unknown; choose {known}.")
+        if not self.headroom >= 0:
+            raise InputError(f"headroom={self.headroom} must be zero or more, as a fraction.")
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Annotate `model` in place and return it."""
@@ -73,7 +113,9 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
         """How activations are quantised."""
         return QuantizationSpec(
             dtype=torch.int8,
-            observer_or_fake_quant_ctr=_ACTIVATION_OBSERVERS[self.observer].with_args(eps=_EPSILON),
+            observer_or_fake_quant_ctr=_ACTIVATION_OBSERVERS[self.observer].with_args(
+                eps=_EPSILON, headroom=self.headroom
+            ),
             quant_min=-128,
             quant_max=127,
             qscheme=torch.per_tensor_affine,

@@ -101,7 +101,7 @@ class Rescale:
     @property
     def factor(self) -> float:
         """The (first) factor."""
-        return self.multipliers[0] / 2 ** self.shifts[0]
+        return float(self.multipliers[0]) / float(2 ** self.shifts[0])
 
     @property
     def is_unit(self) -> bool:
@@ -129,6 +129,7 @@ class Tail:
     rescale: Rescale
     activations: tuple[Any, ...]
     element: ir.Type
+    location: ir.Location
 
     @classmethod
     def ending_at(cls, op: Any) -> Tail | None:
@@ -147,14 +148,12 @@ class Tail:
         if rescale is None or sole_reader(rescale.x) is None:
             return None
         return cls(
-            rescale.x, rescale, tuple(reversed(activations)), element_of(op.results[0])
+            rescale.x, rescale, tuple(reversed(activations)), element_of(op.results[0]), op.location
         )
 
     def build(self, b: Builder, accumulator: ir.Value, repeat: int = 1) -> ir.Value:
         """Apply the tail to an accumulator with `repeat` times the channels."""
-        value = self.rescale.build(
-            Builder(self._location(), b.ip), accumulator, self.element, repeat
-        )
+        value = self.rescale.build(Builder(self.location, b.ip), accumulator, self.element, repeat)
         for op in self.activations:
             value = Builder(op.location, b.ip).value(
                 op.name,
@@ -163,10 +162,6 @@ class Tail:
                 **{name: op.attributes[name] for name in op.attributes},
             )
         return value
-
-    def _location(self) -> ir.Location:
-        location: ir.Location = sole_reader(self.accumulator).location  # type: ignore[union-attr]
-        return location
 
 
 @dataclass(frozen=True)

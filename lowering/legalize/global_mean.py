@@ -117,9 +117,7 @@ def _pool(op: Any) -> _Windows | None:
     if zero_point is None or not is_i8(op.operands[0]) or any(attr_ints(op, "pad")):
         return None
     kernel, stride = attr_ints(op, "kernel"), attr_ints(op, "stride")
-    return _Windows(
-        op.operands[0], zero_point, (kernel[0], kernel[1]), (stride[0], stride[1])
-    )
+    return _Windows(op.operands[0], zero_point, (kernel[0], kernel[1]), (stride[0], stride[1]))
 
 
 def _sum(value: ir.Value) -> _Windows | None:
@@ -148,11 +146,14 @@ def _rescaled_from(rescale: Rescale) -> ir.Value:
 
 def _rescaled_pool(pool: Any) -> list[Rescale] | None:
     """Return the one or two RESCALEs by which the pool's result becomes another i8, if so."""
-    zero_point, current, chain = scalar(pool.operands[2]), pool, []
+    zero_point, current = scalar(pool.operands[2]), pool
+    chain: list[Rescale] = []
     while len(chain) < 2:
         reader = sole_reader(current.results[0])
-        rescale = None if reader is None else Rescale.of(reader)
-        if rescale is None or len(rescale.multipliers) > 1 or rescale.zero_points[0] != zero_point:
+        rescale = Rescale.of(reader)
+        if reader is None or rescale is None or len(rescale.multipliers) > 1:
+            return None
+        if rescale.zero_points[0] != zero_point:
             return None
         chain.append(rescale)
         if is_i8(reader.results[0]):
@@ -175,7 +176,7 @@ def _mean(b: Builder, windows: _Windows, scale: _Scale, form: _Form) -> ir.Value
     if n != 1 or group is None:
         return None
     shared, cut = sole_reader(x) is None, x != windows.x
-    if h * w <= _MAX_ROWS and (shared or c // group >= form.fewest_groups):
+    if h * w <= _MAX_ROWS and not shared and c // group >= form.fewest_groups:
         pixels = b.reshape(x, [1, h * w, c // group, group])
         window = np.outer(rows, columns).reshape(-1, 1)
         total = window_sum(b, pixels, window, windows.zero_point)
@@ -271,9 +272,9 @@ class LowerGlobalMean(Pass):
     Up to 64 pixels, and every pool that is not global, take one step: equal to the bit to
     AVG_POOL2D and to RESCALE(REDUCE_SUM), and nearer to the mean than AVG_POOL2D with RESCALE
     after it, which round twice. Larger global means take two steps with exact 16-bit sums between
-    them and round once, with a 16-bit multiplier: within 1 LSB, different only next to a tie (u85
-    does so for few channels too). A slice in front becomes weights of zero. Where the input has
-    other readers, its columns are summed in place, since a reshape would copy it.
+    them and round once, with a 16-bit multiplier: within 1 LSB, different only next to a tie. So do
+    few channels on u85, and inputs with other readers, whose columns are summed in place since a
+    reshape would copy them. A slice in front becomes weights of zero.
     """
 
     name: ClassVar[str] = "tosaic-lower-global-mean"

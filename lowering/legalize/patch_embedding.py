@@ -23,9 +23,7 @@ def split_strided(op: Any, b: Builder) -> ir.Value | None:
         return None
     down, across = conv.stride
     rows = Fold.of(conv, 0, down if down > _MAX_STRIDE else 1)
-    columns = Fold.of(conv, 1, across) or (
-        Fold.of(conv, 1, 1) if across <= _MAX_STRIDE else None
-    )
+    columns = Fold.of(conv, 1, across) or (Fold.of(conv, 1, 1) if across <= _MAX_STRIDE else None)
     transpose = defining(conv.x, "transpose")
     planes = transpose is not None and attr_ints(transpose, "perms") == list(NHWC)
     source = transpose.operands[0] if planes and transpose is not None else conv.x

@@ -33,9 +33,7 @@ class Fold:
         """Fold `conv` along H (`axis` 0) or W (1); None if sizes do not divide."""
         size, out = shape_of(conv.x)[axis + 1], conv.out_shape[axis + 1]
         stride, before = conv.stride[axis], conv.pad[2 * axis]
-        fold = cls(
-            group, stride, conv.weight.shape[axis + 1], before, conv.pad[2 * axis + 1]
-        )
+        fold = cls(group, stride, conv.weight.shape[axis + 1], before, conv.pad[2 * axis + 1])
         fits = group == 1 or not (group % stride or size % group or out % fold.outputs)
         return fold if fits else None
 
@@ -114,7 +112,7 @@ def fold_convolution(
 
 
 def _gathered(b: Builder, x: ir.Value, rows: int, columns: int, planes: bool) -> ir.Value:
-    """Return [N, H/rows, W/columns, …]; channels are (row, column, c), with `planes` (c, row, column).
+    """Return [N, H/rows, W/columns, …]; channels are (row, column, c), of planes (c, row, column).
 
     Columns are a reshape. Rows and planes are slices, each copied into its place in a concat.
     """

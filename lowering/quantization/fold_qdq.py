@@ -253,7 +253,8 @@ class FoldQdq(Pass):
             if isinstance(producer, ir.Block) or out is None or out.per_axis:
                 return None
             fold = _ISLANDS.get(producer.name)
-            if fold is None:
+            # Refused once is refused for good: trying again would keep the driver from ending.
+            if fold is None or str(op.location) in refused:
                 return None
             try:
                 return fold(producer, Builder(producer.location, b.ip), out)

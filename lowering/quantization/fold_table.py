@@ -23,6 +23,7 @@ from tosaic.lowering.quantization.arithmetic import dequantized_source
 from tosaic.lowering.tosa.evaluate import FLOAT_ELEMENTWISE, evaluate
 
 _MOST_OPS = 64
+_LARGE = float(np.finfo(np.float32).max)
 
 
 def _single_input(value: ir.Value) -> ir.Value | None:
@@ -76,7 +77,8 @@ def wide_table_of(value: ir.Value) -> tuple[ir.Value, npt.NDArray[np.float64]] |
 
 def _entries(value: ir.Value, leaf: ir.Value, params: QuantParams, out: QuantParams) -> Any:
     stored = np.clip(np.arange(-128, 128), params.low, params.high)
-    real = np.nan_to_num(np.asarray(_values(value, leaf, params.dequantize(stored))))
+    real = np.asarray(_values(value, leaf, params.dequantize(stored)))
+    real = np.nan_to_num(real, posinf=_LARGE, neginf=-_LARGE)
     return np.broadcast_to(out.quantize(real), stored.shape)
 
 

@@ -168,6 +168,16 @@ def absorb_scalar_after_dequantize(op: Any, b: Builder) -> ir.Value | None:
     return b.dcast(b.scast(b.storage(x), _rescaled_params(params, scaled[1]).type()))
 
 
+@pattern("tosa.argmax")
+def argmax_of_stored(op: Any, b: Builder) -> ir.Value | None:
+    """argmax(dcast(x)) is the argmax of the stored integers: quantising keeps the order."""
+    source = dequantized_source(op.operands[0])
+    if source is None:
+        return None
+    attributes = {name: op.attributes[name] for name in op.attributes}
+    return b.value("tosa.argmax", [b.storage(source[0])], op.results[0].type, **attributes)
+
+
 def _sinks() -> tuple[Pattern, ...]:
     fn: Callable[[Any, Builder], Any] = sink_dequantize
     return tuple(Pattern(name, fn) for name in MOVES)
@@ -192,4 +202,5 @@ class PropagateCasts(PatternPass):
         cancel,
         absorb_scalar_before_quantize,
         absorb_scalar_after_dequantize,
+        argmax_of_stored,
     )

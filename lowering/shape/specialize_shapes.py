@@ -25,7 +25,11 @@ from tosaic.lowering.signature import set_signature, signature_attrs
 
 DIMS = "tosaic.dims"
 _ENTRY = re.compile(r"([^:]+):(\d+(?:x\d+)*)")
-_REFINE = "builtin.module(torch-shape-refinement-pipeline,torch-refine-public-return,canonicalize)"
+# Recomposing turns split and chunk into slices: shape functions do not see into lists.
+_REFINE = (
+    "builtin.module(func.func(torch-recompose-complex-ops),torch-shape-refinement-pipeline,"
+    "torch-refine-public-return,canonicalize)"
+)
 _SHAPE = re.compile(r"(!torch\.vtensor<\[)[^\]]*")
 _OPERATORS: dict[type, Callable[[int, int], int]] = {
     ast.Add: operator.add,

@@ -90,7 +90,9 @@ def _quantized_as(op: Any) -> QuantParams | None:
         reader = use.owner.operation
         if reader.name != "torch.quantized_decomposed.quantize_per_tensor":
             return None
-        found.add(quantize_params(Lowering(reader, Builder(reader.location, ir.InsertionPoint(reader)))))
+        found.add(
+            quantize_params(Lowering(reader, Builder(reader.location, ir.InsertionPoint(reader))))
+        )
     return found.pop() if len(found) == 1 else None
 
 

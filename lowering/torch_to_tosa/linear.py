@@ -67,7 +67,7 @@ def matmul(b: Builder, x: ir.Value, y: ir.Value) -> ir.Value:
     x = _batched(b, x, batch)
     y = _batched(b, y, batch)
     out = b.matmul(x, y)
-    return b.reshape(out, [*batch, a[-2], c[-1]])
+    return out if len(a) == 3 else b.reshape(out, [*batch, a[-2], c[-1]])
 
 
 def _batched(b: Builder, x: ir.Value, batch: list[int]) -> ir.Value:
@@ -76,6 +76,8 @@ def _batched(b: Builder, x: ir.Value, batch: list[int]) -> ir.Value:
         t // d if DYNAMIC not in (t, d) else 1 for d, t in zip(shape[:-2], batch, strict=True)
     ]
     x = b.tile(x, [*repeats, 1, 1])
+    if len(shape) == 3:
+        return x
     total = DYNAMIC if DYNAMIC in batch else int(np.prod(batch))
     return b.reshape(x, [total, *shape[-2:]])
 

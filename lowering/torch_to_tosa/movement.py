@@ -98,9 +98,10 @@ def slice_(ctx: Lowering) -> ir.Value:
     axis, step = ctx.dim(1, len(shape)), ctx.int(4)
     size = shape[axis]
     if size == DYNAMIC:
-        if ctx.is_none(2) or ctx.scalar(2) == 0:
-            if ctx.is_none(3) or ctx.scalar(3) >= 2**62:
-                return x
+        from_start = ctx.is_none(2) or ctx.scalar(2) == 0
+        to_end = ctx.is_none(3) or ctx.scalar(3) >= 2**62
+        if step == 1 and from_start and to_end:
+            return x
         raise Refusal("a slice of a dynamic dim; specialise the shapes")
     start = 0 if ctx.is_none(2) else _bounded(ctx.int(2), size)
     end = size if ctx.is_none(3) else _bounded(ctx.int(3), size)
@@ -203,8 +204,13 @@ def _pad(ctx: Lowering, pads: list[int], value: float) -> ir.Value:
     for n in range(len(pads) // 2):
         padding[len(shape) - 1 - n] = (pads[2 * n], pads[2 * n + 1])
     if any(p < 0 for pair in padding for p in pair):
+        if any(d == DYNAMIC and min(pair) < 0 for d, pair in zip(shape, padding, strict=True)):
+            raise Refusal("negative padding of a dynamic dim; specialise the shapes")
         begin = [max(0, -p) for p, _ in padding]
-        size = [d - max(0, -p) - max(0, -q) for d, (p, q) in zip(shape, padding, strict=True)]
+        size = [
+            d if d == DYNAMIC else d - max(0, -p) - max(0, -q)
+            for d, (p, q) in zip(shape, padding, strict=True)
+        ]
         x = b.slice(x, begin, size)
         padding = [(max(0, p), max(0, q)) for p, q in padding]
     if not any(p for pair in padding for p in pair):

@@ -110,9 +110,7 @@ def softmax_over(b: Builder, x: ir.Value, axis: int, *, log: bool) -> ir.Value:
     return b.mul(powers, b.unary("tosa.reciprocal", total))
 
 
-def _integer_softmax(
-    ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
-) -> ir.Value:
+def _integer_softmax(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams) -> ir.Value:
     log = "log_softmax" in str(ctx.op.name)
     axis = ctx.dim(1, len(shape_of(x)))
     return integer_softmax(ctx.b, x, params, out, axis=axis, log=log)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.builder import NCHW, NHWC, Builder
-from tosaic.dialects.types import DYNAMIC, is_float, shape_of
+from tosaic.dialects.builder import NCHW, NHWC, Builder, i32_attr
+from tosaic.dialects.types import DYNAMIC, i, is_float, shape_of, tensor
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
 from tosaic.lowering.torch_to_tosa.normalization import mean_over
 
@@ -66,6 +68,22 @@ def amax(ctx: Lowering) -> ir.Value:
 def amin(ctx: Lowering) -> ir.Value:
     """`amin(x, dims, keepdim)`."""
     return _reduced(ctx, "tosa.reduce_min", _axes(ctx, 1))
+
+
+@lowers("torch.aten.argmax", quantized=Quantized.NO)
+def argmax(ctx: Lowering) -> ir.Value:
+    """`argmax(x, dim?, keepdim)`; without a dim over all elements in order."""
+    b, x = ctx.b, ctx.tensor(0)
+    if ctx.is_none(1):
+        count = DYNAMIC if DYNAMIC in shape_of(x) else int(np.prod(shape_of(x)))
+        x, axis = b.reshape(x, [count]), 0
+    else:
+        axis = ctx.dim(1, len(shape_of(x)))
+    shape = shape_of(x)
+    found = b.value(
+        "tosa.argmax", [x], tensor(shape[:axis] + shape[axis + 1 :], i(32)), axis=i32_attr(axis)
+    )
+    return b.cast(b.reshape(found, ctx.out_shape()), ctx.out_element())
 
 
 def _reduced(ctx: Lowering, name: str, axes: list[int]) -> ir.Value:

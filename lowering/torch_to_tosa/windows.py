@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import NCHW, NHWC, Builder
 from tosaic.dialects.types import DYNAMIC, shape_of
+from tosaic.lowering.ops import Refusal
 
 
 @dataclass(frozen=True)
@@ -64,5 +65,7 @@ def fit_window(
             if end < 0:
                 size[axis + 1] += end
                 end = 0
+        elif stride[axis] != 1:
+            raise Refusal("windows with a stride need a static size; specialise the shapes")
         pad += [before[axis], end]
     return b.slice(x, [0] * len(shape), size), pad

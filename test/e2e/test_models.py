@@ -28,7 +28,8 @@ every_model = pytest.mark.parametrize(
 
 @cache
 def model_of(name: str) -> torch.nn.Module:
-    return bench.load_models().build(name)
+    model: torch.nn.Module = bench.load_models().build(name)
+    return model
 
 
 @cache

@@ -142,9 +142,9 @@ def table_of(rows: Sequence[tuple[str, str, Run, Run]], peer_name: str) -> Table
         box=box.SIMPLE,
     )
     table.add_column("model, target", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for figure in FIGURES:
-        table.add_column(figure.title, justify="right")
+        table.add_column(figure.title, justify="right", no_wrap=True)
     for model, target, ours, theirs in rows:
         cells = [_cells(figure, *_pair(figure, ours, theirs)) for figure in FIGURES]
         table.add_row(model, "tosaic", *(cell[0] for cell in cells))
@@ -268,7 +268,7 @@ def main(
                 progress.print(f"{model} {target}: the two sides did not have the same weights")
             rows.append((model, target, ours, theirs))
     peer_name = "same run" if peer else "stored figures"
-    Console(width=max(120, progress.width)).print(table_of(rows, peer_name))
+    Console(width=max(124, progress.width)).print(table_of(rows, peer_name))
     result = {
         "peer": peer_name,
         "repeats": repeats,

@@ -175,7 +175,7 @@ def vela_totals(paths: list[Path], accelerator: str) -> dict[str, Any]:
     totals: dict[str, Any] = {}
     for key in rows[0] if rows else ():
         values = [row[key] for row in rows]
-        total = max(values) if key in ("sram_KiB", "dram_KiB") else sum(values)
+        total = max(values) if key in ("sram_KiB", "dram_KiB") else sum(values, 0.0)
         totals[key] = int(total) if total.is_integer() else total
     system_config, memory_mode = VELA_DEFAULTS[accelerator]
     return {**totals, "system_config": system_config, "memory_mode": memory_mode}
@@ -212,7 +212,8 @@ def _quantize(model: nn.Module, quantizer: Any, calibration: list[Tensor]) -> nn
         prepared = prepare_pt2e(exported, quantizer)
         for sample in calibration:
             prepared(sample)
-        return convert_pt2e(prepared)
+        converted: nn.Module = convert_pt2e(prepared)
+    return converted
 
 
 def _lower(program: Any, compile_spec: Any) -> tuple[Any, float]:

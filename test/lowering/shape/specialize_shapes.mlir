@@ -29,3 +29,17 @@ func.func @expressions(%x: tensor<?x3xf32> {tosaic.name = "x", tosaic.dims = ["s
   %1 = tosa.reshape %y, %s : (tensor<?x?xf32>, !tosa.shape<1>) -> tensor<?xf32>
   return %0, %1 : tensor<3x?xf32>, tensor<?xf32>
 }
+
+// -----
+
+// Shape functions do not see into lists, so what splits becomes slices first.
+// CHECK: func.func @split
+// CHECK-NOT: torch.aten.split
+// CHECK: torch.aten.slice.Tensor {{.*}} -> !torch.vtensor<[4,2],f32>
+func.func @split(%x: !torch.vtensor<[?,6],f32> {tosaic.name = "x", tosaic.dims = ["s0:2..16", "6"]}) -> !torch.vtensor<[?,2],f32> {
+  %int1 = torch.constant.int 1
+  %int2 = torch.constant.int 2
+  %list = torch.aten.split.Tensor %x, %int2, %int1 : !torch.vtensor<[?,6],f32>, !torch.int, !torch.int -> !torch.list<vtensor<[?,2],f32>>
+  %0:3 = torch.prim.ListUnpack %list : !torch.list<vtensor<[?,2],f32>> -> !torch.vtensor<[?,2],f32>, !torch.vtensor<[?,2],f32>, !torch.vtensor<[?,2],f32>
+  return %0#1 : !torch.vtensor<[?,2],f32>
+}

@@ -78,3 +78,15 @@ func.func @transposed(%x: !torch.vtensor<[1,3,4,4],f32>, %w: !torch.vtensor<[3,6
   %0 = torch.aten.conv_transpose2d.input %x, %w, %b, %two, %one, %one, %int1, %one : !torch.vtensor<[1,3,4,4],f32>, !torch.vtensor<[3,6,3,3],f32>, !torch.vtensor<[6],f32>, !torch.list<int>, !torch.list<int>, !torch.list<int>, !torch.int, !torch.list<int> -> !torch.vtensor<[1,6,8,8],f32>
   return %0 : !torch.vtensor<[1,6,8,8],f32>
 }
+
+// -----
+
+// A dynamic size is fine where windows move by one.
+// CHECK: func.func @dynamic
+// CHECK: tosa.conv2d {{.*}} -> tensor<?x?x6x8xf32>
+func.func @dynamic(%x: !torch.vtensor<[?,3,?,6],f32>, %w: !torch.vtensor<[8,3,3,3],f32>, %b: !torch.vtensor<[8],f32>) -> !torch.vtensor<[?,8,?,6],f32> {
+  %int1 = torch.constant.int 1
+  %one = torch.prim.ListConstruct %int1, %int1 : (!torch.int, !torch.int) -> !torch.list<int>
+  %0 = torch.aten.conv2d %x, %w, %b, %one, %one, %one, %int1 : !torch.vtensor<[?,3,?,6],f32>, !torch.vtensor<[8,3,3,3],f32>, !torch.vtensor<[8],f32>, !torch.list<int>, !torch.list<int>, !torch.list<int>, !torch.int -> !torch.vtensor<[?,8,?,6],f32>
+  return %0 : !torch.vtensor<[?,8,?,6],f32>
+}

@@ -1,0 +1,58 @@
+"""Every case of op_cases: float against eager PyTorch, int8 against PT2E's fake-quantised graph."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import tosaic
+from tosaic.quantizer import quantize
+
+sys.path.insert(0, str(Path(__file__).parent))
+from op_cases import CASES, Case
+
+# Relative to the largest output; float TOSA is computed in another order than PyTorch computes.
+FLOAT_TOLERANCE = 1e-5
+
+
+def _seeded(case: Case) -> tuple[torch.nn.Module, list[tuple[torch.Tensor, ...]]]:
+    torch.manual_seed(0)
+    model = case.make().eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.uniform_(-0.5, 0.5)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.data.uniform_(-1, 1.5)
+            module.bias.data.uniform_(-0.5, 0.5)
+    return model, [tuple(torch.randn(s) for s in case.shapes) for _ in range(4)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_float(case: Case) -> None:
+    model, samples = _seeded(case)
+    inputs = samples[0]
+    expected = model(*(x.clone() for x in inputs)).detach().numpy()
+    program = tosaic.compile(model, inputs, target="tosa-1.0-fp")
+    (result,) = program.run(*inputs, executor="reference")
+    assert result.shape == expected.shape
+    assert np.abs(result - expected).max() <= FLOAT_TOLERANCE * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.quantizable], ids=lambda c: c.name)
+def test_int8(case: Case) -> None:
+    model, samples = _seeded(case)
+    program = quantize(model, samples[0], samples)
+    compiled = tosaic.compile(program, target="tosa-1.0-int")
+    scale = compiled.manifest.outputs[0].scale
+    assert scale is not None
+    for inputs in samples[:2]:
+        expected = program.module()(*inputs).detach().numpy()
+        (result,) = compiled.run(*inputs, executor="reference")
+        assert result.shape == expected.shape
+        # float32 output of integers: a hundredth of a step is rounding of the scale.
+        assert np.abs(result - expected).max() / scale <= case.tolerance + 0.01

@@ -42,11 +42,25 @@ class Options:
 def stages(target: Target, options: Options, *, quantized: bool) -> list[tuple[str, str]]:
     """Return (stage name, pipeline text) in the order a compile runs them."""
     out = [("to-tosa", "tosaic-import-to-tosa")]
+    out.append(("narrow", "tosaic-narrow-float64,tosaic-narrow-int64"))
     if quantized:
         casts = "tosaic-lower-quant-casts," if target.takes_float else ""
         boundary = "tosaic-quantize-io,canonicalize," if options.io_dtype == "int8" else ""
         out.append(("quantize", f"tosaic-quantize,{boundary}{casts}tosaic-strip-quant-types"))
     layout = f"tosaic-io-layout{{layout={options.io_layout}}}"
     out.append(("optimize", f"{layout},tosaic-optimize"))
-    out.append(("legalize", "tosaic-legalize"))
+    out.append(("legalize", _legalize(target)))
     return out
+
+
+def _legalize(target: Target) -> str:
+    """Rewrites into what `target` takes, cheapest form first, and the check that it does."""
+    if target.kind != "ethos-u":
+        return "tosaic-legalize"
+    family = f"{{accelerator={target.accelerator.split('-')[1]}}}"
+    return (
+        "tosaic-split-strided-conv,tosaic-lower-transpose-conv,"
+        f"tosaic-matrix-transpose{family},tosaic-fold-columns{family},"
+        f"tosaic-lower-global-mean{family},tosaic-fold-pad,tosaic-requantize-by-depthwise,"
+        f"canonicalize,cse,tosaic-legalize,tosaic-check-ethos-u{family}"
+    )

@@ -111,7 +111,10 @@ def quantize(info: TensorInfo, real: npt.ArrayLike) -> npt.NDArray[Any]:
     _check_shape(info, array)
     dtype = numpy_dtype_of(info)
     if info.scale is None:
-        return np.asarray(array, dtype)
+        converted = np.asarray(array, dtype)
+        if array.dtype.kind in "iub" and not np.array_equal(converted, array):
+            raise InputError(f"Tensor '{info.name}' is {info.dtype}; some values do not fit in it.")
+        return converted
     limits = np.iinfo(dtype)
     stored = np.rint(array.astype(np.float64) / info.scale) + (info.zero_point or 0)
     return np.asarray(np.clip(stored, limits.min, limits.max), dtype)

@@ -30,7 +30,7 @@ def export_model(
         raise InputError(
             f"Expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}."
         )
-    if not isinstance(model, torch.fx.GraphModule) and model.training:
+    if not isinstance(model, torch.fx.GraphModule) and _trains(model):
         raise InputError(
             f"{type(model).__name__} is in training mode, where dropout and batch norm depend on "
             "the batch. Call model.eval() before compiling."
@@ -47,3 +47,16 @@ def export_model(
             f"torch.export cannot trace {type(model).__name__}: {reason}. "
             "Run torch.export.export(model, example_inputs) yourself for its full report."
         ) from error
+
+
+def _trains(model: torch.nn.Module) -> bool:
+    """Return whether a module that computes otherwise in training is in training mode.
+
+    What this misses (functional dropout, say) is refused when its op is lowered.
+    """
+    kinds = (
+        torch.nn.modules.batchnorm._NormBase,
+        torch.nn.modules.dropout._DropoutNd,
+        torch.nn.RNNBase,
+    )
+    return any(module.training and isinstance(module, kinds) for module in model.modules())

@@ -200,12 +200,12 @@ class QuantParams:
         """Return `real` quantised (round half to even, saturating)."""
         scales, zeros = self._broadcast(real.ndim)
         stored = np.rint(np.asarray(real, np.float64) / scales) + zeros
-        return np.clip(stored, self.low, self.high).astype(np.int64)
+        return np.asarray(np.clip(stored, self.low, self.high), np.int64)
 
     def dequantize(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the real values of `stored`."""
         scales, zeros = self._broadcast(stored.ndim)
-        return (stored.astype(np.float64) - zeros) * scales
+        return np.asarray((stored.astype(np.float64) - zeros) * scales, np.float64)
 
     def _broadcast(self, rank: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         shape = [1] * rank

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,7 @@ class Refusal(Exception):
 Lower = Callable[["Lowering"], "ir.Value | Sequence[ir.Value]"]
 # (context, quantised operand 0, its parameters, the result's) -> the quantised result.
 IntegerLower = Callable[["Lowering", ir.Value, QuantParams, QuantParams], ir.Value]
+L = TypeVar("L", Lower, None)
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class OpEntry:
 
     `activations` are the operands that carry activations; `weight` and `bias` are operands of a
     WEIGHTED op, `weight_axis` is the output channel's axis. `integer` is how a COMPOSITE computes
-    in integers as a whole. `lower` is None for ops that their consumer lowers (list results).
+    in integers as a whole. `output_range` bounds the result whatever the input (`range_arguments`:
+    the operands that say so). `lower` is None for ops that their consumer lowers (list results).
     """
 
     name: str
@@ -70,6 +72,8 @@ class OpEntry:
     weight_axis: int = 0
     bias: int | None = None
     integer: IntegerLower | None = None
+    output_range: tuple[float, float] | None = None
+    range_arguments: tuple[int, int] | None = None
 
 
 _TABLE: dict[str, OpEntry] = {}
@@ -83,15 +87,26 @@ def lowers(
     weight_axis: int = 0,
     bias: int | None = None,
     integer: IntegerLower | None = None,
-) -> Callable[[Lower | None], Lower | None]:
+    output_range: tuple[float, float] | None = None,
+    range_arguments: tuple[int, int] | None = None,
+) -> Callable[[L], L]:
     """Decorator: enter a lowering under torch-dialect op `names`."""
 
-    def enter(fn: Lower | None) -> Lower | None:
+    def enter(fn: L) -> L:
         for name in names:
             if name in _TABLE:
                 raise ValueError(f"{name} has two lowerings")
             _TABLE[name] = OpEntry(
-                name, fn, quantized, activations, weight, weight_axis, bias, integer
+                name,
+                fn,
+                quantized,
+                activations,
+                weight,
+                weight_axis,
+                bias,
+                integer,
+                output_range,
+                range_arguments,
             )
         return fn
 
@@ -188,15 +203,15 @@ class Lowering:
             )
         return value
 
-    def int(self, index: int) -> int:
+    def integer(self, index: int) -> int:
         """Return operand `index` as an int."""
         return int(self.scalar(index))
 
-    def float(self, index: int) -> float:
+    def real(self, index: int) -> float:
         """Return operand `index` as a float."""
         return float(self.scalar(index))
 
-    def bool(self, index: int) -> bool:
+    def flag(self, index: int) -> bool:
         """Return operand `index` as a bool."""
         return bool(self.scalar(index))
 
@@ -290,7 +305,7 @@ class Lowering:
 
     def dim(self, index: int, rank: int) -> int:
         """Return an int operand as a dim in [0, rank)."""
-        return normalize_dim(self.int(index), rank)
+        return normalize_dim(self.integer(index), rank)
 
     def refuse(self, reason: str) -> None:
         """Refuse this form of the op."""

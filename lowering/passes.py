@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
@@ -129,9 +130,14 @@ def register_pass(cls: P) -> P:
 
 def all_passes() -> dict[str, type[Pass]]:
     """Return every registered pass by name (imports the pass packages on first use)."""
+    _import_all()
+    return dict(sorted(_PASSES.items()))
+
+
+@functools.cache
+def _import_all() -> None:
     for info in pkgutil.walk_packages(tosaic.lowering.__path__, "tosaic.lowering."):
         importlib.import_module(info.name)
-    return dict(sorted(_PASSES.items()))
 
 
 def make_pass(name: str, options: dict[str, str]) -> Pass:

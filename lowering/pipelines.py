@@ -18,7 +18,7 @@ def import_to_tosa() -> str:
 
 @register_pipeline("tosaic-quantize")
 def quantize() -> str:
-    """Float islands between quant casts to integer TOSA; model inputs and outputs stay as they are."""
+    """Float islands between quant casts to integer TOSA; the model's boundary stays as it is."""
     return (
         "tosaic-propagate-casts,tosaic-fold-table,tosaic-fold-qdq,canonicalize,"
         "tosaic-fold-constants,canonicalize"

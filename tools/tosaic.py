@@ -73,7 +73,7 @@ def command() -> None:
 @click.option("--inputs", metavar="NPZ", help="Example inputs, in place of --input-shape.")
 @click.option("--report", is_flag=True, help="Show the slowest layers by source line.")
 @click.option("--print-stages", is_flag=True, help="Show each stage's pipeline for tosaic-opt.")
-def compile_command(  # noqa: PLR0917
+def compile_command(
     model: str,
     target: str,
     recipe: str | None,

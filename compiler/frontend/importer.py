@@ -146,7 +146,7 @@ def _dims(value: torch.Tensor, program: ExportedProgram) -> Iterator[str]:
             yield str(dim)
 
 
-class _Literals(FxImporterHooks):
+class _Literals(FxImporterHooks):  # type: ignore[misc]
     def resolve_literal(self, gni: Any, literal: Any, info: Any) -> Any:
         """Return a `torch.vtensor.literal` that shares no Python list with `literal`."""
         if not isinstance(literal, torch.Tensor) or literal.dtype not in TORCH_DTYPE_TO_MLIR_TYPE:
@@ -170,7 +170,7 @@ class _Literals(FxImporterHooks):
         ).result
 
 
-class _Locations(ContextCache):
+class _Locations(ContextCache):  # type: ignore[misc]
     """Names each op after its FX node and places it at the user's innermost line."""
 
     __slots__ = ()

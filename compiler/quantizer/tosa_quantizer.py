@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e import (
-    HistogramObserver,
     MinMaxObserver,
     PerChannelMinMaxObserver,
 )
@@ -22,35 +21,11 @@ from torchao.quantization.pt2e.quantizer import (
 
 from tosaic.errors import InputError
 from tosaic.lowering.ops import OpEntry, Quantized, op_table
+from tosaic.quantizer.observers import ACTIVATION_OBSERVERS, UNBOUNDED, Bounds
 
 _KEY = "quantization_annotation"
 # The smallest scale: below it a rescale leaves TOSA's range, and a dead channel divides by zero.
 _EPSILON = 2**-16
-
-
-class _Headroom:
-    """Widens what an activation observer has seen by a fraction, before scales are computed."""
-
-    headroom: float
-
-    def _calculate_qparams(self, low: torch.Tensor, high: torch.Tensor) -> Any:
-        wider = 1.0 + self.headroom
-        return super()._calculate_qparams(low * wider, high * wider)  # type: ignore[misc]
-
-
-class _Histogram(_Headroom, HistogramObserver):  # type: ignore[misc]
-    def __init__(self, headroom: float, **options: Any) -> None:
-        super().__init__(**options)
-        self.headroom = headroom
-
-
-class _MinMax(_Headroom, MinMaxObserver):  # type: ignore[misc]
-    def __init__(self, headroom: float, **options: Any) -> None:
-        super().__init__(**options)
-        self.headroom = headroom
-
-
-_ACTIVATION_OBSERVERS = {"histogram": _Histogram, "minmax": _MinMax}
 
 
 def table_name(node: Node) -> str:
@@ -74,12 +49,13 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
 
     `observer` is how activation ranges are found: "histogram" (least squared error) or "minmax".
     `headroom` widens them by a fraction: a few calibration inputs never show the whole range, and a
-    value cut off costs far more than a step that is a little coarser.
+    value cut off costs far more than a step that is a little coarser. What an op cannot exceed
+    (ReLU6, sigmoid) is not widened.
     """
 
     per_channel: bool = True
     observer: str = "histogram"
-    headroom: float = 0.05
+    headroom: float = 0.03
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -87,8 +63,8 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
         Raises:
             InputError: there is no such observer, or the headroom is negative.
         """
-        if self.observer not in _ACTIVATION_OBSERVERS:
-            known = " or ".join(_ACTIVATION_OBSERVERS)
+        if self.observer not in ACTIVATION_OBSERVERS:
+            known = " or ".join(ACTIVATION_OBSERVERS)
             raise InputError(f"observer='{self.observer}' is unknown; choose {known}.")
         if not self.headroom >= 0:
             raise InputError(f"headroom={self.headroom} must be zero or more, as a fraction.")
@@ -108,13 +84,12 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
     def validate(self, model: GraphModule) -> None:
         """Accept every model: what was not annotated is reported when it is lowered."""
 
-    @property
-    def activation(self) -> QuantizationSpec:
-        """How activations are quantised."""
+    def activation(self, bounds: Bounds = UNBOUNDED) -> QuantizationSpec:
+        """How activations that stay within `bounds` are quantised."""
         return QuantizationSpec(
             dtype=torch.int8,
-            observer_or_fake_quant_ctr=_ACTIVATION_OBSERVERS[self.observer].with_args(
-                eps=_EPSILON, headroom=self.headroom
+            observer_or_fake_quant_ctr=ACTIVATION_OBSERVERS[self.observer].with_args(
+                eps=_EPSILON, headroom=self.headroom, bounds=bounds
             ),
             quant_min=-128,
             quant_max=127,
@@ -150,7 +125,7 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
             self._annotate_shared(node)
             return
         inputs: dict[Node, Any] = {
-            value: self.activation for value in _activations(node, entry) if _is_float(value)
+            value: self.activation() for value in _activations(node, entry) if _is_float(value)
         }
         if not inputs:
             return
@@ -158,21 +133,21 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
             weight = node.args[entry.weight]
             if isinstance(weight, Node):
                 constant = _is_parameter(weight)
-                inputs[weight] = self.weight(entry.weight_axis) if constant else self.activation
+                inputs[weight] = self.weight(entry.weight_axis) if constant else self.activation()
         unit = [node, *_followers(node, entry, table)]
         for inner in unit[:-1]:
             inner.meta[_KEY] = QuantizationAnnotation(_annotated=True)
         for inner in unit[1:]:
             inner.meta[_KEY] = QuantizationAnnotation(_annotated=True)
         node.meta[_KEY] = QuantizationAnnotation(input_qspec_map=inputs, _annotated=True)
-        unit[-1].meta[_KEY].output_qspec = self.activation
+        unit[-1].meta[_KEY].output_qspec = self.activation(_bounds(unit[-1], table))
 
     def _annotate_shared(self, node: Node) -> None:
         values = [v for v in node.all_input_nodes if _is_float(v)]
         if not values:
             return
         first = (values[0], node)
-        inputs: dict[Node, Any] = {values[0]: self.activation}
+        inputs: dict[Node, Any] = {values[0]: self.activation()}
         for value in values[1:]:
             inputs[value] = SharedQuantizationSpec(first)
         one_result = isinstance(node.meta.get("val"), torch.Tensor)
@@ -183,6 +158,19 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
         )
 
 
+def _bounds(node: Node, table: dict[str, OpEntry]) -> Bounds:
+    """Return what the result of `node` cannot leave, whatever its input."""
+    entry = table[table_name(node)]
+    if entry.range_arguments is None:
+        return entry.output_range or UNBOUNDED
+    limits = [node.args[n] if n < len(node.args) else None for n in entry.range_arguments]
+    low, high = (float(v) if isinstance(v, int | float) else None for v in limits)
+    return (
+        UNBOUNDED[0] if low is None else low,
+        UNBOUNDED[1] if high is None else high,
+    )
+
+
 def _activations(node: Node, entry: OpEntry) -> list[Node]:
     values = [node.args[n] for n in entry.activations if n < len(node.args)]
     return [v for v in values if isinstance(v, Node)]
@@ -190,20 +178,18 @@ def _activations(node: Node, entry: OpEntry) -> list[Node]:
 
 def _followers(node: Node, entry: OpEntry, table: dict[str, OpEntry]) -> list[Node]:
     """Return the ops fused behind `node`: a batch norm after weights, then one activation."""
-    out: list[Node] = []
-    last = node
-    wanted = [Quantized.CLAMP]
     if entry.quantized is Quantized.CLAMP:
-        return out
-    follower = _only_user(last)
-    if entry.quantized is Quantized.WEIGHTED and follower is not None:
-        if table_name(follower) == "torch.aten.batch_norm":
-            out.append(follower)
-            last = follower
-            follower = _only_user(last)
+        return []
+    out: list[Node] = []
+    follower = _only_user(node)
+    weighted = entry.quantized is Quantized.WEIGHTED
+    if weighted and follower is not None and table_name(follower) == "torch.aten.batch_norm":
+        out.append(follower)
+        follower = _only_user(follower)
     if follower is not None and _KEY not in follower.meta:
         after = table.get(table_name(follower))
-        if after is not None and after.quantized in wanted and follower.args[0] is last:
+        last = out[-1] if out else node
+        if after is not None and after.quantized is Quantized.CLAMP and follower.args[0] is last:
             out.append(follower)
     return out
 
@@ -213,7 +199,7 @@ def _only_user(node: Node) -> Node | None:
 
 
 def _is_parameter(node: Node) -> bool:
-    """Return whether `node` is a parameter or buffer, perhaps viewed (a tied, transposed weight)."""
+    """Return whether `node` is a parameter or buffer, perhaps viewed (a transposed weight)."""
     while node.op == "call_function" and len(node.all_input_nodes) == 1:
         node = node.all_input_nodes[0]
     return bool(node.op == "get_attr")

@@ -202,19 +202,24 @@ def _expand(graph: _Graph, edges: list[_Edge], labels: Labels, offer: Labels) ->
         ends = {n for n in (edge.producer, edge.consumer) if n is not None}
         return graph.edge_cost(edge, {n: (offer if n in takers else labels)[n] for n in ends})
 
+    # What taking the offer costs each variable by itself, summed before it becomes an edge: two
+    # opposite edges a variable would make the flow search quadratic.
+    extra = dict.fromkeys(labels, 0)
     for edge in edges:
         p, c = edge.producer, edge.consumer
         if p is None or c is None or p == c:
             end = p if p is not None else c
-            connect("keep", end, cost(edge, end))  # cut when `end` takes the offer
-            connect(end, "take", cost(edge))
+            assert end is not None
+            extra[end] += cost(edge, end) - cost(edge)
             continue
         neither, one, other, both = cost(edge), cost(edge, p), cost(edge, c), cost(edge, p, c)
         # Kolmogorov & Zabih 2004: E = neither + (one-neither)[p] + (both-one)[c] + rest[not p, c]
-        for end, weight in ((p, one - neither), (c, both - one)):
-            connect("keep", end, weight)
-            connect(end, "take", -weight)
+        extra[p] += one - neither
+        extra[c] += both - one
         connect(p, c, one + other - neither - both)
+    for end, weight in extra.items():
+        connect("keep", end, weight)
+        connect(end, "take", -weight)
     _, (kept, _) = networkx.minimum_cut(
         network, "keep", "take", flow_func=networkx.algorithms.flow.boykov_kolmogorov
     )

@@ -17,19 +17,19 @@ def relu(ctx: Lowering) -> ir.Value:
     return ctx.b.clamp(ctx.tensor(0), 0, None)
 
 
-@lowers("torch.aten.relu6", quantized=Quantized.CLAMP)
+@lowers("torch.aten.relu6", quantized=Quantized.CLAMP, output_range=(0.0, 6.0))
 def relu6(ctx: Lowering) -> ir.Value:
     """``min(max(x, 0), 6)``."""
     return ctx.b.clamp(ctx.tensor(0), 0, 6)
 
 
-@lowers("torch.aten.hardtanh", quantized=Quantized.CLAMP)
+@lowers("torch.aten.hardtanh", quantized=Quantized.CLAMP, range_arguments=(1, 2))
 def hardtanh(ctx: Lowering) -> ir.Value:
     """`hardtanh(x, min, max)`."""
     return ctx.b.clamp(ctx.tensor(0), ctx.scalar(1), ctx.scalar(2))
 
 
-@lowers("torch.aten.clamp", quantized=Quantized.CLAMP)
+@lowers("torch.aten.clamp", quantized=Quantized.CLAMP, range_arguments=(1, 2))
 def clamp(ctx: Lowering) -> ir.Value:
     """`clamp(x, min?, max?)` with scalar bounds."""
     x = ctx.b.cast(ctx.tensor(0), ctx.out_element())
@@ -51,21 +51,24 @@ def _hard_gate(b: Builder, x: ir.Value) -> ir.Value:
     return b.clamp(scaled(b, x, 1.0, 3.0), 0, 6)
 
 
-@lowers("torch.aten.hardsigmoid", quantized=Quantized.TABLE)
+@lowers("torch.aten.hardsigmoid", quantized=Quantized.TABLE, output_range=(0.0, 1.0))
 def hardsigmoid(ctx: Lowering) -> ir.Value:
     """``relu6(x + 3) / 6``."""
     return scaled(ctx.b, _hard_gate(ctx.b, ctx.tensor(0)), 1 / 6)
 
 
-@lowers("torch.aten.hardswish", quantized=Quantized.TABLE)
+@lowers("torch.aten.hardswish", quantized=Quantized.TABLE, output_range=(-0.375, math.inf))
 def hardswish(ctx: Lowering) -> ir.Value:
     """``x * relu6(x + 3) / 6``; Howard et al., "Searching for MobileNetV3", 2019."""
     x = ctx.tensor(0)
     return ctx.b.mul(x, scaled(ctx.b, _hard_gate(ctx.b, x), 1 / 6))
 
 
+_RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "erf": (-1.0, 1.0)}
+
+
 def _unary(name: str, tosa: str) -> None:
-    @lowers(name, quantized=Quantized.TABLE)
+    @lowers(f"torch.aten.{name}", quantized=Quantized.TABLE, output_range=_RANGES.get(name))
     def lower(ctx: Lowering) -> ir.Value:
         return ctx.b.unary(tosa, ctx.b.cast(ctx.tensor(0), ctx.out_element()))
 
@@ -84,7 +87,7 @@ for _name, _tosa in {
     "cos": "tosa.cos",
     "erf": "tosa.erf",
 }.items():
-    _unary(f"torch.aten.{_name}", _tosa)
+    _unary(_name, _tosa)
 
 
 @lowers("torch.aten.neg", quantized=Quantized.TABLE)
@@ -123,7 +126,7 @@ def gelu(ctx: Lowering) -> ir.Value:
 def leaky_relu(ctx: Lowering) -> ir.Value:
     """`leaky_relu(x, slope)`."""
     b, x = ctx.b, ctx.tensor(0)
-    below = scaled(b, b.clamp(x, None, 0), ctx.float(1))
+    below = scaled(b, b.clamp(x, None, 0), ctx.real(1))
     return b.add(b.clamp(x, 0, None), below)
 
 
@@ -131,7 +134,7 @@ def leaky_relu(ctx: Lowering) -> ir.Value:
 def elu(ctx: Lowering) -> ir.Value:
     """`elu(x, alpha, scale, input_scale)`."""
     b, x = ctx.b, ctx.tensor(0)
-    alpha, scale, input_scale = ctx.float(1), ctx.float(2), ctx.float(3)
+    alpha, scale, input_scale = ctx.real(1), ctx.real(2), ctx.real(3)
     below = b.unary("tosa.exp", scaled(b, b.clamp(x, None, 0), input_scale))
     below = scaled(b, scaled(b, below, 1.0, -1.0), alpha * scale)
     return b.add(scaled(b, b.clamp(x, 0, None), scale), below)
@@ -140,7 +143,7 @@ def elu(ctx: Lowering) -> ir.Value:
 @lowers("torch.aten.dropout", quantized=Quantized.SHARED)
 def dropout(ctx: Lowering) -> ir.Value:
     """`dropout(x, p, train)`: nothing when it is not training."""
-    if ctx.bool(2):
+    if ctx.flag(2):
         raise Refusal("it is in training mode; call model.eval() before exporting")
     return ctx.tensor(0)
 

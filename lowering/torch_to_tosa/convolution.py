@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def conv(ctx: Lowering) -> ir.Value:
         stride=ctx.ints(3),
         padding=ctx.ints(4),
         dilation=ctx.ints(5),
-        groups=ctx.int(6),
+        groups=ctx.integer(6),
     )
 
 
@@ -51,23 +52,23 @@ def conv_named_padding(ctx: Lowering) -> ir.Value:
         padding=[t // 2 for t in total],
         padding_after=[t - t // 2 for t in total],
         dilation=dilation,
-        groups=ctx.int(6),
+        groups=ctx.integer(6),
     )
 
 
 @lowers("torch.aten.convolution", quantized=Quantized.WEIGHTED, weight=1, bias=2)
 def convolution(ctx: Lowering) -> ir.Value:
-    """`convolution(input, weight, bias?, stride, padding, dilation, transposed, out_pad, groups)`."""
-    if ctx.bool(6):
+    """`convolution(input, weight, bias?, stride, padding, dilation, transposed, …, groups)`."""
+    if ctx.flag(6):
         return convolve_transposed(
-            ctx, ctx.ints(3), ctx.ints(4), ctx.ints(7), ctx.int(8), ctx.ints(5)
+            ctx, ctx.ints(3), ctx.ints(4), ctx.ints(7), ctx.integer(8), ctx.ints(5)
         )
     return convolve(
         ctx,
         stride=ctx.ints(3),
         padding=ctx.ints(4),
         dilation=ctx.ints(5),
-        groups=ctx.int(8),
+        groups=ctx.integer(8),
     )
 
 
@@ -81,7 +82,9 @@ def convolution(ctx: Lowering) -> ir.Value:
 )
 def conv_transpose(ctx: Lowering) -> ir.Value:
     """`conv_transpose(input, weight, bias?, stride, padding, output_padding, groups, dilation)`."""
-    return convolve_transposed(ctx, ctx.ints(3), ctx.ints(4), ctx.ints(5), ctx.int(6), ctx.ints(7))
+    return convolve_transposed(
+        ctx, ctx.ints(3), ctx.ints(4), ctx.ints(5), ctx.integer(6), ctx.ints(7)
+    )
 
 
 def convolve(
@@ -110,16 +113,16 @@ def convolve(
     weight = b.reshape(weight, [out_channels, in_channels, *kernel])
     x, pad = fit_window(b, x, kernel, stride, dilation, before, after)
     bias = _bias(ctx, out_channels)
-    options = {"pad": pad, "stride": stride, "dilation": dilation}
+    convolved = partial(b.conv2d, pad=pad, stride=stride, dilation=dilation)
     if groups == 1:
-        y = b.conv2d(x, b.transpose(weight, NHWC), bias, **options)
+        y = convolved(x, b.transpose(weight, NHWC), bias)
     elif in_channels == 1 and groups == shape_of(x)[3]:
         # [C*M,1,KH,KW] -> [KH,KW,C,M]: output channel c*M+m in both.
         weight = b.transpose(weight, (2, 3, 0, 1))
         weight = b.reshape(weight, [*kernel, groups, out_channels // groups])
-        y = b.conv2d(x, weight, bias, depthwise=True, **options)
+        y = convolved(x, weight, bias, depthwise=True)
     else:
-        y = _grouped(b, x, weight, bias, groups, options)
+        y = _grouped(b, x, weight, bias, groups, convolved)
     return to_nchw(b, y, restore)
 
 
@@ -129,7 +132,7 @@ def _grouped(
     weight: ir.Value,
     bias: ir.Value,
     groups: int,
-    options: dict[str, Sequence[int]],
+    convolved: Callable[..., ir.Value],
 ) -> ir.Value:
     n, h, w, channels = shape_of(x)
     out_channels, per_group = shape_of(weight)[0] // groups, channels // groups
@@ -138,7 +141,7 @@ def _grouped(
         part = b.slice(x, [0, 0, 0, g * per_group], [n, h, w, per_group])
         rows = b.slice(weight, [g * out_channels, 0, 0, 0], [out_channels, *shape_of(weight)[1:]])
         offset = b.slice(bias, [g * out_channels], [out_channels])
-        parts.append(b.conv2d(part, b.transpose(rows, NHWC), offset, **options))
+        parts.append(convolved(part, b.transpose(rows, NHWC), offset))
     return b.concat(parts, 3)
 
 

@@ -66,7 +66,7 @@ def div(ctx: Lowering) -> ir.Value:
     b, element = ctx.b, ctx.out_element()
     x = ctx.converted(0, element)
     if ctx.is_scalar(1):
-        divisor = ctx.float(1)
+        divisor = ctx.real(1)
         if divisor != 0:
             return b.mul(x, b.splat(x, 1.0 / divisor))
     if not is_float(element):

@@ -20,12 +20,12 @@ def _sized(source: Lowering, size: int) -> list[int]:
 
 def _chunks(source: Lowering) -> list[int]:
     shape = shape_of(source.tensor(0))
-    return _sized(source, -(-shape[source.dim(2, len(shape))] // source.int(1)))
+    return _sized(source, -(-shape[source.dim(2, len(shape))] // source.integer(1)))
 
 
 # Name -> the sizes of the parts along the dim of operand 2.
 _SPLITS: dict[str, Callable[[Lowering], list[int]]] = {
-    "torch.aten.split.Tensor": lambda source: _sized(source, source.int(1)),
+    "torch.aten.split.Tensor": lambda source: _sized(source, source.integer(1)),
     "torch.aten.split_with_sizes": lambda source: source.ints(1),
     "torch.aten.split.sizes": lambda source: source.ints(1),
     "torch.aten.chunk": _chunks,

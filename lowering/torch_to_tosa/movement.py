@@ -95,7 +95,7 @@ def slice_(ctx: Lowering) -> ir.Value:
     """`slice(x, dim, start?, end?, step)`."""
     b, x = ctx.b, ctx.tensor(0)
     shape = shape_of(x)
-    axis, step = ctx.dim(1, len(shape)), ctx.int(4)
+    axis, step = ctx.dim(1, len(shape)), ctx.integer(4)
     size = shape[axis]
     if size == DYNAMIC:
         from_start = ctx.is_none(2) or ctx.scalar(2) == 0
@@ -103,8 +103,8 @@ def slice_(ctx: Lowering) -> ir.Value:
         if step == 1 and from_start and to_end:
             return x
         raise Refusal("a slice of a dynamic dim; specialise the shapes")
-    start = 0 if ctx.is_none(2) else _bounded(ctx.int(2), size)
-    end = size if ctx.is_none(3) else _bounded(ctx.int(3), size)
+    start = 0 if ctx.is_none(2) else _bounded(ctx.integer(2), size)
+    end = size if ctx.is_none(3) else _bounded(ctx.integer(3), size)
     begin, extent = [0] * len(shape), list(shape)
     begin[axis], extent[axis] = start, max(0, end - start)
     if extent[axis] == 0:
@@ -135,7 +135,7 @@ def select(ctx: Lowering) -> ir.Value:
     """`select(x, dim, index)`."""
     x = ctx.tensor(0)
     shape = shape_of(x)
-    axis, index = ctx.dim(1, len(shape)), ctx.int(2)
+    axis, index = ctx.dim(1, len(shape)), ctx.integer(2)
     if shape[axis] == DYNAMIC and index < 0:
         raise Refusal("the last elements of a dynamic dim; specialise the shapes")
     begin, extent = [0] * len(shape), list(shape)

@@ -20,14 +20,14 @@ def batch_norm(ctx: Lowering) -> ir.Value:
 
     Source: Ioffe & Szegedy, "Batch Normalization", 2015, algorithm 2.
     """
-    return _affine_norm(ctx, training=ctx.bool(5), epsilon=ctx.float(7))
+    return _affine_norm(ctx, training=ctx.flag(5), epsilon=ctx.real(7))
 
 
 @lowers("torch.aten._native_batch_norm_legit_no_training")
 def native_batch_norm(ctx: Lowering) -> list[ir.Value]:
     """Inference batch norm as decompositions write it; the saved statistics are empty."""
     empty = ctx.b.const(np.zeros(0), element_of(ctx.tensor(0)))
-    return [_affine_norm(ctx, training=False, epsilon=ctx.float(6)), empty, empty]
+    return [_affine_norm(ctx, training=False, epsilon=ctx.real(6)), empty, empty]
 
 
 def _affine_norm(ctx: Lowering, *, training: bool, epsilon: float) -> ir.Value:
@@ -74,7 +74,7 @@ def _integer_layer_norm(
         params,
         out,
         count=int(np.prod(ctx.ints(1))),
-        epsilon=ctx.float(4),
+        epsilon=ctx.real(4),
         weight=None if ctx.is_none(2) else ctx.constant(2),
         bias=None if ctx.is_none(3) else ctx.constant(3),
     )
@@ -83,7 +83,7 @@ def _integer_layer_norm(
 @lowers("torch.aten.layer_norm", quantized=Quantized.COMPOSITE, integer=_integer_layer_norm)
 def layer_norm(ctx: Lowering) -> ir.Value:
     """`layer_norm(x, normalized_shape, weight?, bias?, eps, cudnn)`; Ba et al., 2016."""
-    return _layer_norm(ctx, ctx.float(4))
+    return _layer_norm(ctx, ctx.real(4))
 
 
 def _layer_norm(ctx: Lowering, epsilon: float) -> ir.Value:
@@ -116,17 +116,17 @@ def _integer_softmax(ctx: Lowering, x: ir.Value, params: QuantParams, out: Quant
     return integer_softmax(ctx.b, x, params, out, axis=axis, log=log)
 
 
-@lowers("torch.aten.softmax.int", quantized=Quantized.COMPOSITE, integer=_integer_softmax)
+@lowers(
+    "torch.aten.softmax.int",
+    "torch.aten._softmax",
+    quantized=Quantized.COMPOSITE,
+    integer=_integer_softmax,
+    output_range=(0.0, 1.0),
+)
 def softmax(ctx: Lowering) -> ir.Value:
-    """`softmax(x, dim, dtype?)`."""
+    """`softmax(x, dim, dtype?)` and, decomposed, `_softmax(x, dim, half_to_float)`."""
     x = ctx.b.cast(ctx.tensor(0), ctx.out_element())
     return softmax_over(ctx.b, x, ctx.dim(1, len(shape_of(x))), log=False)
-
-
-@lowers("torch.aten._softmax", quantized=Quantized.COMPOSITE, integer=_integer_softmax)
-def decomposed_softmax(ctx: Lowering) -> ir.Value:
-    """`_softmax(x, dim, half_to_float)`."""
-    return softmax(ctx)
 
 
 @lowers(

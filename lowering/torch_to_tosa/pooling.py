@@ -44,7 +44,7 @@ def max_pool(ctx: Lowering) -> ir.Value:
     stride = _pair(ctx.ints(2), spatial, 1) if ctx.ints(2) else kernel
     pad = _pair(ctx.ints(3), spatial, 0)
     x, restore = to_nhwc(b, x, spatial)
-    extra = _ceil_extra(x, kernel, stride, pad) if ctx.bool(5) else [0, 0]
+    extra = _ceil_extra(x, kernel, stride, pad) if ctx.flag(5) else [0, 0]
     after = [p + e for p, e in zip(pad, extra, strict=True)]
     x, padding = fit_window(b, x, kernel, stride, (1, 1), pad, after)
     return to_nchw(b, b.max_pool2d(x, kernel, stride, padding), restore)
@@ -60,10 +60,10 @@ def avg_pool(ctx: Lowering) -> ir.Value:
     pad = _pair(ctx.ints(3), spatial, 0)
     divisor = 0
     if spatial == 2 and not ctx.is_none(6):
-        divisor = ctx.int(6)
+        divisor = ctx.integer(6)
     x, restore = to_nhwc(b, x, spatial)
-    extra = _ceil_extra(x, kernel, stride, pad) if ctx.bool(4) else [0, 0]
-    if (ctx.bool(5) or divisor) and any(pad):
+    extra = _ceil_extra(x, kernel, stride, pad) if ctx.flag(4) else [0, 0]
+    if (ctx.flag(5) or divisor) and any(pad):
         # TOSA leaves padding out of the count, so padding that counts is made of real zeros.
         x = b.pad(x, [(0, 0), (pad[0], pad[0]), (pad[1], pad[1]), (0, 0)])
         pad = [0, 0]

@@ -14,18 +14,18 @@ def _params(ctx: Lowering, stored: ir.Type, *, per_channel: bool, signed: bool) 
         return QuantParams(
             stored.width,
             signed,
-            ctx.int(3),
-            ctx.int(4),
-            (ctx.float(1),),
-            (ctx.int(2),),
+            ctx.integer(3),
+            ctx.integer(4),
+            (ctx.real(1),),
+            (ctx.integer(2),),
         )
     scales = ctx.constant(1).astype(float).reshape(-1)
     zeros = [0] * scales.size if ctx.is_none(2) else ctx.constant(2).reshape(-1)
     return QuantParams(
         stored.width,
         signed,
-        ctx.int(4),
-        ctx.int(5),
+        ctx.integer(4),
+        ctx.integer(5),
         tuple(float(s) for s in scales),
         tuple(int(z) for z in zeros),
         ctx.dim(3, len(shape_of(ctx.tensor(0)))),

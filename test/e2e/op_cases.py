@@ -36,7 +36,9 @@ CASES: list[Case] = []
 IMAGE = (1, 6, 9, 8)
 
 
-def _module(name: str, make: Callable[[], nn.Module], *shapes: tuple[int, ...], **more: int) -> None:
+def _module(
+    name: str, make: Callable[[], nn.Module], *shapes: tuple[int, ...], **more: int
+) -> None:
     CASES.append(Case(name, make, shapes, **more))
 
 
@@ -96,7 +98,11 @@ _function("matmul_transposed", lambda x, y: x @ y.transpose(-1, -2), (2, 4, 5), 
 _module("batch_norm", lambda: nn.BatchNorm2d(6), IMAGE)
 _module("batch_norm_1d", lambda: nn.BatchNorm1d(6), (3, 6))
 _module("batch_norm_1d_sequence", lambda: nn.BatchNorm1d(6), (3, 6, 5))
-_module("bn_relu_conv", lambda: nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 1)), IMAGE)
+_module(
+    "bn_relu_conv",
+    lambda: nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 1)),
+    IMAGE,
+)
 _module("layer_norm", lambda: nn.LayerNorm(12), (2, 5, 12), tolerance=2)
 _module("layer_norm_2d", lambda: nn.LayerNorm((5, 12)), (2, 5, 12), tolerance=2)
 _function("softmax", lambda x: F.softmax(x, -1), (3, 4, 10), tolerance=2)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 import tosaic
 from tosaic.quantizer import quantize
 

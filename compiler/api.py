@@ -6,32 +6,31 @@ import contextlib
 import os
 import secrets
 import shutil
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.export import ExportedProgram
 
+from tosaic.clock import Clock, Progress, run_stage
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import Manifest, dequantize, quantize, serialize, validate, write_bytes
+from tosaic.emit.functions import argument_attributes, main_function
 from tosaic.emit.vela import VelaResult, compile_module
 from tosaic.errors import InputError, TosaicError
 from tosaic.executors import Executor, make_executor
 from tosaic.frontend import export_model, import_program
-from tosaic.lowering.pipeline import Pipeline
-from tosaic.quantizer import TosaQuantizer
-from tosaic.quantizer import quantize as quantize_model
-from tosaic.stages import Options, stages
+from tosaic.stages import Options, fixed_dims, stages
 from tosaic.targets import Target
 from tosaic.targets import target as find_target
 
-Progress = Callable[[str], None]
+if TYPE_CHECKING:
+    from torchao.quantization.pt2e.quantizer import Quantizer
 
 
 @dataclass(frozen=True)
@@ -154,10 +153,12 @@ def compile(
     example_inputs: Sequence[Any] = (),
     *,
     target: str | Target = "tosa-1.0-int",
-    quantize: str | TosaQuantizer | None = None,
+    quantize: str | Quantizer | None = None,
     calibration: Iterable[Any] = (),
     io_layout: str = "nchw",
     io_dtype: str = "int8",
+    dynamic_shapes: Any = None,
+    dims: Mapping[str, int] | None = None,
     progress: Progress = lambda stage: None,
 ) -> CompiledProgram:
     """Compile `model` for `target`.
@@ -167,34 +168,39 @@ def compile(
         example_inputs: tensors of the shapes and dtypes the program will take; not needed with an
             ExportedProgram that is not to be quantised.
         target: a target's name (`tosaic.targets.all_targets()` lists them) or a `Target`.
-        quantize: "int8", a `TosaQuantizer`, or None to compile the model as it is.
+        quantize: "int8", a PT2E quantiser such as `TosaQuantizer(observer="minmax")`, or None to
+            compile the model as it is.
         calibration: representative inputs, each a tensor or a tuple of tensors.
         io_layout: "nchw" or "nhwc", the order of rank-4 inputs and outputs.
         io_dtype: "int8" or "float32", the element type of a quantised model's inputs and outputs.
+        dynamic_shapes: which dims of the inputs vary, as torch.export takes it.
+        dims: sizes for dynamic dims, by symbol or by place: ``{"x.0": 4}`` is dim 0 of input x.
         progress: called with each stage's name as it starts.
 
     Raises:
         TosaicError: with the op, the user's source line, the reason and what to do.
     """
-    chosen, options = find_target(target), Options(io_layout, io_dtype)
+    chosen = find_target(target)
+    options = Options(io_layout, io_dtype, fixed_dims(dims or {}))
     options.check(chosen)
-    clock = _Clock(progress)
+    clock = Clock(progress)
     with clock("export"):
-        program = export_model(model, example_inputs)
+        program = export_model(model, example_inputs, dynamic_shapes=dynamic_shapes)
     if quantize is not None:
         with clock("calibrate"):
-            recipe = quantize if isinstance(quantize, TosaQuantizer) else _recipe(quantize)
-            program = quantize_model(program, example_inputs, calibration, quantizer=recipe)
+            program = _quantized(program, example_inputs, quantize, calibration, dynamic_shapes)
     return compile_program(program, chosen, options, clock)
 
 
 def compile_program(
-    program: ExportedProgram, target: Target, options: Options, clock: _Clock | None = None
+    program: ExportedProgram, target: Target, options: Options, clock: Clock | None = None
 ) -> CompiledProgram:
     """Compile an exported program, quantised or not, for `target`."""
-    clock = clock or _Clock(lambda stage: None)
+    clock = clock or Clock()
     with clock("import"):
         module = import_program(program, make_context())
+    if not options.dims:
+        _refuse_dynamic(module, target)
     quantized = _is_quantized(program)
     if not quantized and not target.takes_float and _has_float_input(program):
         raise InputError(
@@ -204,7 +210,7 @@ def compile_program(
         )
     for name, text in stages(target, options, quantized=quantized):
         with clock(name):
-            Pipeline.parse(text).run(module)
+            run_stage(module, text)
     with clock("validate"):
         validate(module, target)
     with clock("emit"):
@@ -217,10 +223,41 @@ def compile_program(
     return CompiledProgram(module, target, flatbuffer, Manifest.from_module(module), report)
 
 
-def _recipe(name: str) -> TosaQuantizer:
-    if name != "int8":
-        raise InputError(f"quantize='{name}' is unknown; choose int8, or pass a TosaQuantizer.")
-    return TosaQuantizer()
+def _quantized(
+    program: ExportedProgram,
+    example_inputs: Sequence[Any],
+    recipe: str | Quantizer,
+    calibration: Iterable[Any],
+    dynamic_shapes: Any,
+) -> ExportedProgram:
+    # Importing torchao takes longer than compiling: only who quantises pays for it.
+    from tosaic.quantizer import TosaQuantizer  # noqa: PLC0415
+    from tosaic.quantizer import quantize as quantize_model  # noqa: PLC0415
+
+    if isinstance(recipe, str):
+        if recipe != "int8":
+            raise InputError(f"quantize='{recipe}' is unknown; choose int8, or pass a quantiser.")
+        recipe = TosaQuantizer()
+    return quantize_model(
+        program, example_inputs, calibration, quantizer=recipe, dynamic_shapes=dynamic_shapes
+    )
+
+
+def _refuse_dynamic(module: ir.Module, target: Target) -> None:
+    attributes = argument_attributes(main_function(module))
+    dims = [
+        f"{a['tosaic.name'].value}.{n} ({str(dim.value).partition(':')[2].replace('..', ' to ')})"
+        for a in attributes
+        for n, dim in enumerate(a.get("tosaic.dims", ()))
+        if ":" in str(dim.value)
+    ]
+    if dims:
+        place = dims[0].split()[0]
+        raise InputError(
+            f"The program has dynamic dims: {', '.join(dims)}. Target {target.name} takes TOSA "
+            f"{target.tosa_version}, where every size is known. Fix them: dims={{'{place}': 4}}, "
+            f"or --dim {place}=4 on the command line."
+        )
 
 
 def _is_quantized(program: ExportedProgram) -> bool:
@@ -246,24 +283,3 @@ def _operators(module: ir.Module) -> dict[str, int]:
 
     module.operation.walk(visit)
     return dict(sorted(counts.items()))
-
-
-class _Clock:
-    """Times stages and tells the user that they start."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.seconds: dict[str, float] = {}
-        self._progress = progress
-        self._stage = ""
-        self._start = 0.0
-
-    def __call__(self, stage: str) -> _Clock:
-        self._stage = stage
-        return self
-
-    def __enter__(self) -> None:
-        self._progress(self._stage)
-        self._start = time.perf_counter()
-
-    def __exit__(self, *exception: object) -> None:
-        self.seconds[self._stage] = time.perf_counter() - self._start

@@ -41,13 +41,24 @@ class Diagnostic:
 
 
 class CompileError(TosaicError):
-    """A pass could not continue; carries every problem it found, in program order."""
+    """A pass could not continue; carries every problem it found, in program order.
+
+    `reproducer` is a shell command that shows the failure again, empty where there is none.
+    """
 
     def __init__(self, summary: str, diagnostics: Sequence[Diagnostic] = ()) -> None:
         """Join `summary` and the diagnostics into the message."""
         self.summary = summary
         self.diagnostics = tuple(diagnostics)
-        super().__init__("\n".join([summary, *(f"  {d}" for d in self.diagnostics)]))
+        self.reproducer = ""
+        super().__init__(summary, *self.diagnostics)
+
+    def __str__(self) -> str:
+        """Return the summary, each problem, and how to see the failure again."""
+        lines = [self.summary, *(f"  {d}" for d in self.diagnostics)]
+        if self.reproducer:
+            lines.append(f"  To reproduce: {self.reproducer}")
+        return "\n".join(lines)
 
 
 class UnsupportedError(CompileError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tosaic.errors import InputError
@@ -17,11 +18,13 @@ class Options:
 
     `io_layout` is the dimension order of rank-4 inputs and outputs. `io_dtype` is the element type
     of a quantised model's inputs and outputs: int8 (default; what NPUs take), or float32 where the
-    target computes in float.
+    target computes in float. `dims` fixes dynamic dims, as tosaic-specialize-shapes takes them:
+    ``("x.0:4",)`` gives dim 0 of input x the size 4.
     """
 
     io_layout: str = "nchw"
     io_dtype: str = "int8"
+    dims: tuple[str, ...] = ()
 
     def check(self, target: Target) -> None:
         """Raise an `InputError` for values that do not exist or do not suit `target`."""
@@ -39,9 +42,18 @@ class Options:
             )
 
 
+def fixed_dims(sizes: Mapping[str, int]) -> tuple[str, ...]:
+    """Return `Options.dims` for sizes by place or symbol."""
+    return tuple(f"{place}:{size}" for place, size in sizes.items())
+
+
 def stages(target: Target, options: Options, *, quantized: bool) -> list[tuple[str, str]]:
     """Return (stage name, pipeline text) in the order a compile runs them."""
-    out = [("to-tosa", "tosaic-import-to-tosa")]
+    out = []
+    if options.dims:
+        dims = ",".join(options.dims)
+        out.append(("specialize", f"tosaic-specialize-shapes{{dims={dims}}}"))
+    out.append(("to-tosa", "tosaic-import-to-tosa"))
     out.append(("narrow", "tosaic-narrow-float64,tosaic-narrow-int64"))
     if quantized:
         casts = "tosaic-lower-quant-casts," if target.takes_float else ""

@@ -315,7 +315,7 @@ class Builder:
                 self.zero_point(element_of(x), zero_points[0]),
                 self.zero_point(element_of(weight), zero_points[1]),
             ],
-            tensor([n, out_h, out_w, channels], accumulator),
+            tensor([n, out_h, out_w, channels], _sum_type(element_of(x))),
             pad=i64_array(pad),
             stride=i64_array(stride),
             dilation=i64_array(dilation),
@@ -350,7 +350,7 @@ class Builder:
                 self.zero_point(element_of(x), zero_points[0]),
                 self.zero_point(element_of(weight), zero_points[1]),
             ],
-            tensor([n, out_h, out_w, oc], accumulator),
+            tensor([n, out_h, out_w, oc], _sum_type(element_of(x))),
             out_pad=i64_array(out_pad),
             stride=i64_array(stride),
             acc_type=ir.TypeAttr.get(accumulator),
@@ -369,7 +369,7 @@ class Builder:
                 self.zero_point(element_of(a), zero_points[0]),
                 self.zero_point(element_of(b), zero_points[1]),
             ],
-            tensor([n, h, shape_of(b)[2]], accumulator_of(element_of(a))),
+            tensor([n, h, shape_of(b)[2]], _sum_type(element_of(a))),
         )
 
     def max_pool2d(
@@ -479,11 +479,16 @@ def _table_out(x: ir.Value) -> ir.Type:
 
 
 def accumulator_of(element: ir.Type) -> ir.Type:
-    """Return TOSA's accumulator type for `element` (i8: i32, i16: i48, f16/f32: f32-sized own)."""
+    """Return TOSA's accumulator type for `element`: i8 i32, i16 i48, floats f32."""
     storage = storage_of(element)
     if is_float(storage):
-        return storage
+        return f32()
     return i(48) if storage.width == 16 else i(32)
+
+
+def _sum_type(element: ir.Type) -> ir.Type:
+    """Return the result type of a product: floats keep theirs, integers their accumulator."""
+    return element if is_float(element) else accumulator_of(element)
 
 
 def conv_size(size: int, kernel: int, padding: int, stride: int, dilation: int) -> int:

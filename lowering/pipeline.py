@@ -7,13 +7,14 @@ MLIR's own parser does not know passes defined in Python, so the text is split h
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tosaic.dialects.bindings import PassManager, ir
-from tosaic.errors import CompileError, Diagnostic, PipelineError
+from tosaic.errors import CompileError, Diagnostic, PipelineError, TosaicError
 from tosaic.lowering.passes import Pass, all_passes, diagnostic_at, make_pass
 
 _ANCHOR = "builtin.module"
@@ -108,7 +109,18 @@ def mlir_diagnostics(error: Any) -> list[Diagnostic]:
 def _pass_callback(element: Pass) -> Callable[[Any, Any], None]:
     def callback(op: Any, _pass: Any) -> None:
         with op.context, ir.Location.unknown():
-            element.run(op)
+            try:
+                element.run(op)
+            except (TosaicError, ir.MLIRError):
+                raise
+            except Exception as error:
+                if os.environ.get("TOSAIC_FULL_TRACEBACK"):
+                    raise
+                raise CompileError(
+                    f"Pass {element.name} broke down ({type(error).__name__}: {error}). This is a "
+                    "bug in tosaic, not in your model; please report it with the reproducer. "
+                    "TOSAIC_FULL_TRACEBACK=1 shows where."
+                ) from error
 
     return callback
 

@@ -37,7 +37,7 @@ from tosaic.emit import (
 from tosaic.emit.functions import main_function, tensor_names
 from tosaic.errors import InputError
 from tosaic.executors import all_executors, make_executor
-from tosaic.stages import IO_DTYPES, LAYOUTS, Options, stages
+from tosaic.stages import IO_DTYPES, LAYOUTS, Options, fixed_dims, stages
 from tosaic.targets import all_targets
 from tosaic.targets import target as find_target
 from tosaic.tools import console
@@ -69,6 +69,7 @@ def command() -> None:
 @click.option("--name", help="Stem of the files' names.  [default: the factory's name]")
 @click.option("--io-layout", default="nchw", show_default=True, metavar="|".join(LAYOUTS))
 @click.option("--io-dtype", default="int8", show_default=True, metavar="|".join(IO_DTYPES))
+@click.option("--dim", "dims", multiple=True, metavar="x.0=4", help="Size of a dynamic dim.")
 @click.option("--input-shape", multiple=True, metavar="1x3x8x8", help="One per input, [:dtype].")
 @click.option("--inputs", metavar="NPZ", help="Example inputs, in place of --input-shape.")
 @click.option("--report", is_flag=True, help="Show the slowest layers by source line.")
@@ -82,6 +83,7 @@ def compile_command(
     name: str | None,
     io_layout: str,
     io_dtype: str,
+    dims: tuple[str, ...],
     input_shape: tuple[str, ...],
     inputs: str | None,
     report: bool,
@@ -93,7 +95,8 @@ def compile_command(
     it is a module itself. Example inputs may also be called example_inputs in its file.
     """
     # Before torch is imported and a model is loaded: what cannot work.
-    chosen, options = find_target(target), Options(io_layout, io_dtype)
+    sizes = _sizes(dims)
+    chosen, options = find_target(target), Options(io_layout, io_dtype, fixed_dims(sizes))
     options.check(chosen)
     if recipe and not calibration:
         raise InputError(
@@ -127,6 +130,7 @@ def compile_command(
             calibration=items,
             io_layout=io_layout,
             io_dtype=io_dtype,
+            dims=sizes,
             progress=progress,
         )
         progress("save")
@@ -138,6 +142,17 @@ def compile_command(
     _print_summary(program, files)
     if report:
         _print_layers(program)
+
+
+def _sizes(dims: Sequence[str]) -> dict[str, int]:
+    """Return ``{"x.0": 4}`` for ``["x.0=4"]``."""
+    sizes = {}
+    for text in dims:
+        place, _, size = text.partition("=")
+        if not place or not size.isdigit():
+            raise InputError(f"--dim {text} is not of the form INPUT.DIM=SIZE, such as x.0=4.")
+        sizes[place] = int(size)
+    return sizes
 
 
 def _print_summary(program: CompiledProgram, files: Sequence[Path]) -> None:

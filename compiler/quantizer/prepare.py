@@ -22,6 +22,7 @@ def quantize(
     calibration: Iterable[Any],
     *,
     quantizer: Quantizer | None = None,
+    dynamic_shapes: Any = None,
 ) -> ExportedProgram:
     """Return `model` quantised after training (PT2E), exported on `example_inputs`.
 
@@ -31,7 +32,7 @@ def quantize(
     Raises:
         InputError: no calibration data, data with NaN or infinity, or of another shape.
     """
-    program = export_model(model, example_inputs)
+    program = export_model(model, example_inputs, dynamic_shapes=dynamic_shapes)
     prepared = prepare_pt2e(program.module(check_guards=False), quantizer or TosaQuantizer())
     if calibrate(prepared, calibration) == 0:
         raise InputError(
@@ -40,7 +41,8 @@ def quantize(
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return export_model(convert_pt2e(prepared), example_inputs)
+        converted = convert_pt2e(prepared)
+        return export_model(converted, example_inputs, dynamic_shapes=dynamic_shapes)
 
 
 def calibrate(prepared: torch.fx.GraphModule, calibration: Iterable[Any]) -> int:

@@ -85,10 +85,7 @@ class CompiledProgram:
                 f"The program takes {len(self.manifest.inputs)} input(s) ({names}), "
                 f"got {len(inputs)}."
             )
-        arrays = [
-            x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
-            for x in inputs
-        ]
+        arrays = [_array(x) for x in inputs]
         stored = [
             array if str(array.dtype) == info.dtype else quantize(info, array)
             for info, array in zip(self.manifest.inputs, arrays, strict=True)
@@ -258,6 +255,14 @@ def _refuse_dynamic(module: ir.Module, target: Target) -> None:
             f"{target.tosa_version}, where every size is known. Fix them: dims={{'{place}': 4}}, "
             f"or --dim {place}=4 on the command line."
         )
+
+
+def _array(x: Any) -> npt.NDArray[Any]:
+    if not isinstance(x, torch.Tensor):
+        return np.asarray(x)
+    x = x.detach().cpu()
+    # numpy has no bfloat16; whether the program's input has is told by its manifest.
+    return np.asarray((x.float() if x.dtype == torch.bfloat16 else x).numpy())
 
 
 def _is_quantized(program: ExportedProgram) -> bool:

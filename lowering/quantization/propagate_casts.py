@@ -21,20 +21,9 @@ from tosaic.dialects.types import (
 )
 from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
 from tosaic.lowering.quantization.arithmetic import dequantized_source, with_params
+from tosaic.lowering.tosa.movement import SELECTING
 
-# Ops whose result holds elements of operand 0 (and of every operand, for concat) unchanged.
-MOVES = (
-    "tosa.concat",
-    "tosa.max_pool2d",
-    "tosa.pad",
-    "tosa.reduce_max",
-    "tosa.reduce_min",
-    "tosa.reshape",
-    "tosa.reverse",
-    "tosa.slice",
-    "tosa.tile",
-    "tosa.transpose",
-)
+MOVES = ("tosa.concat", "tosa.pad", *SELECTING)
 _COMPUTING = ("tosa.concat", "tosa.max_pool2d", "tosa.reduce_max", "tosa.reduce_min")
 
 

@@ -9,18 +9,8 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import element_of, is_float, storage_of
 from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
+from tosaic.lowering.tosa.movement import SELECTING
 
-# Ops that hand on a selection of their input's values, and so its bounds.
-_SELECTING = (
-    "tosa.max_pool2d",
-    "tosa.reduce_max",
-    "tosa.reduce_min",
-    "tosa.reshape",
-    "tosa.reverse",
-    "tosa.slice",
-    "tosa.tile",
-    "tosa.transpose",
-)
 _UNIT_RANGE = {"tosa.sigmoid": (0.0, 1.0), "tosa.tanh": (-1.0, 1.0)}
 
 
@@ -31,7 +21,7 @@ def _bounds(op: Any) -> tuple[float, float]:
 def _range(value: ir.Value) -> tuple[float, float] | None:
     """Return bounds that `value` is known to keep, else None."""
     owner = value.owner
-    while not isinstance(owner, ir.Block) and owner.name in _SELECTING:
+    while not isinstance(owner, ir.Block) and owner.name in SELECTING:
         owner = owner.operands[0].owner
     if isinstance(owner, ir.Block):
         return None

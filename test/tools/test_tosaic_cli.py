@@ -226,7 +226,7 @@ def test_unsupported_op(tosaic, tmp_path, out):
 
 
 def test_model_in_training_mode(tosaic, tmp_path, out):
-    model = model_file(tmp_path, result="Model()")
+    model = model_file(tmp_path, result="torch.nn.Sequential(Model(), torch.nn.Dropout())")
     flags = ("--target", "tosa-1.0-fp", "--input-shape", "2x3", "-o", out)
     fails(tosaic("compile", model, *flags), out, "training mode", "eval()")
 

@@ -39,8 +39,11 @@ class TorchToTosa(Pass):
         table = op_table()
         refused: dict[str, Diagnostic] = {}
 
-        def rewrite_with(entry: OpEntry) -> Pattern:
+        def rewrite_root(root: str) -> Pattern:
             def rewrite(op: Any, b: Builder) -> list[ir.Value] | None:
+                entry = table.get(_name(op))
+                if entry is None or entry.lower is None:
+                    return None
                 try:
                     with b.ip:
                         lowered = lower(entry, Lowering(op, b))
@@ -51,13 +54,10 @@ class TorchToTosa(Pass):
                 values = [lowered] if isinstance(lowered, ir.Value) else list(lowered)
                 return [_to_torch(b, new, old) for new, old in zip(values, op.results, strict=True)]
 
-            return Pattern(entry.name, rewrite)
+            return Pattern(root, rewrite)
 
-        names = _torch_op_names(module)
-        entries = [
-            rewrite_with(table[name]) for name in names if name in table and table[name].lower
-        ]
-        apply_patterns(module, entries, greedy=False)
+        roots = [rewrite_root(name) for name in _torch_op_names(module)]
+        apply_patterns(module, roots, greedy=False)
         unread, unknown = _leftovers(module, table)
         problems = [*(error_at(op, _why_unknown(op, table)) for op in unknown), *refused.values()]
         if problems:
@@ -106,6 +106,12 @@ def _to_torch(b: Builder, new: ir.Value, old: ir.Value) -> ir.Value:
     return b.value("torch_c.from_builtin_tensor", [new], old.type)
 
 
+def _name(op: Any) -> str:
+    """Return the torch op that `op` is; those without an ODS definition are `torch.operator`."""
+    name = str(op.name)
+    return str(op.attributes["name"].value) if name == "torch.operator" else name
+
+
 def _torch_op_names(module: ir.Operation) -> list[str]:
     names: dict[str, None] = {}
 
@@ -134,7 +140,7 @@ def _leftovers(module: ir.Operation, table: dict[str, OpEntry]) -> tuple[list[An
         readers = [use.owner.operation for result in op.results for use in result.uses]
         if len(op.results) and all(reader in unread for reader in readers):
             unread[op.operation] = None
-        elif op.name in table or str(op.name).startswith(_STRUCTURAL):
+        elif _name(op) in table or str(op.name).startswith(_STRUCTURAL):
             continue
         elif not (_is_number(op) and all(str(r.name).startswith("torch.") for r in readers)):
             unknown.append(op)  # a size that is in the way is told of where it is read
@@ -152,7 +158,7 @@ def _why_unknown(op: Any, table: dict[str, OpEntry]) -> str:
             "dynamic dim is; compile for static shapes (tosaic-specialize-shapes)"
         )
     short = {name.removeprefix("torch.aten."): name for name in table}
-    near = difflib.get_close_matches(str(op.name).removeprefix("torch.aten."), short, 1, 0.8)
+    near = difflib.get_close_matches(_name(op).removeprefix("torch.aten."), short, 1, 0.8)
     hint = f"; {short[near[0]]} has" if near else ""
     return (
         f"{_describe(op)} has no lowering{hint}. Rewrite the model without it, or add a lowering "
@@ -161,12 +167,9 @@ def _why_unknown(op: Any, table: dict[str, OpEntry]) -> str:
 
 
 def _describe(op: Any) -> str:
-    name = str(op.name)
-    if name == "torch.operator":
-        name = str(op.attributes["name"].value)
     operands = ", ".join(
         str(v.type).removeprefix("!torch.").replace("vtensor", "tensor")
         for v in op.operands
         if builtin_type(v) is not None
     )
-    return f"{name.removeprefix('torch.')}({operands})"
+    return f"{_name(op).removeprefix('torch.')}({operands})"

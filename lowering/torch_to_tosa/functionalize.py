@@ -39,12 +39,13 @@ _VIEWS = {
         "movedim.int",
         "view_as",
         "expand_as",
+        "dropout",
         "contiguous",
         "to.dtype",
         "numpy_T",
         "unflatten.int",
     ]
-}
+} | {"torch.prim.ListUnpack"}
 
 
 @register_pass
@@ -53,9 +54,9 @@ class Functionalize(Pass):
     """Replace in-place ops (`aten.relu_`) by their functional forms (`aten.relu`).
 
     Later uses of the tensor that was written to read the op's result instead. That is right where
-    nothing else shares the tensor's memory: an in-place op on a view, on a tensor that has views,
-    or on a function argument is reported, and the frontend then asks PyTorch to functionalise the
-    whole graph.
+    nobody else sees the write: where a view of the same memory is read afterwards, or the tensor is
+    a function argument, the op is reported, and the frontend then asks PyTorch to functionalise
+    the whole graph.
     """
 
     name: ClassVar[str] = "tosaic-functionalize"
@@ -95,12 +96,28 @@ class Functionalize(Pass):
 
 
 def _is_aliased(op: Any) -> bool:
+    """Return whether anything but the written tensor itself sees the write.
+
+    That is an argument or literal, or a view of the same memory that is read after the op.
+    """
     target = op.operands[0]
-    owner = target.owner
-    if (
-        isinstance(owner, ir.Block)
-        or owner.name in _VIEWS
-        or owner.name.startswith("torch.vtensor")
-    ):
+    root, itself = target, [target]
+    while not isinstance(root.owner, ir.Block) and _shares_memory(root.owner):
+        if root in itself and root.owner.name not in _VIEWS:
+            itself.append(root.owner.operands[0])  # what an in-place op returns is what it wrote
+        root = root.owner.operands[0]
+    if isinstance(root.owner, ir.Block) or root.owner.name.startswith("torch.vtensor"):
         return True
-    return any(use.owner.name in _VIEWS and use.owner.operation != op for use in target.uses)
+    members = [root]
+    for member in members:
+        for use in member.uses:
+            reader = use.owner.operation
+            if member not in itself and reader != op and op.is_before_in_block(reader):
+                return True
+            if use.operand_number == 0 and _shares_memory(reader) and reader != op:
+                members.extend(reader.results)
+    return False
+
+
+def _shares_memory(op: Any) -> bool:
+    return op.name in _VIEWS or _IN_PLACE.fullmatch(str(op.name)) is not None

@@ -1,4 +1,4 @@
-"""Batch norm, layer norm and softmax."""
+"""Batch, layer, group, instance and RMS norm, softmax, cosine similarity."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ def _affine_norm(ctx: Lowering, *, training: bool, epsilon: float) -> ir.Value:
         y = b.conv2d(b.reshape(x, as_rows(shape_of(x))), weight, bias, depthwise=True)
         return b.reshape(y, shape_of(x))
     if rank > 4:
-        raise Refusal("batch norm over more than two spatial dims has no lowering yet")
+        n, c, depth, *rest = shape_of(x)
+        flat, restore = to_nhwc(b, b.reshape(x, [n, c, depth, int(np.prod(rest))]), 2)
+        y = to_nchw(b, b.conv2d(flat, weight, bias, depthwise=True), restore)
+        return b.reshape(y, shape_of(x))
     x, restore = to_nhwc(b, x, rank - 2)
     return to_nchw(b, b.conv2d(x, weight, bias, depthwise=True), restore)
 
@@ -89,15 +92,147 @@ def layer_norm(ctx: Lowering) -> ir.Value:
 def _layer_norm(ctx: Lowering, epsilon: float) -> ir.Value:
     b, x = ctx.b, ctx.tensor(0)
     rank = len(shape_of(x))
-    axes = list(range(rank - len(ctx.ints(1)), rank))
-    centred = b.sub(x, mean_over(b, x, axes))
-    variance = mean_over(b, b.mul(centred, centred), axes)
-    inverse = b.unary("tosa.rsqrt", b.add(variance, b.splat(variance, epsilon)))
-    y = b.mul(centred, inverse)
-    weight, bias = ctx.optional(2), ctx.optional(3)
+    y = normalized(b, x, list(range(rank - len(ctx.ints(1)), rank)), epsilon)
+    return _scaled(b, y, ctx.optional(2), ctx.optional(3))
+
+
+def normalized(
+    b: Builder, x: ir.Value, axes: list[int], epsilon: float, *, centre: bool = True
+) -> ir.Value:
+    """Return float `x` less its mean (if `centre`), divided by its root mean square."""
+    if centre:
+        x = b.sub(x, mean_over(b, x, axes))
+    variance = mean_over(b, b.mul(x, x), axes)
+    return b.mul(x, b.unary("tosa.rsqrt", b.add(variance, b.splat(variance, epsilon))))
+
+
+def _scaled(b: Builder, y: ir.Value, weight: ir.Value | None, bias: ir.Value | None) -> ir.Value:
     if weight is not None:
         y = b.mul(y, weight)
     return y if bias is None else b.add(y, bias)
+
+
+def _static_shape(ctx: Lowering) -> list[int]:
+    shape = shape_of(ctx.tensor(0))
+    if not is_static(shape):
+        raise Refusal("this norm needs static shapes; specialise them")
+    return shape
+
+
+def _group_norm(ctx: Lowering, groups: int, affine: tuple[int, int], epsilon: float) -> ir.Value:
+    """Normalise [N,C,...] by `groups` of channels; `affine` are the operands weight and bias."""
+    b, x = ctx.b, ctx.tensor(0)
+    shape = _static_shape(ctx)
+    rows = b.reshape(x, [shape[0], groups, int(np.prod(shape[1:])) // groups])
+    y = b.reshape(normalized(b, rows, [2], epsilon), shape)
+    by_channel = [shape[1], *[1] * (len(shape) - 2)]
+    weight, bias = (
+        None if (value := ctx.optional(n)) is None else b.reshape(value, by_channel) for n in affine
+    )
+    return _scaled(b, y, weight, bias)
+
+
+def _integer_group_norm(
+    ctx: Lowering,
+    x: ir.Value,
+    params: QuantParams,
+    out: QuantParams,
+    *,
+    groups: int,
+    affine: tuple[int, int],
+    epsilon: float,
+) -> ir.Value:
+    n, c, *rest = _static_shape(ctx)
+    area = int(np.prod(rest))
+    weight, bias = (None if ctx.is_none(k) else ctx.constant(k) for k in affine)
+    return integer_layer_norm(
+        ctx.b,
+        x,
+        params,
+        out,
+        count=c * area // groups,
+        epsilon=epsilon,
+        weight=weight,
+        bias=bias,
+        channels=(n, c, area),
+    )
+
+
+def _quantized_group_norm(
+    ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
+) -> ir.Value:
+    return _integer_group_norm(
+        ctx, x, params, out, groups=ctx.integer(1), affine=(2, 3), epsilon=ctx.real(4)
+    )
+
+
+@lowers("torch.aten.group_norm", quantized=Quantized.COMPOSITE, integer=_quantized_group_norm)
+def group_norm(ctx: Lowering) -> ir.Value:
+    """`group_norm(x, groups, weight?, bias?, eps, cudnn)`; Wu & He, 2018."""
+    return _group_norm(ctx, ctx.integer(1), (2, 3), ctx.real(4))
+
+
+def _quantized_instance_norm(
+    ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
+) -> ir.Value:
+    if not ctx.flag(5):
+        return ctx.b.qcast(instance_norm(ctx), out.type())
+    channels = shape_of(x)[1]
+    return _integer_group_norm(
+        ctx, x, params, out, groups=channels, affine=(1, 2), epsilon=ctx.real(7)
+    )
+
+
+@lowers("torch.aten.instance_norm", quantized=Quantized.COMPOSITE, integer=_quantized_instance_norm)
+def instance_norm(ctx: Lowering) -> ir.Value:
+    """`instance_norm(x, weight?, bias?, mean?, var?, use_input_stats, momentum, eps, cudnn)`."""
+    if not ctx.flag(5):
+        return _affine_norm(ctx, training=False, epsilon=ctx.real(7))
+    return _group_norm(ctx, shape_of(ctx.tensor(0))[1], (1, 2), ctx.real(7))
+
+
+def _rms_epsilon(ctx: Lowering) -> float:
+    return float(np.finfo(np.float32).eps) if ctx.is_none(3) else ctx.real(3)
+
+
+def _integer_rms_norm(
+    ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
+) -> ir.Value:
+    _static_shape(ctx)
+    return integer_layer_norm(
+        ctx.b,
+        x,
+        params,
+        out,
+        count=int(np.prod(ctx.ints(1))),
+        epsilon=_rms_epsilon(ctx),
+        weight=None if ctx.is_none(2) else ctx.constant(2),
+        bias=None,
+        centre=False,
+    )
+
+
+@lowers("torch.aten.rms_norm", quantized=Quantized.COMPOSITE, integer=_integer_rms_norm)
+def rms_norm(ctx: Lowering) -> ir.Value:
+    """`rms_norm(x, normalized_shape, weight?, eps?)`; Zhang & Sennrich, 2019."""
+    b, x = ctx.b, ctx.tensor(0)
+    rank = len(shape_of(x))
+    axes = list(range(rank - len(ctx.ints(1)), rank))
+    y = normalized(b, x, axes, _rms_epsilon(ctx), centre=False)
+    return _scaled(b, y, ctx.optional(2), None)
+
+
+@lowers("torch.aten.cosine_similarity")
+def cosine_similarity(ctx: Lowering) -> ir.Value:
+    """`cosine_similarity(x, y, dim, eps)`: each norm is at least eps."""
+    b = ctx.b
+    x, y = b.equal_ranks(ctx.tensor(0), ctx.tensor(1))
+    axis, floor = ctx.dim(2, len(shape_of(x))), ctx.real(3) ** 2
+    total = b.reduce("tosa.reduce_sum", b.mul(x, y), axis)
+    for value in (x, y):
+        square = b.reduce("tosa.reduce_sum", b.mul(value, value), axis)
+        total = b.mul(total, b.unary("tosa.rsqrt", b.clamp(square, floor, None)))
+    return b.reshape(total, ctx.out_shape())
 
 
 def softmax_over(b: Builder, x: ir.Value, axis: int, *, log: bool) -> ir.Value:

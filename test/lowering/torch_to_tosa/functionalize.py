@@ -72,3 +72,17 @@ func.func @viewed(%x: {T}) -> {V} {{
   %3 = torch.aten.relu %x {{in_place}} : {T} -> {T} loc("argument")
   return %1 : {V}
 }}""")
+
+# A write to a view that nobody else reads afterwards is renamed like any other.
+# CHECK: func.func @lonely_view
+# CHECK: %[[V:.*]] = torch.aten.unsqueeze
+# CHECK: %[[Y:.*]] = torch.aten.relu %[[V]]
+# CHECK: return %[[Y]]
+run(f"""
+func.func @lonely_view(%x: {T}) -> {V} {{
+  %int0 = torch.constant.int 0
+  %0 = torch.aten.neg %x : {T} -> {T}
+  %1 = torch.aten.unsqueeze %0, %int0 : {T}, !torch.int -> {V}
+  %2 = torch.aten.relu %1 {{in_place}} : {V} -> {V}
+  return %2 : {V}
+}}""")

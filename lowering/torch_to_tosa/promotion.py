@@ -1,0 +1,83 @@
+"""The dtype in which PyTorch computes an op on tensors and numbers of several dtypes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.types import i, is_float, is_signless_integer, shape_of
+from tosaic.lowering.ops import Lowering, Refusal
+from tosaic.lowering.torch_to_tosa.formula import Term
+
+_BOOL, _INT, _FLOAT = range(3)
+
+
+def _category(element: ir.Type) -> int:
+    if is_float(element):
+        return _FLOAT
+    return _BOOL if is_signless_integer(element, 1) else _INT
+
+
+def _number_type(number: float) -> ir.Type:
+    if isinstance(number, bool):
+        return i(1)
+    return i(64) if isinstance(number, int) else ir.F32Type.get()
+
+
+def _wider(x: ir.Type, y: ir.Type) -> ir.Type:
+    if _category(x) != _category(y):
+        return x if _category(x) > _category(y) else y
+    if x != y and is_float(x) and x.width == y.width:
+        return ir.F32Type.get()  # f16 and bf16
+    return x if x.width >= y.width else y
+
+
+def promoted(ctx: Lowering, *indices: int) -> ir.Type:
+    """Return the result type of operands `indices`, as `torch.result_type` gives it.
+
+    Tensors with dims come before tensors without, and those before numbers: one of a later group
+    counts only where it is of a higher category (bool, integer, float).
+    """
+    groups: list[list[ir.Type]] = [[], [], []]
+    for index in indices:
+        if ctx.is_scalar(index):
+            groups[2].append(_number_type(ctx.scalar(index)))
+        else:
+            value = ctx.tensor(index)
+            element = ir.RankedTensorType(value.type).element_type
+            groups[0 if shape_of(value) else 1].append(element)
+    chosen: ir.Type | None = None
+    for group in groups:
+        best: ir.Type | None = None
+        for element in group:
+            best = element if best is None else _wider(best, element)
+        if best is not None and (chosen is None or _category(best) > _category(chosen)):
+            chosen = best
+    assert chosen is not None
+    return chosen
+
+
+def refuse_unsigned(ctx: Lowering) -> None:
+    """Refuse uint8 tensors: TOSA's integers have a sign.
+
+    Raises:
+        Refusal: where an operand or the result is one.
+    """
+    for value in (*ctx.op.operands, *ctx.op.results):
+        if "ui8>" in str(value.type):
+            raise Refusal("TOSA has no arithmetic on uint8; convert to int32 in the model")
+
+
+def operand(ctx: Lowering, index: int, element: ir.Type) -> Term:
+    """Return operand `index`, tensor or number, as a term of `element`."""
+    if not ctx.is_scalar(index):
+        return Term(ctx.b, ctx.tensor(index)).converted(element)
+    number = ctx.scalar(index)
+    rank = len(ctx.out_shape())
+    value = number if is_float(element) else int(number)
+    return Term(ctx.b, ctx.b.const(np.full([1] * rank, value), element))
+
+
+def compute_type(element: ir.Type) -> ir.Type:
+    """Return the type TOSA computes in for `element`: i32 for the small integers and bool."""
+    return i(32) if is_signless_integer(element, 1, 8, 16) else element

@@ -1,0 +1,272 @@
+"""Interpolation: nearest and linear as RESIZE, cubic and odd ratios as products by constants.
+
+Along one dim, output o reads the input at ``(o * step + offset) / unit``, all integers, as TOSA's
+RESIZE has it (TOSA 1.0, section "RESIZE"). How PyTorch places the samples: Keys 1981 for cubic,
+`area_pixel_compute_source_index` in ATen's UpSample.h for all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.builder import NCHW, NHWC, Builder
+from tosaic.dialects.types import DYNAMIC, QuantParams, element_of, i, is_float, shape_of, tensor
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.quantization.arithmetic import requantized, with_params
+from tosaic.lowering.torch_to_tosa.linear import product
+from tosaic.lowering.torch_to_tosa.operators import aten_name
+
+# TOSA 1.0, RESIZE: the largest scale numerator, and by how much it may shrink.
+_MAX_UNIT, _MAX_SHRINK = 1 << 11, 16
+_CUBIC = -0.75  # PyTorch's coefficient of the cubic kernel
+
+# (an NHWC value, its two axes) -> the value resized.
+Step = Callable[[ir.Value, Sequence["Axis"]], ir.Value]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How `out` samples read a dim of `size`: sample o at ``(o * step + offset) / unit``."""
+
+    size: int
+    out: int
+    unit: int
+    step: int
+    offset: int
+
+    @property
+    def border(self) -> int:
+        """What RESIZE calls the border: where the last sample ends."""
+        return (self.out - 1) * self.step - (self.size - 1) * self.unit + self.offset
+
+    @property
+    def fits(self) -> bool:
+        """Whether RESIZE can express it."""
+        return (
+            self.unit <= _MAX_UNIT
+            and self.step < _MAX_SHRINK * self.unit
+            and -self.unit <= self.offset < _MAX_SHRINK * self.unit
+            and -_MAX_SHRINK * self.unit <= self.border < self.unit
+        )
+
+    def position(self, o: int) -> Fraction:
+        """Return where output `o` reads."""
+        return Fraction(o * self.step + self.offset, self.unit)
+
+
+def _axis(size: int, out: int, factor: float | None, kind: str, *, corners: bool) -> Axis:
+    """Return the sampling of one dim; `factor` is the scale the user gave, if one was."""
+    if size == out:
+        return Axis(size, out, 1, 1, 0)
+    if corners:
+        ratio = Fraction(size - 1, max(out - 1, 1))
+    elif factor is None or math.floor(size * factor) == size * factor == out:
+        ratio = Fraction(size, out)
+    else:
+        ratio = 1 / Fraction(factor).limit_denominator(1000)
+    a, c = ratio.numerator, ratio.denominator
+    if corners:
+        unit, step, offset = c, a, 0
+    elif kind == "nearest":
+        # floor(o * a / c); RESIZE rounds to nearest, so half a unit is taken off.
+        unit, step, offset = 2 * c, 2 * a, -c
+        if a == 1:
+            offset = a - c  # the same rows as nearest-exact, which Ethos-U upscales natively
+    else:
+        unit, step, offset = 2 * c, 2 * a, a - c
+    if out == 1:
+        step = max(step, 1)
+    common = math.gcd(unit, step, offset)
+    return Axis(size, out, unit // common, max(step // common, 1), offset // common)
+
+
+def _kind(name: str) -> str:
+    if "nearest_exact" in name:
+        return "exact"
+    return next(kind for kind in ("nearest", "cubic", "linear") if kind in name)
+
+
+def _axes(ctx: Lowering) -> list[Axis]:
+    """Return one `Axis` per spatial dim from the operands of any `upsample_*` op."""
+    name = aten_name(ctx)
+    kind, vec = _kind(name), name.endswith(".vec")
+    sizes, outs = shape_of(ctx.tensor(0))[2:], ctx.out_shape()[2:]
+    if DYNAMIC in sizes + outs:
+        raise Refusal("it resizes a dynamic dim; specialise the shapes")
+    flagged = kind in ("linear", "cubic")
+    corners = flagged and ctx.flag(2)
+    first = 3 if flagged else 2
+    factors: list[float | None] = [None] * len(sizes)
+    if vec:
+        if not ctx.is_none(first):
+            factors = list(_reals(ctx, first))
+    else:
+        factors = [
+            None if ctx.is_none(first + n) else ctx.real(first + n) for n in range(len(sizes))
+        ]
+    return [
+        _axis(size, out, factor, kind, corners=corners)
+        for size, out, factor in zip(sizes, outs, factors, strict=True)
+    ]
+
+
+def _reals(ctx: Lowering, index: int) -> list[float]:
+    owner = ctx.op.operands[index].owner
+    if isinstance(owner, ir.Block) or owner.name != "torch.prim.ListConstruct":
+        raise Refusal("its scale factors are not known when compiling")
+    values = [v.owner for v in owner.operands]
+    if any(isinstance(v, ir.Block) or v.name != "torch.constant.float" for v in values):
+        raise Refusal("its scale factors are not known when compiling")
+    return [float(v.attributes["value"].value) for v in values]
+
+
+def resize2d(b: Builder, x: ir.Value, axes: Sequence[Axis], *, nearest: bool) -> ir.Value:
+    """Return RESIZE of [N,H,W,C] by two axes; an int8 bilinear result is i32, times both units."""
+    n, _, _, c = shape_of(x)
+    element = element_of(x)
+    if not nearest and not is_float(element):
+        element = i(32)
+    vertical, horizontal = axes
+    mode = "NEAREST_NEIGHBOR" if nearest else "BILINEAR"
+    return b.value(
+        "tosa.resize",
+        [
+            x,
+            b.const_shape([vertical.unit, vertical.step, horizontal.unit, horizontal.step]),
+            b.const_shape([vertical.offset, horizontal.offset]),
+            b.const_shape([vertical.border, horizontal.border]),
+        ],
+        tensor([n, vertical.out, horizontal.out, c], element),
+        mode=ir.Attribute.parse(f"#tosa.resize_mode<{mode}>"),
+    )
+
+
+def _weights(axis: Axis, kind: str) -> npt.NDArray[np.float64]:
+    """Return the [out, size] matrix of an axis."""
+    matrix = np.zeros((axis.out, axis.size))
+    for o in range(axis.out):
+        where = axis.position(o)
+        if kind in ("nearest", "exact"):
+            taps = {math.floor(where + Fraction(1, 2)): 1.0}
+        elif kind == "linear":
+            where = max(where, Fraction(0))
+            low = math.floor(where)
+            taps = {low: float(1 - (where - low)), low + 1: float(where - low)}
+        else:
+            low = math.floor(where)
+            taps = {low + k: _cubic(abs(float(where - low - k))) for k in (-1, 0, 1, 2)}
+        for tap, weight in taps.items():
+            matrix[o, min(max(tap, 0), axis.size - 1)] += weight
+    return matrix
+
+
+def _cubic(distance: float) -> float:
+    a, x = _CUBIC, distance
+    if x <= 1:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+    return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a if x < 2 else 0.0
+
+
+def along(b: Builder, x: ir.Value, axis: int, matrix: npt.NDArray[np.float64]) -> ir.Value:
+    """Return `x` multiplied along dim `axis` by a constant [out, in] matrix."""
+    perms = [*(n for n in range(len(shape_of(x))) if n != axis), axis]
+    moved = product(b, b.transpose(x, perms), b.const(matrix, element_of(x)), None)
+    return b.transpose(moved, [perms.index(n) for n in range(len(perms))])
+
+
+def _float_resize(ctx: Lowering) -> ir.Value:
+    b, x, kind, axes = ctx.b, ctx.tensor(0), _kind(aten_name(ctx)), _axes(ctx)
+    if kind == "cubic" or not all(axis.fits for axis in axes):
+        for n, axis in enumerate(axes):
+            if axis.size != axis.out:
+                x = along(b, x, n + 2, _weights(axis, kind))
+        return x
+    return _in_pairs(b, x, axes, lambda y, two: resize2d(b, y, two, nearest=kind != "linear"))
+
+
+def _in_pairs(b: Builder, x: ir.Value, axes: list[Axis], step: Step) -> ir.Value:
+    """Apply the 2-D `step(x, axes)` to [N,C,spatial…]: 1-D with a row of one, 3-D twice."""
+    n, c, *sizes = shape_of(x)
+    outs = [axis.out for axis in axes]
+    if len(axes) == 2:
+        return b.transpose(step(b.transpose(x, NHWC), axes), NCHW)
+    if len(axes) == 1:
+        row = b.transpose(b.reshape(x, [n, c, 1, *sizes]), NHWC)
+        y = b.transpose(step(row, [Axis(1, 1, 1, 1, 0), axes[0]]), NCHW)
+        return b.reshape(y, [n, c, *outs])
+    planes = b.reshape(b.transpose(x, (0, 2, 3, 4, 1)), [n * sizes[0], *sizes[1:], c])
+    y = step(planes, axes[1:])
+    area = outs[1] * outs[2]
+    y = step(
+        b.reshape(y, [n, sizes[0], area, c]),
+        [axes[0], Axis(area, area, 1, 1, 0)],
+    )
+    return b.transpose(b.reshape(y, [n, *outs, c]), (0, 4, 1, 2, 3))
+
+
+def _integer_resize(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams) -> ir.Value:
+    b, kind, axes = ctx.b, _kind(aten_name(ctx)), _axes(ctx)
+    if kind == "cubic":
+        raise Refusal("bicubic interpolation cannot be quantised; use bilinear or keep it in float")
+    if not all(axis.fits for axis in axes):
+        raise Refusal(
+            "its scale factor is no ratio of small integers, which TOSA's RESIZE demands; give a "
+            "size, or a factor such as 2 or 1.5"
+        )
+    if kind != "linear":
+        y = _in_pairs(b, b.storage(x), axes, lambda v, two: resize2d(b, v, two, nearest=True))
+        return with_params(b, b.scast(y, params.type()), params, out)
+
+    def linear(value: ir.Value, two: Sequence[Axis]) -> ir.Value:
+        # RESIZE has no zero point, but its weights add up to `unit`.
+        wide = resize2d(b, value, two, nearest=False)
+        unit = two[0].unit * two[1].unit
+        shift = b.const(np.full([1, 1, 1, 1], params.zero_point * unit), i(32))
+        return b.storage(
+            requantized(b, b.sub(wide, shift), params.scale / unit, out if last(two) else params)
+        )
+
+    def last(two: Sequence[Axis]) -> bool:
+        return len(axes) < 3 or two[0] is axes[0]
+
+    return b.scast(_in_pairs(b, b.storage(x), axes, linear), out.type())
+
+
+def _names(kind: str) -> list[str]:
+    return [f"torch.aten.{kind}", f"torch.aten.{kind}.vec"]
+
+
+@lowers(
+    *(name for n in (1, 2, 3) for name in _names(f"upsample_nearest{n}d")),
+    *(name for n in (1, 2, 3) for name in _names(f"_upsample_nearest_exact{n}d")),
+    quantized=Quantized.SHARED,
+    integer=_integer_resize,
+)
+def upsample_nearest(ctx: Lowering) -> ir.Value:
+    """`upsample_nearest(x, size, scales…)`; .vec: `(x, size?, scale_factors?)`."""
+    return _float_resize(ctx)
+
+
+@lowers(
+    *_names("upsample_linear1d"),
+    *_names("upsample_bilinear2d"),
+    *_names("upsample_trilinear3d"),
+    quantized=Quantized.SHARED,
+    integer=_integer_resize,
+)
+def upsample_linear(ctx: Lowering) -> ir.Value:
+    """`upsample_linear(x, size, align_corners, scales…)`; .vec: `(x, size?, align, factors?)`."""
+    return _float_resize(ctx)
+
+
+@lowers(*_names("upsample_bicubic2d"))
+def upsample_cubic(ctx: Lowering) -> ir.Value:
+    """`upsample_bicubic2d(x, size, align_corners, scales…)`."""
+    return _float_resize(ctx)

@@ -1,0 +1,132 @@
+"""Shuffles of channels and pixels, and pads that repeat the input; elements only move."""
+
+from __future__ import annotations
+
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.builder import Builder
+from tosaic.dialects.types import DYNAMIC, shape_of
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.torch_to_tosa.operators import aten_name
+
+_SHARED = Quantized.SHARED
+_FEW = 8
+
+
+def _static(ctx: Lowering) -> list[int]:
+    shape = shape_of(ctx.tensor(0))
+    if DYNAMIC in shape:
+        raise Refusal("it needs a static shape; specialise the shapes")
+    return shape
+
+
+@lowers("torch.aten.pixel_shuffle", quantized=_SHARED)
+def pixel_shuffle(ctx: Lowering) -> ir.Value:
+    """`pixel_shuffle(x, factor)`: [..., C*r*r, H, W] to [..., C, H*r, W*r]."""
+    b, x, r = ctx.b, ctx.tensor(0), ctx.integer(1)
+    *batch, c, h, w = _static(ctx)
+    c, n = c // (r * r), _product(batch)
+    y = b.transpose(b.reshape(x, [n * c, r, r, h, w]), (0, 3, 1, 4, 2))
+    return b.reshape(y, [*batch, c, h * r, w * r])
+
+
+@lowers("torch.aten.pixel_unshuffle", quantized=_SHARED)
+def pixel_unshuffle(ctx: Lowering) -> ir.Value:
+    """`pixel_unshuffle(x, factor)`: [..., C, H*r, W*r] to [..., C*r*r, H, W]."""
+    b, x, r = ctx.b, ctx.tensor(0), ctx.integer(1)
+    *batch, c, h, w = _static(ctx)
+    h, w, n = h // r, w // r, _product(batch)
+    y = b.transpose(b.reshape(x, [n * c, h, r, w, r]), (0, 2, 4, 1, 3))
+    return b.reshape(y, [*batch, c * r * r, h, w])
+
+
+@lowers("torch.aten.channel_shuffle", "torch.aten.native_channel_shuffle", quantized=_SHARED)
+def channel_shuffle(ctx: Lowering) -> ir.Value:
+    """`channel_shuffle(x, groups)`: channel g*K+k moves to k*G+g."""
+    b, x, groups = ctx.b, ctx.tensor(0), ctx.integer(1)
+    n, c, *rest = _static(ctx)
+    y = b.reshape(x, [n, groups, c // groups, _product(rest)])
+    return b.reshape(b.transpose(y, (0, 2, 1, 3)), [n, c, *rest])
+
+
+def _product(values: list[int]) -> int:
+    total = 1
+    for value in values:
+        total *= value
+    return total
+
+
+_MODES = {"reflection": "reflect", "replication": "replicate", "circular": "circular"}
+
+
+@lowers(
+    *(f"torch.aten.{mode}_pad{n}d" for mode in ("reflection", "replication") for n in (1, 2, 3)),
+    "torch.aten._pad_circular",
+    quantized=_SHARED,
+)
+def repeating_pad(ctx: Lowering) -> ir.Value:
+    """`reflection_pad(x, pads)` and the like."""
+    name = aten_name(ctx)
+    mode = next(mode for word, mode in _MODES.items() if word in name)
+    return padded_by_repeating(ctx, ctx.ints(1), mode)
+
+
+def padded_by_repeating(ctx: Lowering, pads: list[int], mode: str) -> ir.Value:
+    """Return operand 0 padded in `mode` "reflect", "replicate" or "circular".
+
+    `pads` run from the last dim, as for `torch.nn.functional.pad`; negative ones crop.
+    """
+    _static(ctx)
+    x = ctx.tensor(0)
+    rank = len(shape_of(x))
+    for n in range(len(pads) // 2):
+        x = _pad_axis(ctx.b, x, rank - 1 - n, pads[2 * n], pads[2 * n + 1], mode)
+    return x
+
+
+def _pad_axis(b: Builder, x: ir.Value, axis: int, before: int, after: int, mode: str) -> ir.Value:
+    if before < 0 or after < 0:
+        start = max(0, -before)
+        x = _part(b, x, axis, start, shape_of(x)[axis] - start - max(0, -after))
+        before, after = max(0, before), max(0, after)
+    size = shape_of(x)[axis]
+    parts = [x]
+    if mode == "reflect":
+        if before:
+            parts.insert(0, _reversed(b, _part(b, x, axis, 1, before), axis))
+        if after:
+            parts.append(_reversed(b, _part(b, x, axis, size - 1 - after, after), axis))
+    elif mode == "replicate":
+        if before:
+            parts.insert(0, _repeated(b, _part(b, x, axis, 0, 1), axis, before))
+        if after:
+            parts.append(_repeated(b, _part(b, x, axis, size - 1, 1), axis, after))
+    elif mode == "circular":
+        if before:
+            parts.insert(0, _part(b, x, axis, size - before, before))
+        if after:
+            parts.append(_part(b, x, axis, 0, after))
+    else:
+        raise Refusal(f"padding mode '{mode}' has no lowering")
+    return parts[0] if len(parts) == 1 else b.concat(parts, axis)
+
+
+def _part(b: Builder, x: ir.Value, axis: int, start: int, size: int) -> ir.Value:
+    shape = shape_of(x)
+    begin = [0] * len(shape)
+    begin[axis], shape[axis] = start, size
+    return b.slice(x, begin, shape)
+
+
+def _reversed(b: Builder, x: ir.Value, axis: int) -> ir.Value:
+    size = shape_of(x)[axis]
+    if size > _FEW:
+        return b.reverse(x, axis)
+    # Single slices run everywhere; Ethos-U55 reverses H and W only.
+    parts = [_part(b, x, axis, n, 1) for n in reversed(range(size))]
+    return parts[0] if size == 1 else b.concat(parts, axis)
+
+
+def _repeated(b: Builder, x: ir.Value, axis: int, times: int) -> ir.Value:
+    multiples = [1] * len(shape_of(x))
+    multiples[axis] = times
+    return b.tile(x, multiples)

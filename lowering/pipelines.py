@@ -29,9 +29,9 @@ def quantize() -> str:
 def optimize() -> str:
     """Layout, folding and fusing inside TOSA on plain types, for any target."""
     return (
-        "tosaic-fold-pad,tosaic-place-transposes,tosaic-fold-flatten,tosaic-fold-pad,"
-        "tosaic-fold-constants,tosaic-fuse-clamp,tosaic-fuse-rescale,canonicalize,"
-        "tosaic-dedupe-const-shape,cse"
+        "tosaic-fold-pad,tosaic-shuffle-channels,tosaic-place-transposes,tosaic-fold-flatten,"
+        "tosaic-fold-pad,tosaic-fold-constants,tosaic-fuse-clamp,tosaic-fuse-rescale,"
+        "canonicalize,tosaic-dedupe-const-shape,cse"
     )
 
 

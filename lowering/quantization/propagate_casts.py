@@ -47,6 +47,12 @@ def _movable(op: Any) -> bool:
     return op.name != "tosa.pad" or constant_value(op.operands[2]) is not None
 
 
+def _read_alike(cast: Any) -> bool:
+    """Return whether all readers of `cast`'s operand are casts to the same type."""
+    readers = [use.owner for use in cast.operands[0].uses]
+    return all(r.name == cast.name and r.results[0].type == cast.results[0].type for r in readers)
+
+
 def sink_dequantize(op: Any, b: Builder) -> ir.Value | None:
     """move(dcast(x)) becomes dcast(move(x)) where every moved operand has the same parameters."""
     if not _movable(op):
@@ -68,8 +74,8 @@ def hoist_quantize(op: Any, b: Builder) -> ir.Value | None:
     params = quant_params(element_of(op.results[0]))
     if not _movable(mover) or params is None or params.per_axis:
         return None
-    if mover.name in _COMPUTING and len(list(op.operands[0].uses)) != 1:
-        return None  # it would be computed once more for each user
+    if mover.name in _COMPUTING and not _read_alike(op):
+        return None  # it would be computed once more for each reader
     values = list(mover.operands) if mover.name == "tosa.concat" else [mover.operands[0]]
     there = Builder(mover.location, b.ip)
     return move_with(there, mover, [b.qcast(v, params.type()) for v in values], params)

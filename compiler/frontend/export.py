@@ -9,6 +9,7 @@ import torch
 from torch.export import ExportedProgram
 
 from tosaic.errors import InputError
+from tosaic.frontend.frames import raising_frame
 
 
 def export_model(
@@ -42,9 +43,11 @@ def export_model(
             )
     except Exception as error:  # torch.export raises many types, all about the user's model
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = lines[0] if lines else type(error).__name__
+        reason = lines[0].rstrip(".") if lines else type(error).__name__
+        frame = raising_frame(error)
+        where = f" at {frame[0]}:{frame[1]}" if frame is not None else ""
         raise InputError(
-            f"torch.export cannot trace {type(model).__name__}: {reason}. "
+            f"torch.export cannot trace {type(model).__name__}{where}: {reason}. "
             "Run torch.export.export(model, example_inputs) yourself for its full report."
         ) from error
 

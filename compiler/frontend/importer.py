@@ -7,8 +7,6 @@ the function's arguments and results.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +14,7 @@ import numpy as np
 import torch
 import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
+from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
 from torch_mlir.extras.fx_importer import (
     TORCH_DTYPE_TO_MLIR_TYPE,
     ContextCache,
@@ -26,16 +24,10 @@ from torch_mlir.extras.fx_importer import (
 
 from tosaic.dialects.bindings import ir
 from tosaic.errors import CompileError, InputError
+from tosaic.frontend.frames import user_frame
 from tosaic.lowering.pipeline import Pipeline
 
 ENTRY = "main"
-_FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
-_LIBRARIES = (
-    os.path.dirname(torch.__file__) + os.sep,
-    f"{os.sep}site-packages{os.sep}torch{os.sep}",
-    f"{os.sep}site-packages{os.sep}torchao{os.sep}",
-    "torch/fx/passes/",  # what PyTorch writes, from the root of its sources, for nodes it inserts
-)
 
 
 def import_program(program: ExportedProgram, context: ir.Context) -> ir.Module:
@@ -83,6 +75,11 @@ def _refuse_mutation(program: ExportedProgram) -> None:
             raise InputError(
                 f"The model writes to '{spec.target}' while it runs; a compiled program has no "
                 "state. Return the new value as an output and pass it back in as an input."
+            )
+        if spec.kind == OutputKind.USER_OUTPUT and not isinstance(spec.arg, TensorArgument):
+            raise InputError(
+                f"The model returns {getattr(spec.arg, 'value', spec.arg)!r}, which is no tensor; "
+                "a program's outputs are tensors. Leave it out, or make it a tensor."
             )
 
 
@@ -179,10 +176,8 @@ class _Locations(ContextCache):  # type: ignore[misc]
         """Return ``loc("node"("file":line:0))``, or None for placeholders."""
         if node.op != "call_function":
             return None
+        frame = user_frame(node.meta.get("stack_trace") or "")
         place = ir.Location.unknown(self._c)
-        frames = _FRAME.findall(node.meta.get("stack_trace") or "")
-        for file, line in reversed(frames):
-            if not any(library in file for library in _LIBRARIES):
-                place = ir.Location.file(file, int(line), 0, context=self._c)
-                break
+        if frame is not None:
+            place = ir.Location.file(frame[0], frame[1], 0, context=self._c)
         return ir.Location.name(node.name, place, context=self._c)

@@ -1,11 +1,10 @@
-"""tosaic-translate: one file format into another, by extension; nothing is optimised on the way.
+"""tosaic-translate: one file format into another, by extension.
 
 .pt2 (torch.export.save) ──► .mlir .mlirbc (torch dialect)   .mlir .mlirbc ◄──► .tosa
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit.files import read_bytes, write_bytes
 from tosaic.errors import CompileError, InputError
 from tosaic.lowering.pipeline import Pipeline, mlir_diagnostics
+from tosaic.stages import Options, stages
+from tosaic.targets import target
 from tosaic.tools import console
 
 
@@ -33,23 +34,11 @@ def _read_tosa(path: str, context: ir.Context) -> ir.Module:
 
 
 def _read_pt2(path: str, context: ir.Context) -> ir.Module:
-    read_bytes(path)
     # torch takes over a second to import, and only this format needs it.
-    import torch.export
-
     from tosaic.frontend import import_program
+    from tosaic.frontend.load import load_program
 
-    # On a bad file torch logs a traceback before it raises; the message below says it better.
-    logging.getLogger("torch.export").setLevel(logging.CRITICAL)
-    try:
-        program = torch.export.load(path)
-    except Exception as error:  # torch raises whatever the archive's reader happens to hit
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"'{path}' is not a program that this PyTorch ({torch.__version__}) loads: "
-            f"{reason or type(error).__name__}. Please write it with torch.export.save."
-        ) from error
-    return import_program(program, context)
+    return import_program(load_program(path), context)
 
 
 def _as_text(module: ir.Module) -> bytes:
@@ -82,10 +71,6 @@ WRITERS: dict[str, Callable[[ir.Module], bytes]] = {
 }
 
 
-# What the .tosa format needs of a program that comes from PyTorch; no target, no optimisation.
-_TORCH_TO_TOSA = "tosaic-import-to-tosa,tosaic-quantize,tosaic-quantize-io,tosaic-strip-quant-types"
-
-
 def translate(source: str, destination: str) -> None:
     """Read `source`, write `destination`.
 
@@ -97,7 +82,8 @@ def translate(source: str, destination: str) -> None:
     format_ = _extension(destination, WRITERS, "output")
     module = READERS[source_format](source, make_context())
     if (source_format, format_) == (".pt2", ".tosa"):
-        Pipeline.parse(_TORCH_TO_TOSA).run(module)
+        for _, text in stages(target("tosa"), Options(), quantized=True):
+            Pipeline.parse(text).run(module)
     write_bytes(destination, WRITERS[format_](module))
 
 

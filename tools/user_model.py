@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import inspect
 import linecache
-import logging
 import re
 import sys
 import sysconfig
@@ -27,6 +26,7 @@ from torch.export import ExportedProgram
 
 from tosaic.emit.files import read_bytes
 from tosaic.errors import InputError
+from tosaic.frontend.load import load_program
 from tosaic.tools.arrays import Slot, read_arrays, read_inputs
 
 _MODULE = "__tosaic_model__"
@@ -160,19 +160,8 @@ def calibration_slots(
 
 
 def _load_program(path: str) -> UserModel:
-    read_bytes(path)
-    # On a bad file torch logs a traceback before it raises; the message below says it better.
-    logging.getLogger("torch.export").setLevel(logging.CRITICAL)
-    try:
-        program = torch.export.load(path)
-    except Exception as error:  # torch raises whatever the archive's reader happens to hit
-        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
-        raise InputError(
-            f"'{path}' is not a program that this PyTorch ({torch.__version__}) loads: {reason}. "
-            "Write it with torch.export.save."
-        ) from error
-    inputs = _inputs_of(program)
-    return UserModel(program, inputs, Path(path).stem)
+    program = load_program(path)
+    return UserModel(program, _inputs_of(program), Path(path).stem)
 
 
 def _inputs_of(program: ExportedProgram) -> tuple[Tensor, ...] | None:

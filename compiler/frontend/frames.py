@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sysconfig
 import traceback
 
 import torch
@@ -11,6 +12,7 @@ import torch
 _FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
 _LIBRARIES = (
     os.path.dirname(torch.__file__) + os.sep,
+    sysconfig.get_paths()["stdlib"] + os.sep,
     f"{os.sep}site-packages{os.sep}torch{os.sep}",
     f"{os.sep}site-packages{os.sep}torchao{os.sep}",
     os.path.dirname(os.path.dirname(__file__)) + os.sep,

@@ -52,9 +52,9 @@ def test_in_place_ops_on_shared_memory():
     class Shared(nn.Module):
         def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
             y = x * 2
-            first = y[:1]
-            first.add_(1.0)
-            return y, first
+            flat = y.view(6)
+            flat.add_(1.0)
+            return y, flat
 
     x = torch.arange(6.0).reshape(3, 2)
     program = tosaic.compile(Shared(), (x,), target="tosa-1.0-fp")

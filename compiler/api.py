@@ -205,6 +205,11 @@ def compile_program(
             '(quantize="int8" with calibration data; --quantize int8 on the command line), or '
             "choose a float target such as tosa-1.0-fp."
         )
+    if quantized and not target.takes_integers:
+        raise InputError(
+            f"The model is quantised and target {target.name} computes in float only. Compile the "
+            "model before quantisation, or for a target with integers such as tosa-1.0-int+fp."
+        )
     for name, text in stages(target, options, quantized=quantized):
         with clock(name):
             run_stage(module, text)

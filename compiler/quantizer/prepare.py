@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.export import ExportedProgram
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -26,8 +27,8 @@ def quantize(
 ) -> ExportedProgram:
     """Return `model` quantised after training (PT2E), exported on `example_inputs`.
 
-    Each item of `calibration` is one tensor, or one tuple of tensors, shaped as the example
-    inputs are.
+    Each item of `calibration` is one tensor (or array), or one tuple of them, shaped as the
+    example inputs are.
 
     Raises:
         InputError: no calibration data, data with NaN or infinity, or of another shape.
@@ -50,7 +51,8 @@ def calibrate(prepared: torch.fx.GraphModule, calibration: Iterable[Any]) -> int
     count = 0
     with torch.no_grad():
         for item in calibration:
-            inputs = tuple(item) if isinstance(item, list | tuple) else (item,)
+            parts = item if isinstance(item, list | tuple) else (item,)
+            inputs = tuple(torch.from_numpy(p) if isinstance(p, np.ndarray) else p for p in parts)
             for tensor in inputs:
                 if not isinstance(tensor, torch.Tensor):
                     raise InputError(

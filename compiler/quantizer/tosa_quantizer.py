@@ -21,6 +21,7 @@ from torchao.quantization.pt2e.quantizer import (
 
 from tosaic.errors import InputError
 from tosaic.lowering.ops import OpEntry, Quantized, op_table
+from tosaic.quantizer.decompose import decompose
 from tosaic.quantizer.observers import ACTIVATION_OBSERVERS, UNBOUNDED, Bounds
 
 _KEY = "quantization_annotation"
@@ -68,6 +69,10 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
             raise InputError(f"observer='{self.observer}' is unknown; choose {known}.")
         if not self.headroom >= 0:
             raise InputError(f"headroom={self.headroom} must be zero or more, as a fraction.")
+
+    def transform_for_annotation(self, model: GraphModule) -> GraphModule:
+        """Take composites apart whose parts are quantised one by one."""
+        return decompose(model)
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Annotate `model` in place and return it."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tosaic.collector import collector_paused
+
 if TYPE_CHECKING:
     from tosaic.api import CompiledProgram, compile
     from tosaic.errors import CompileError, TosaicError
@@ -39,4 +41,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tosaic' has no attribute '{name}'")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    with collector_paused():
+        return getattr(importlib.import_module(_PUBLIC[name]), name)

@@ -18,6 +18,7 @@ import torch
 from torch.export import ExportedProgram
 
 from tosaic.clock import Clock, Progress, run_stage
+from tosaic.collector import collector_paused
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import Manifest, dequantize, quantize, serialize, validate, write_bytes
 from tosaic.emit.functions import argument_attributes, main_function
@@ -145,6 +146,7 @@ def _write_together(folder: Path, contents: dict[str, bytes]) -> None:
                 folder.rmdir()  # succeeds only where nothing was written
 
 
+@collector_paused()
 def compile(
     model: torch.nn.Module | ExportedProgram,
     example_inputs: Sequence[Any] = (),
@@ -189,6 +191,7 @@ def compile(
     return compile_program(program, chosen, options, clock)
 
 
+@collector_paused()
 def compile_program(
     program: ExportedProgram, target: Target, options: Options, clock: Clock | None = None
 ) -> CompiledProgram:

@@ -69,9 +69,12 @@ def _legalize(target: Target) -> str:
     """Rewrites into what `target` takes, cheapest form first, and the check that it does."""
     if target.kind != "ethos-u":
         return "tosaic-legalize"
-    family = f"{{accelerator={target.accelerator.split('-')[1]}}}"
+    device = target.accelerator.split("-")[1]
+    family = f"{{accelerator={device}}}"
+    # Ethos-U85 has a bilinear resize of its own.
+    upscale = "" if device == "u85" else "tosaic-bilinear-upscale,"
     return (
-        "tosaic-split-strided-conv,tosaic-lower-transpose-conv,"
+        f"{upscale}tosaic-split-strided-conv,tosaic-lower-transpose-conv,"
         f"tosaic-matrix-transpose{family},tosaic-fold-columns{family},"
         f"tosaic-lower-global-mean{family},tosaic-fold-pad,tosaic-requantize-by-depthwise,"
         f"canonicalize,cse,tosaic-legalize,tosaic-check-ethos-u{family}"

@@ -248,6 +248,19 @@ def _addbmm(e: Emitter, total: Node, x: Node, y: Node, **factors: float) -> Node
     return _added(aten.mm.default, e, total, left, right, **factors)
 
 
+def _bilinear(e: Emitter, x: Node, y: Node, weight: Node, bias: Node | None = None) -> Node:
+    count, size, other = e.shape(weight)
+    left, right = e(aten.unsqueeze.default, x, -1), e(aten.unsqueeze.default, y, -2)
+    pairs = e(aten.mul.Tensor, left, right)
+    rows = e(aten.reshape.default, pairs, [*e.shape(x)[:-1], size * other])
+    known = getattr(e.model, str(weight.target), None) if weight.op == "get_attr" else None
+    if known is None:
+        flat = e(aten.reshape.default, weight, [count, size * other])
+    else:
+        flat = e.constant("_bilinear_weight", known.detach().reshape(count, size * other))
+    return e.linear(rows, flat, bias)
+
+
 def _traced(e: Emitter, *args: Any, **kwargs: Any) -> Node:
     """What PyTorch itself makes of the op."""
     nodes = e.origin.all_input_nodes
@@ -267,7 +280,7 @@ def _traced(e: Emitter, *args: Any, **kwargs: Any) -> Node:
             given, named = torch.fx.map_arg((node.args, node.kwargs), lambda n: found[n])
             found[node] = e(node.target, *given, **named)
         elif node.op == "output":
-            return found[node.args[0]]  # type: ignore[no-any-return,index]
+            return found[node.args[0]]  # type: ignore[no-any-return]
     raise AssertionError("a traced graph has an output")
 
 
@@ -285,5 +298,6 @@ _PARTS: dict[Any, Parts] = {
     aten.addmv.default: _sum_of(aten.mv.default),
     aten.addr.default: _sum_of(aten.outer.default),
     aten.addbmm.default: _addbmm,
+    aten.bilinear.default: _bilinear,
     aten.einsum.default: _traced,
 }

@@ -12,11 +12,13 @@ from torch.export import ExportedProgram
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
+from tosaic.collector import collector_paused
 from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
 
+@collector_paused()
 def quantize(
     model: torch.nn.Module | ExportedProgram,
     example_inputs: Sequence[Any],

@@ -1,11 +1,15 @@
-"""Tensors that are known when compiling."""
+"""Tensors that the model brings along."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.types import constant_value, i, is_static
+from tosaic.dialects.builder import Builder
+from tosaic.dialects.types import constant_value, i, is_float, tensor
 from tosaic.lowering.ops import Lowering, Refusal, lowers
 
 
@@ -18,32 +22,33 @@ def literal(ctx: Lowering) -> ir.Value:
     element = ctx.out_element()
     array = constant_value(ctx.op.results[0])
     if array is None:  # bf16 and other types that numpy lacks: keep the attribute as it is
-        return ctx.b.value("tosa.const", [], ctx.out_type(), values=attr)
+        return returned(ctx, ctx.b.value("tosa.const", [], ctx.out_type(), values=attr))
     if isinstance(element, ir.IntegerType) and element.width == 8 and array.dtype == np.uint8:
-        return ctx.b.const(array.view(np.int8), i(8))
-    return ctx.b.const(array, element)
+        return returned(ctx, ctx.b.const(array.view(np.int8), i(8)))
+    return returned(ctx, constant(ctx.b, array, element))
 
 
-def _static_shape(ctx: Lowering) -> list[int]:
-    shape = ctx.out_shape()
-    if not is_static(shape):
-        raise Refusal("its shape has a dynamic dim; specialise the shapes")
-    return shape
+def constant(b: Builder, array: npt.NDArray[Any], element: ir.Type) -> ir.Value:
+    """Return a `tosa.const`; numpy's contiguous arrays have a dim at least, tensors need none."""
+    if array.shape:
+        return b.const(array, element)
+    number = array.item()
+    attr = (
+        ir.FloatAttr.get(element, float(number))
+        if is_float(element)
+        else ir.IntegerAttr.get(element, int(number))
+    )
+    scalar = tensor([], element)
+    return b.value("tosa.const", [], scalar, values=ir.DenseElementsAttr.get_splat(scalar, attr))
 
 
-@lowers("torch.aten.zeros", "torch.aten.zeros_like", "torch.aten.new_zeros")
-def zeros(ctx: Lowering) -> ir.Value:
-    """A tensor of zeros."""
-    return ctx.b.const(np.zeros(_static_shape(ctx)), ctx.out_element())
+def returned(ctx: Lowering, value: ir.Value) -> ir.Value:
+    """Return constant `value`, behind an IDENTITY where the function returns it.
 
-
-@lowers("torch.aten.ones", "torch.aten.ones_like", "torch.aten.new_ones")
-def ones(ctx: Lowering) -> ir.Value:
-    """A tensor of ones."""
-    return ctx.b.const(np.ones(_static_shape(ctx)), ctx.out_element())
-
-
-@lowers("torch.aten.full", "torch.aten.full_like")
-def full(ctx: Lowering) -> ir.Value:
-    """`full(size, value)`."""
-    return ctx.b.const(np.full(_static_shape(ctx), ctx.scalar(1)), ctx.out_element())
+    Folding a cast to the torch dialect makes a torch literal of a constant, which the function
+    would return.
+    """
+    uses = ctx.op.results[0].uses
+    if any(use.owner.operation.name == "func.return" for use in uses):
+        return ctx.b.unary("tosa.identity", value)
+    return value

@@ -108,6 +108,7 @@ def _to_torch(b: Builder, new: ir.Value, old: ir.Value) -> ir.Value:
 
 def _name(op: Any) -> str:
     """Return the torch op that `op` is; those without an ODS definition are `torch.operator`."""
+    op = op.operation  # the view of a torch.operator has its own attribute for a name
     name = str(op.name)
     return str(op.attributes["name"].value) if name == "torch.operator" else name
 

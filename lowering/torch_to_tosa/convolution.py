@@ -1,22 +1,28 @@
-"""Convolutions: 1-D and 2-D, grouped, depthwise, dilated, transposed; all computed NHWC."""
+"""Convolutions: 1-D to 3-D, grouped, depthwise, dilated, transposed; all computed NHWC.
+
+A 3-D kernel is laid flat: the slices of the input that its depth covers become channels, so one
+2-D convolution adds them up in its own accumulator, quantised or not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.builder import NHWC, Builder
+from tosaic.dialects.builder import NHWC, Builder, conv_size
 from tosaic.dialects.types import DYNAMIC, element_of, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
-from tosaic.lowering.torch_to_tosa.windows import fit_window, to_nchw, to_nhwc
+from tosaic.lowering.torch_to_tosa.windows import fit_window, strided_slice, to_nchw, to_nhwc
 
 
 @lowers(
     "torch.aten.conv1d",
     "torch.aten.conv2d",
+    "torch.aten.conv3d",
     quantized=Quantized.WEIGHTED,
     weight=1,
     bias=2,
@@ -35,6 +41,7 @@ def conv(ctx: Lowering) -> ir.Value:
 @lowers(
     "torch.aten.conv1d.padding",
     "torch.aten.conv2d.padding",
+    "torch.aten.conv3d.padding",
     quantized=Quantized.WEIGHTED,
     weight=1,
     bias=2,
@@ -75,6 +82,7 @@ def convolution(ctx: Lowering) -> ir.Value:
 @lowers(
     "torch.aten.conv_transpose1d",
     "torch.aten.conv_transpose2d.input",
+    "torch.aten.conv_transpose3d.input",
     quantized=Quantized.WEIGHTED,
     weight=1,
     weight_axis=1,
@@ -99,10 +107,22 @@ def convolve(
     """Lower a convolution of operand 0 ([N,C,L] or [N,C,H,W], or without N) by operand 1."""
     b, x, weight = ctx.b, ctx.tensor(0), ctx.tensor(1)
     spatial = len(shape_of(weight)) - 2
-    if spatial > 2:
-        raise Refusal("3-D convolution has no lowering yet")
     if DYNAMIC in shape_of(weight):
         raise Refusal("its weight has a dynamic shape")
+    if spatial == 3:
+        return _convolve_volume(
+            b,
+            x,
+            weight,
+            _bias(ctx, shape_of(weight)[0]),
+            Window(
+                _three(stride),
+                _three(dilation),
+                _three(padding),
+                _three(padding if padding_after is None else padding_after),
+            ),
+            groups,
+        )
     stride, dilation, before = (_two(v, spatial, 1) for v in (stride, dilation, padding))
     after = _two(padding_after, spatial, 1) if padding_after is not None else before
     if spatial == 1:
@@ -156,10 +176,12 @@ def convolve_transposed(
     """Lower a transposed convolution; the weight is [IC, OC/groups, KH, KW]."""
     b, x, weight = ctx.b, ctx.tensor(0), ctx.tensor(1)
     spatial = len(shape_of(weight)) - 2
-    if spatial > 2:
-        raise Refusal("3-D transposed convolution has no lowering yet")
-    if any(d != 1 for d in dilation):
-        raise Refusal("a dilated transposed convolution has no lowering yet")
+    if DYNAMIC in shape_of(weight):
+        raise Refusal("its weight has a dynamic shape")
+    if spatial > 2 or any(d != 1 for d in dilation):
+        return _convolve_between_zeros(
+            ctx, stride, padding, output_padding, groups=groups, dilation=dilation
+        )
     stride = _two(stride, spatial, 1)
     padding, output_padding = _two(padding, spatial, 0), _two(output_padding, spatial, 0)
     x, restore = to_nhwc(b, x, spatial)
@@ -188,6 +210,130 @@ def convolve_transposed(
         size = [n, h - crop[0] - crop_after[0], w - crop[1] - crop_after[1], c]
         y = b.slice(y, [0, crop[0], crop[1], 0], size)
     return to_nchw(b, y, restore)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Stride, dilation and padding per spatial dim."""
+
+    stride: list[int]
+    dilation: list[int]
+    before: list[int]
+    after: list[int]
+
+
+def _convolve_volume(
+    b: Builder, x: ir.Value, weight: ir.Value, bias: ir.Value, window: Window, groups: int
+) -> ir.Value:
+    """Convolve [N,C,D,H,W] (or without N) by [OC,IC,KD,KH,KW] with 2-D convolutions."""
+    batched = len(shape_of(x)) == 5
+    if not batched:
+        x = b.reshape(x, [1, *shape_of(x)])
+    if DYNAMIC in shape_of(x):
+        raise Refusal("a 3-D convolution needs static sizes; specialise the shapes")
+    n, _, _, h, w = shape_of(x)
+    out_channels, per_group, depth, *kernel = shape_of(weight)
+    (stride, *strides), (dilation, *dilations) = window.stride, window.dilation
+    (before, *befores), (after, *afters) = window.before, window.after
+    x = b.transpose(x, (0, 2, 3, 4, 1))
+    if before or after:
+        x = b.pad(x, [(0, 0), (before, after), (0, 0), (0, 0), (0, 0)])
+    out_depth = conv_size(shape_of(x)[1], depth, 0, stride, dilation)
+    slices = [strided_slice(b, x, 1, k * dilation, out_depth, stride) for k in range(depth)]
+    parts = []
+    for g in range(groups):
+        first, rows = g * per_group, out_channels // groups
+        chosen = [b.slice(s, [0, 0, 0, 0, first], [n, out_depth, h, w, per_group]) for s in slices]
+        stacked = chosen[0] if depth == 1 else b.concat(chosen, 4)
+        planes = b.reshape(stacked, [n * out_depth, h, w, depth * per_group])
+        flat = b.slice(weight, [g * rows, 0, 0, 0, 0], [rows, per_group, depth, *kernel])
+        flat = b.reshape(b.transpose(flat, (0, 3, 4, 2, 1)), [rows, *kernel, depth * per_group])
+        planes, pad = fit_window(b, planes, kernel, strides, dilations, befores, afters)
+        offset = b.slice(bias, [g * rows], [rows])
+        parts.append(b.conv2d(planes, flat, offset, pad=pad, stride=strides, dilation=dilations))
+    y = parts[0] if groups == 1 else b.concat(parts, 3)
+    _, out_h, out_w, _ = shape_of(y)
+    y = b.reshape(y, [n, out_depth, out_h, out_w, out_channels])
+    y = b.transpose(y, (0, 4, 1, 2, 3))
+    return y if batched else b.reshape(y, shape_of(y)[1:])
+
+
+def _convolve_between_zeros(
+    ctx: Lowering,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    output_padding: Sequence[int],
+    *,
+    groups: int,
+    dilation: Sequence[int],
+) -> ir.Value:
+    """A transposed convolution as a convolution, by the turned kernel, of the input with zeros.
+
+    Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016, 4.6.
+    """
+    b, x, weight = ctx.b, ctx.tensor(0), ctx.tensor(1)
+    in_channels, per_group, *kernel = shape_of(weight)
+    spatial = len(kernel)
+    stride, padding, output_padding, dilation = (
+        list(v) * (spatial // len(v)) for v in (stride, padding, output_padding, dilation)
+    )
+    batched = len(shape_of(x)) == spatial + 2
+    if not batched:
+        x = b.reshape(x, [1, *shape_of(x)])
+    if DYNAMIC in shape_of(x):
+        raise Refusal("this transposed convolution needs static sizes; specialise the shapes")
+    for n in range(spatial):
+        x = _spread(b, x, n + 2, stride[n])
+        reach = dilation[n] * (kernel[n] - 1) - padding[n]
+        x = _pad_or_crop(b, x, n + 2, reach, reach + output_padding[n])
+    # [IC, OC/g, K...] -> [OC, IC/g, K...], turned around.
+    grouped = b.reshape(weight, [groups, in_channels // groups, per_group, int(np.prod(kernel))])
+    turned = b.reverse(b.transpose(grouped, (0, 2, 1, 3)), 3)
+    turned = b.reshape(turned, [groups * per_group, in_channels // groups, *kernel])
+    ones, zeros, bias = [1] * spatial, [0] * spatial, _bias(ctx, groups * per_group)
+    if spatial == 3:
+        window = Window(ones, dilation, zeros, zeros)
+        y = _convolve_volume(b, x, turned, bias, window, groups)
+        return y if batched else b.reshape(y, shape_of(y)[1:])
+    x, restore = to_nhwc(b, x, spatial)
+    dilation = _two(dilation, spatial, 1)
+    flat = b.reshape(turned, [*shape_of(turned)[:2], *_two(kernel, spatial, 1)])
+    convolved = partial(b.conv2d, dilation=dilation)
+    if groups == 1:
+        y = convolved(x, b.transpose(flat, NHWC), bias)
+    else:
+        y = _grouped(b, x, flat, bias, groups, convolved)
+    y = to_nchw(b, y, restore)
+    return y if batched else b.reshape(y, shape_of(y)[1:])
+
+
+def _spread(b: Builder, x: ir.Value, axis: int, step: int) -> ir.Value:
+    """Put ``step - 1`` zeros between the elements along `axis`."""
+    if step == 1:
+        return x
+    shape = shape_of(x)
+    left, right = shape[:axis], shape[axis + 1 :]
+    outer, inner = int(np.prod(left)), int(np.prod(right))
+    y = b.reshape(x, [outer, shape[axis], 1, inner])
+    y = b.pad(y, [(0, 0), (0, 0), (0, step - 1), (0, 0)])
+    y = b.reshape(y, [*left, shape[axis] * step, *right])
+    return _pad_or_crop(b, y, axis, 0, 1 - step)
+
+
+def _pad_or_crop(b: Builder, x: ir.Value, axis: int, before: int, after: int) -> ir.Value:
+    begin, size = [0] * len(shape_of(x)), shape_of(x)
+    begin[axis] = max(0, -before)
+    size[axis] -= max(0, -before) + max(0, -after)
+    x = b.slice(x, begin, size)
+    if max(before, after) <= 0:
+        return x
+    padding = [(0, 0)] * len(size)
+    padding[axis] = (max(0, before), max(0, after))
+    return b.pad(x, padding)
+
+
+def _three(values: Sequence[int]) -> list[int]:
+    return list(values) * (3 // len(values))
 
 
 def _two(values: Sequence[int], spatial: int, fill: int) -> list[int]:

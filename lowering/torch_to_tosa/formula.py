@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Union
 
+import numpy as np
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import element_of, i, is_float, is_signless_integer
+from tosaic.dialects.types import element_of, i, is_float, is_signless_integer, shape_of
 
 Operand = Union["Term", float]
 
@@ -124,6 +126,11 @@ class Term:
 
     def clamp(self, low: float | None, high: float | None) -> Term:
         """Return this limited to [low, high]."""
+        if is_signless_integer(self.element) and not is_signless_integer(self.element, 8, 16):
+            limited = self  # TOSA's CLAMP takes no i32
+            if low is not None:
+                limited = limited.maximum(low)
+            return limited if high is None else limited.minimum(high)
         return Term(self.b, self.b.clamp(self.value, low, high))
 
     def maximum(self, other: Operand) -> Term:
@@ -151,19 +158,12 @@ class Term:
             wide = self if is_float(own) else self.at_least_i32()
             return wide.differs(0)
         if is_signless_integer(own, 1):
-            one, zero = (Term(b, b.const(self._filled(n), element)) for n in (1, 0))
+            shape = [1] * len(shape_of(self.value))
+            one, zero = (Term(b, b.const(np.full(shape, n), element)) for n in (1, 0))
             return self.where(one, zero)
         if is_float(own) and not is_float(element):
             return Term(b, b.cast(trunc(self).value, element))
-        if is_signless_integer(own, 64) and is_float(element):
-            return Term(b, b.cast(b.cast(self.value, i(32)), element))
         return Term(b, b.cast(self.value, element))
-
-    def _filled(self, number: int) -> list[object]:
-        filled: list[object] = [number]
-        for _ in range(len(ir.RankedTensorType(self.value.type).shape) - 1):
-            filled = [filled]
-        return filled if len(ir.RankedTensorType(self.value.type).shape) else number  # type: ignore[return-value]
 
     def at_least_i32(self) -> Term:
         """Return bool, i8 and i16, on which TOSA hardly computes, as i32."""
@@ -179,7 +179,7 @@ def polynomial(x: Term, coefficients: Sequence[float]) -> Term:
     return total + coefficients[-1]
 
 
-# --- parts of numbers ------------------------------------------------------------------------------
+# --- parts of numbers ----------------------------------------------------------------------------
 
 
 def trunc(x: Term) -> Term:
@@ -207,12 +207,46 @@ def signed(magnitude: Term, negative: Term) -> Term:
     return negative.where(-magnitude, magnitude)
 
 
-# --- exponentials and roots ------------------------------------------------------------------------
+# --- exponentials and roots ----------------------------------------------------------------------
+
+
+def power(x: Term, y: Term) -> Term:
+    """``x ** y`` of x that are at least 0.
+
+    TOSA leaves POW undefined where an operand or the result is NaN, infinite or 0 ** 0: there it is
+    exp(y log(x)), which is right at the edges and less precise between them.
+    """
+    exponent = y * log(x)
+    inside = abs(exponent) < _exponent_limit(x)
+    size = inside.where(x, 1).with_("pow", inside.where(y, 1))
+    unit = x.equals(1) | y.equals(0)
+    return unit.where(1, inside.where(size, exp(exponent)))
+
+
+def power_of(base: float, y: Term) -> Term:
+    """``base ** y`` of a positive number."""
+    if base == 1:
+        return y.like(1.0) + (y - y).clamp(0, 0)
+    exponent = y * math.log(base)
+    inside = abs(exponent) < _exponent_limit(y)
+    return inside.where(y.like(base).with_("pow", inside.where(y, 1)), exp(exponent))
+
+
+def _exponent_limit(x: Term) -> float:
+    """Return what exp takes without overflow or a denormal result."""
+    return 9.0 if str(x.element) == "f16" else 87.0
 
 
 def sqrt(x: Term) -> Term:
-    """The square root; TOSA has none."""
-    return x.with_("pow", 0.5)
+    """The square root; TOSA has none, and POW is defined inside (0, infinity) only."""
+    inside = (x > 0) & (x < math.inf)
+    root = inside.where(x, 1).with_("pow", 0.5)
+    return inside.where(root, (x >= 0).where(x, math.nan))
+
+
+def square_root(x: Term) -> Term:
+    """The square root of what cannot be negative but by rounding."""
+    return sqrt(x.clamp(0, None))
 
 
 def exp(x: Term) -> Term:
@@ -226,8 +260,18 @@ def log(x: Term) -> Term:
 
 
 def expm1(x: Term) -> Term:
-    """``exp(x) - 1`` without cancellation: tanh(x / 2) (exp(x) + 1)."""
-    return (x * 0.5).apply("tanh") * (exp(x) + 1)
+    """``exp(x) - 1``; near 0 its Taylor series."""
+    series = polynomial(x, [1 / math.factorial(n) for n in range(8, 0, -1)]) * x
+    return (abs(x) < 0.5).where(series, exp(x) - 1)
+
+
+def sinh(x: Term) -> Term:
+    """The hyperbolic sine; near 0 its Taylor series."""
+    square = x * x
+    series = polynomial(square, [1 / math.factorial(n) for n in range(9, 0, -2)]) * x
+    a = abs(x)
+    root = exp(a * 0.5)
+    return (a < 1).where(series, signed(root * 0.5 * root - exp(-a) * 0.5, x < 0))
 
 
 def log1p(x: Term) -> Term:
@@ -249,7 +293,7 @@ def cosh(x: Term) -> Term:
     return root * 0.5 * root + exp(-a) * 0.5
 
 
-# --- inverse functions -----------------------------------------------------------------------------
+# --- inverse functions ---------------------------------------------------------------------------
 # Polynomials: S. Moshier's Cephes library (asinf, atanf), for the ranges given.
 
 _ASIN = (4.2163199048e-2, 2.4181311049e-2, 4.5470025998e-2, 7.4953002686e-2, 1.6666752422e-1)
@@ -261,7 +305,7 @@ def _asin_parts(x: Term) -> tuple[Term, Term]:
     a = abs(x)
     large = a > 0.5
     square = large.where((1 - a) * 0.5, a * a)
-    root = large.where(sqrt(square), a)
+    root = large.where(sqrt(square), a)  # NaN beyond 1
     return large, root + root * square * polynomial(square, _ASIN)
 
 
@@ -310,14 +354,14 @@ def asinh(x: Term) -> Term:
     """The inverse hyperbolic sine."""
     a = abs(x)
     large = a > 1e6
-    near = log1p(a + a * a / (sqrt(a * a + 1) + 1))
+    near = log1p(a + a * a / (square_root(a * a + 1) + 1))
     return signed(large.where(log(a) + math.log(2), near), x < 0)
 
 
 def acosh(x: Term) -> Term:
     """The inverse hyperbolic cosine."""
     t = x - 1
-    near = log1p(t + sqrt(t) * sqrt(t + 2))
+    near = log1p(t + sqrt(t) * square_root(t + 2))
     return (x > 1e6).where(log(x) + math.log(2), near)
 
 
@@ -327,7 +371,7 @@ def atanh(x: Term) -> Term:
     return signed(log1p(a * 2 / (1 - a)) * 0.5, x < 0)
 
 
-# --- error functions -------------------------------------------------------------------------------
+# --- error functions -----------------------------------------------------------------------------
 # erfc: Press et al., "Numerical Recipes", 1992, section 6.2, relative error below 1.2e-7.
 # erfinv: M. Giles, "Approximating the erfinv function", 2011, single precision.
 
@@ -357,12 +401,12 @@ def erfinv(x: Term) -> Term:
     """The inverse error function."""
     w = -log((1 - x) * (1 + x))
     inner = polynomial(w - 2.5, _ERFINV_INNER)
-    outer = polynomial(sqrt(w) - 3, _ERFINV_OUTER)
+    outer = polynomial(square_root(w) - 3, _ERFINV_OUTER)
     factor = (w < 5).where(inner, outer)
     return x * abs(x).equals(1).where(x.like(math.inf), factor)
 
 
-# --- quotients -------------------------------------------------------------------------------------
+# --- quotients -----------------------------------------------------------------------------------
 
 
 def _halves(x: Term) -> tuple[Term, Term]:
@@ -395,6 +439,8 @@ def whole_quotient(a: Term, b: Term) -> tuple[Term, Term]:
     x, y = a * unit, b * unit
     q = (x / y).apply("floor")
     r = _residual(x, q, y)
+    rest = (r / y).apply("floor")  # of a quotient that has more bits than q
+    q, r = q + rest, _residual(r, rest, y)
     below, above = r < 0, r >= y
     q = q + above.where(q.like(1), 0) - below.where(q.like(1), 0)
     r = above.where(r - y, below.where(r + y, r))

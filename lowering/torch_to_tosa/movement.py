@@ -5,6 +5,7 @@ from __future__ import annotations
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import DYNAMIC, element_of, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
+from tosaic.lowering.torch_to_tosa.shuffles import padded_by_repeating
 
 SHARED = Quantized.SHARED
 
@@ -191,9 +192,9 @@ def constant_pad(ctx: Lowering) -> ir.Value:
 
 @lowers("torch.aten.pad", quantized=SHARED)
 def pad(ctx: Lowering) -> ir.Value:
-    """`pad(x, pads, mode, value?)` with mode "constant"."""
+    """`pad(x, pads, mode, value?)`."""
     if ctx.text(2) != "constant":
-        raise Refusal(f"padding mode '{ctx.text(2)}' has no lowering yet")
+        return padded_by_repeating(ctx, ctx.ints(1), ctx.text(2))
     return _pad(ctx, ctx.ints(1), 0.0 if ctx.is_none(3) else ctx.scalar(3))
 
 

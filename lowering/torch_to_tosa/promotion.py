@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.types import i, is_float, is_signless_integer, shape_of
+from tosaic.dialects.types import constant_value, i, is_float, is_signless_integer, shape_of
 from tosaic.lowering.ops import Lowering, Refusal
 from tosaic.lowering.torch_to_tosa.formula import Term
 
@@ -40,8 +40,9 @@ def promoted(ctx: Lowering, *indices: int) -> ir.Type:
     """
     groups: list[list[ir.Type]] = [[], [], []]
     for index in indices:
-        if ctx.is_scalar(index):
-            groups[2].append(_number_type(ctx.scalar(index)))
+        number = number_of(ctx, index)
+        if number is not None:
+            groups[2].append(_number_type(number))
         else:
             value = ctx.tensor(index)
             element = ir.RankedTensorType(value.type).element_type
@@ -68,11 +69,28 @@ def refuse_unsigned(ctx: Lowering) -> None:
             raise Refusal("TOSA has no arithmetic on uint8; convert to int32 in the model")
 
 
+def number_of(ctx: Lowering, index: int) -> float | None:
+    """Return operand `index` as a number known when compiling, a bool converted to one included."""
+    if ctx.is_scalar(index):
+        return ctx.scalar(index)
+    owner = ctx.op.operands[index].owner
+    if not isinstance(owner, ir.Block) and owner.name in (
+        "torch.aten.Int.bool",
+        "torch.aten.Float.Scalar",
+    ):
+        return number_of(Lowering(owner, ctx.b), 0)
+    return None
+
+
 def operand(ctx: Lowering, index: int, element: ir.Type) -> Term:
     """Return operand `index`, tensor or number, as a term of `element`."""
-    if not ctx.is_scalar(index):
-        return Term(ctx.b, ctx.tensor(index)).converted(element)
-    number = ctx.scalar(index)
+    number = number_of(ctx, index)
+    if number is None:
+        tensor = ctx.tensor(index)
+        known = constant_value(tensor) if not shape_of(tensor) else None
+        if known is None:
+            return Term(ctx.b, tensor).converted(element)
+        number = known.item()
     rank = len(ctx.out_shape())
     value = number if is_float(element) else int(number)
     return Term(ctx.b, ctx.b.const(np.full([1] * rank, value), element))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,3 +70,23 @@ def fit_window(
             raise Refusal("windows with a stride need a static size; specialise the shapes")
         pad += [before[axis], end]
     return b.slice(x, [0] * len(shape), size), pad
+
+
+def strided_slice(
+    b: Builder, x: ir.Value, axis: int, start: int, count: int, step: int
+) -> ir.Value:
+    """Return every `step`-th of static `x` along `axis`, `count` elements from `start`."""
+    shape = shape_of(x)
+    begin, size = [0] * len(shape), list(shape)
+    begin[axis], size[axis] = start, min(count * step, shape[axis] - start)
+    x = b.slice(x, begin, size)
+    if step == 1:
+        return x
+    missing = count * step - size[axis]
+    if missing:
+        padding = [(0, 0)] * len(shape)
+        padding[axis] = (0, missing)
+        x = b.pad(x, padding)
+    outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    x = b.slice(b.reshape(x, [outer, count, step, inner]), [0] * 4, [outer, count, 1, inner])
+    return b.reshape(x, [*shape[:axis], count, *shape[axis + 1 :]])

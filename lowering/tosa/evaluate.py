@@ -30,24 +30,40 @@ def _pow(x: Array, y: Array) -> Array:
     return np.power(x.astype(np.float64), y)
 
 
-# Elementwise float ops: name -> function of the op and its tensor operands.
+def _extremum(nan: Any, ignoring: Any) -> Callable[..., Array]:
+    def extremum(op: Any, x: Array, y: Array) -> Array:
+        ignore = "nan_mode" in op.attributes and "IGNORE" in str(op.attributes["nan_mode"])
+        return np.asarray((ignoring if ignore else nan)(x, y))
+
+    return extremum
+
+
+# Elementwise float ops (and the logic between them): name -> function of op and tensor operands.
 FLOAT_ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "tosa.abs": lambda op, x: np.abs(x),
     "tosa.add": lambda op, x, y: x + y,
     "tosa.ceil": lambda op, x: np.ceil(x),
     "tosa.clamp": _clamp,
     "tosa.cos": lambda op, x: np.cos(x),
+    "tosa.equal": lambda op, x, y: x == y,
     "tosa.erf": lambda op, x: _erf(x),
     "tosa.exp": lambda op, x: np.exp(x),
     "tosa.floor": lambda op, x: np.floor(x),
+    "tosa.greater": lambda op, x, y: x > y,
+    "tosa.greater_equal": lambda op, x, y: x >= y,
     "tosa.log": lambda op, x: np.log(x),
-    "tosa.maximum": lambda op, x, y: np.maximum(x, y),
-    "tosa.minimum": lambda op, x, y: np.minimum(x, y),
+    "tosa.logical_and": lambda op, x, y: x & y,
+    "tosa.logical_not": lambda op, x: ~x,
+    "tosa.logical_or": lambda op, x, y: x | y,
+    "tosa.logical_xor": lambda op, x, y: x ^ y,
+    "tosa.maximum": _extremum(np.maximum, np.fmax),
+    "tosa.minimum": _extremum(np.minimum, np.fmin),
     "tosa.mul": lambda op, x, y, shift: x * y,
     "tosa.negate": lambda op, x, *zero_points: -x,
     "tosa.pow": lambda op, x, y: _pow(x, y),
     "tosa.reciprocal": lambda op, x: 1.0 / x,
     "tosa.rsqrt": lambda op, x: 1.0 / np.sqrt(x),
+    "tosa.select": lambda op, c, x, y: np.where(c, x, y),
     "tosa.sigmoid": lambda op, x: _sigmoid(x),
     "tosa.sin": lambda op, x: np.sin(x),
     "tosa.sub": lambda op, x, y: x - y,

@@ -1,0 +1,156 @@
+"""Scaled dot-product attention, softmax under a mask, gated linear units; Vaswani et al., 2017."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.builder import Builder
+from tosaic.dialects.types import (
+    DYNAMIC,
+    QuantParams,
+    constant_value,
+    element_of,
+    i,
+    is_signless_integer,
+    shape_of,
+)
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.quantization.arithmetic import requantized, rescaled
+from tosaic.lowering.quantization.fixed_point import lookup, normalize, reciprocal, shifted_right
+from tosaic.lowering.torch_to_tosa.linear import matmul
+from tosaic.lowering.torch_to_tosa.normalization import softmax_over
+
+# Far below every score, and finite: a row without any allowed key must not become NaN.
+_NEVER = -3.0e38
+_EXP_BITS = 14
+
+
+@lowers("torch.aten.scaled_dot_product_attention")
+def attention(ctx: Lowering) -> ir.Value:
+    """`scaled_dot_product_attention(q, k, v, mask?, dropout, causal, scale?, gqa)`.
+
+    The quantiser takes it apart beforehand (tosaic.quantizer.decompose), so that every product is
+    quantised on its own.
+    """
+    b, q, k, v = ctx.b, ctx.tensor(0), ctx.tensor(1), ctx.tensor(2)
+    if ctx.real(4) != 0:
+        raise Refusal("it drops out at random; call model.eval() before exporting")
+    if ctx.flag(7):
+        k, v = (_repeated_heads(b, x, shape_of(q)[-3]) for x in (k, v))
+    depth = shape_of(q)[-1]
+    if ctx.is_none(6) and depth == DYNAMIC:
+        raise Refusal("its scale depends on a dynamic dim; specialise the shapes")
+    scale = depth**-0.5 if ctx.is_none(6) else ctx.real(6)
+    rank = len(shape_of(k))
+    scores = matmul(b, q, b.transpose(k, [*range(rank - 2), rank - 1, rank - 2]))
+    scores = b.mul(scores, b.splat(scores, scale))
+    if ctx.flag(5):
+        rows, columns = shape_of(scores)[-2:]
+        if DYNAMIC in (rows, columns):
+            raise Refusal("causal attention over a dynamic length; specialise the shapes")
+        never = np.triu(np.full((rows, columns), _NEVER), 1)
+        scores = b.add(scores, b.const(never, element_of(scores)))
+    mask = ctx.optional(3)
+    if mask is not None and is_signless_integer(element_of(mask), 1):
+        scores = b.select(mask, scores, b.splat(scores, _NEVER))
+    elif mask is not None:
+        # -inf is how masks say "never"; scores stay finite.
+        scores = b.add(scores, b.clamp(mask, _NEVER, None))
+    weights = softmax_over(b, scores, len(shape_of(scores)) - 1, log=False)
+    return b.reshape(matmul(b, weights, v), ctx.out_shape())
+
+
+def _repeated_heads(b: Builder, x: ir.Value, heads: int) -> ir.Value:
+    """Give each head of `x` [..., H, L, E] its share of `heads`, next to each other."""
+    shape = shape_of(x)
+    if DYNAMIC in shape:
+        raise Refusal("grouped heads need static shapes; specialise them")
+    times = heads // shape[-3]
+    outer = int(np.prod(shape[:-2]))
+    rows = b.reshape(x, [outer, 1, shape[-2] * shape[-1]])
+    return b.reshape(b.tile(rows, [1, times, 1]), [*shape[:-3], heads, *shape[-2:]])
+
+
+def _integer_masked_softmax(
+    ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
+) -> ir.Value:
+    """As tosaic.lowering.quantization.softmax, with the masked exponentials times zero."""
+    b = ctx.b
+    axis = _masked_axis(ctx, shape_of(x))
+    kept = _kept(ctx, i(32))
+    stored = b.storage(x)
+    wide = rescaled(b, stored, 1.0, i(32))
+    # Masked scores count as the lowest for the maximum, which Ethos-U55 takes in 8 bits.
+    raised = b.mul(rescaled(b, stored, 1.0, i(32), zero_points=(-128, 0)), kept)
+    lowered = rescaled(b, raised, 1.0, i(8), zero_points=(0, -128))
+    largest = rescaled(b, b.reduce("tosa.reduce_max", lowered, axis), 1.0, i(32))
+    below = b.binary("tosa.minimum", b.sub(wide, largest), b.splat(wide, 0))
+    index = rescaled(b, below, 1.0, i(8), zero_points=(0, 127))
+    powers = np.exp((np.arange(-128, 128) - 127) * params.scale) * 2**_EXP_BITS
+    exponentials = b.mul(lookup(b, index, powers, 15), kept)
+    total = b.reduce("tosa.reduce_sum", exponentials, axis)
+    total = normalize(b, b.binary("tosa.maximum", total, b.splat(total, 1)))
+    product = b.mul(exponentials, reciprocal(b, total))
+    amount = b.sub(b.splat(total.shift, 30), total.shift)
+    return requantized(b, shifted_right(b, product, amount), 2.0**-16, out)
+
+
+def _masked_axis(ctx: Lowering, shape: list[int]) -> int:
+    return len(shape) - 1 if ctx.is_none(2) else ctx.dim(2, len(shape))
+
+
+def _kept(ctx: Lowering, element: ir.Type) -> ir.Value:
+    """Return one where the mask lets through and zero where it does not."""
+    b, mask = ctx.b, ctx.tensor(1)
+    while not isinstance(mask.owner, ir.Block) and mask.owner.name == "tosa.tile":
+        mask = mask.owner.operands[0]  # broadcast where it is used instead
+    shape = shape_of(mask)
+    source = mask
+    while not isinstance(source.owner, ir.Block) and source.owner.name == "tosa.reshape":
+        source = source.owner.operands[0]
+    known = constant_value(source)
+    if known is not None:
+        return b.const(np.logical_not(known.astype(bool)).reshape(shape), element)
+    return b.cast(b.unary("tosa.logical_not", mask), element)
+
+
+@lowers(
+    "torch.aten._masked_softmax",
+    quantized=Quantized.COMPOSITE,
+    integer=_integer_masked_softmax,
+    output_range=(0.0, 1.0),
+)
+def masked_softmax(ctx: Lowering) -> ir.Value:
+    """`_masked_softmax(x, mask, dim?, mask_type?)`: zero where the mask is true."""
+    b, x, mask = ctx.b, ctx.tensor(0), ctx.tensor(1)
+    x = b.select(mask, b.splat(x, _NEVER), x)
+    return softmax_over(b, x, _masked_axis(ctx, shape_of(x)), log=False)
+
+
+@lowers("torch.prims.convert_element_type")
+def convert_element_type(ctx: Lowering) -> ir.Value:
+    """`convert_element_type(x, dtype)`: how the importer writes a constant of booleans."""
+    b, x, element = ctx.b, ctx.tensor(0), ctx.out_element()
+    known = constant_value(x)
+    if known is not None:
+        return b.const(known.astype(bool) if element.width == 1 else known, element)
+    if str(element) == "i1":
+        return b.unary("tosa.logical_not", b.compare("tosa.equal", x, b.splat(x, 0)))
+    return b.cast(x, element)
+
+
+@lowers("torch.aten.glu", quantized=Quantized.RESCALED)
+def glu(ctx: Lowering) -> ir.Value:
+    """`glu(x, dim)`: one half times the sigmoid of the other; Dauphin et al., 2017."""
+    b, x = ctx.b, ctx.tensor(0)
+    shape = shape_of(x)
+    axis = ctx.dim(1, len(shape))
+    if shape[axis] == DYNAMIC:
+        raise Refusal("it halves a dynamic dim; specialise the shapes")
+    shape[axis] //= 2
+    begin = [0] * len(shape)
+    first = b.slice(x, begin, shape)
+    begin[axis] = shape[axis]
+    gate = b.slice(x, begin, shape)
+    return b.mul(first, b.unary("tosa.sigmoid", gate))

@@ -1,0 +1,115 @@
+"""Running sums, products and extremes in a logarithmic number of steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from tosaic.dialects.bindings import ir
+from tosaic.dialects.builder import Builder
+from tosaic.dialects.types import QuantParams, element_of, i, is_float, shape_of
+from tosaic.lowering.ops import Lowering, Quantized, lowers
+from tosaic.lowering.quantization.arithmetic import dequantized_source, requantized, widened
+from tosaic.lowering.torch_to_tosa.formula import Term, exp, log
+from tosaic.lowering.torch_to_tosa.operators import aten_name
+from tosaic.lowering.torch_to_tosa.promotion import compute_type, refuse_unsigned
+from tosaic.lowering.torch_to_tosa.reduction import positions, reduced_count
+
+Combine = Callable[[Term, Term], Term]
+
+
+def scan(b: Builder, x: ir.Value, axis: int, combine: Combine, identity: float) -> ir.Value:
+    """Return what `combine` makes of x[0..k] for each k along `axis`.
+
+    Source: Hillis & Steele, "Data Parallel Algorithms", 1986. Unlike a product with a triangular
+    matrix, it keeps an infinite element from reaching those before it.
+    """
+    size, distance = reduced_count(x, [axis]), 1
+    while distance < size:
+        kept, padding = shape_of(x), [(0, 0)] * len(shape_of(x))
+        kept[axis], padding[axis] = size - distance, (distance, 0)
+        earlier = b.pad(b.slice(x, [0] * len(kept), kept), padding, identity)
+        x = combine(Term(b, earlier), Term(b, x)).value
+        distance *= 2
+    return x
+
+
+def _along(ctx: Lowering) -> tuple[ir.Value, int]:
+    """Return operand 0 in the type to compute in, with a dim at least, and the axis."""
+    refuse_unsigned(ctx)
+    x = Term(ctx.b, ctx.tensor(0)).converted(compute_type(ctx.out_element())).value
+    if not shape_of(x):
+        return ctx.b.reshape(x, [1]), 0
+    return x, ctx.dim(1, len(shape_of(x)))
+
+
+def _result(ctx: Lowering, x: ir.Value, index: int = 0) -> ir.Value:
+    value = ctx.b.reshape(x, ctx.out_shape(index))
+    return Term(ctx.b, value).converted(ctx.out_element(index)).value
+
+
+def _add(x: Term, y: Term) -> Term:
+    return x + y
+
+
+def _multiply(x: Term, y: Term) -> Term:
+    return x * y
+
+
+def _log_add(x: Term, y: Term) -> Term:
+    high = x.maximum(y)
+    shift = abs(high).equals(math.inf).where(0, high)
+    return shift + log(exp(x - shift) + exp(y - shift))
+
+
+def _integer_cumsum(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams) -> ir.Value:
+    b, axis = ctx.b, ctx.dim(1, len(shape_of(x)))
+    total = scan(b, widened(b, x, params, params.scale), axis, _add, 0)
+    return requantized(b, total, params.scale, out)
+
+
+@lowers("torch.aten.cumsum", quantized=Quantized.COMPOSITE, integer=_integer_cumsum)
+def cumsum(ctx: Lowering) -> ir.Value:
+    """`cumsum(x, dim, dtype?)`."""
+    return _result(ctx, scan(ctx.b, *_along(ctx), _add, 0))
+
+
+@lowers("torch.aten.cumprod")
+def cumprod(ctx: Lowering) -> ir.Value:
+    """`cumprod(x, dim, dtype?)`."""
+    return _result(ctx, scan(ctx.b, *_along(ctx), _multiply, 1))
+
+
+@lowers("torch.aten.logcumsumexp")
+def logcumsumexp(ctx: Lowering) -> ir.Value:
+    """`logcumsumexp(x, dim)`."""
+    return _result(ctx, scan(ctx.b, *_along(ctx), _log_add, -math.inf))
+
+
+@lowers("torch.aten.cummax", "torch.aten.cummin", quantized=Quantized.SHARED)
+def cummax(ctx: Lowering) -> list[ir.Value]:
+    """`cummax(x, dim)`: the running extreme, and where it was seen last."""
+    b, largest = ctx.b, aten_name(ctx).endswith("cummax")
+    source = dequantized_source(ctx.tensor(0))
+    x, axis = _along(ctx)
+    if source is not None:
+        x = b.reshape(b.cast(b.storage(source[0]), i(32)), shape_of(x))
+    lowest = _worst(element_of(x), largest=largest)
+    best = scan(b, x, axis, Term.maximum if largest else Term.minimum, lowest)
+    seen = Term(b, x).equals(Term(b, best))
+    where = seen.where(Term(b, positions(b, x, axis)), -1).value
+    last = scan(b, where, axis, Term.maximum, -1)
+    if source is not None:
+        stored = b.reshape(b.cast(best, i(source[1].bits)), ctx.out_shape())
+        return [b.dcast(b.scast(stored, source[1].type())), _result(ctx, last, 1)]
+    return [_result(ctx, best), _result(ctx, last, 1)]
+
+
+def _worst(element: ir.Type, *, largest: bool) -> float:
+    if is_float(element):
+        return -math.inf if largest else math.inf
+    # int64 is narrowed to int32, whose constants saturate.
+    limits = np.iinfo(np.int32)
+    return limits.min if largest else limits.max

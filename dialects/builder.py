@@ -171,6 +171,8 @@ class Builder:
         """Return `x` converted to `element` (float to int rounds half to even)."""
         if element_of(x) == element:
             return x
+        if element_of(x) == i(1) and is_float(element):
+            x = self.cast(x, i(8))  # TOSA 1.0 has no cast from bool to float
         return self.value("tosa.cast", [x], tensor(shape_of(x), element))
 
     def splat(self, like: ir.Value, value: float) -> ir.Value:

@@ -122,7 +122,7 @@ def elements(attr: ir.Attribute) -> npt.NDArray[Any] | None:
 
 def dense(array: npt.NDArray[Any], element: ir.Type) -> ir.Attribute:
     """Return `array` as a `DenseElementsAttr` of `element` (signless; splats stored once)."""
-    array = np.ascontiguousarray(array)
+    array = np.ascontiguousarray(array).reshape(np.shape(array))  # numpy makes rank 0 rank 1
     shape = list(array.shape)
     if array.size and (array == array.flat[0]).all() and not _is_negative_zero_mix(array):
         return ir.DenseElementsAttr.get_splat(

@@ -22,18 +22,17 @@ from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
 from tosaic.lowering.quantization.arithmetic import dequantized_source
 from tosaic.lowering.tosa.evaluate import FLOAT_ELEMENTWISE, evaluate
 
-_MOST_OPS = 64
+_MOST_VALUES = 256
 _LARGE = float(np.finfo(np.float32).max)
 
 
 def _single_input(value: ir.Value) -> ir.Value | None:
     """Return the one dequantised tensor that the elementwise ops above `value` read, else None."""
     found: ir.Value | None = None
-    work, seen = [value], 0
+    work, seen = [value], {value}
     while work:
         current = work.pop()
-        seen += 1
-        if seen > _MOST_OPS:
+        if len(seen) > _MOST_VALUES:
             return None
         if dequantized_source(current) is not None:
             if found is not None and found != current:
@@ -48,20 +47,29 @@ def _single_input(value: ir.Value) -> ir.Value | None:
         owner = current.owner
         if isinstance(owner, ir.Block) or owner.name not in FLOAT_ELEMENTWISE:
             return None
-        work.extend(owner.operands)
+        fresh = [v for v in owner.operands if v not in seen]
+        seen.update(fresh)
+        work.extend(fresh)
     return found
 
 
 def _values(value: ir.Value, leaf: ir.Value, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if value == leaf:
-        return inputs
-    constant = constant_value(value)
-    if constant is not None:
-        return constant.reshape(-1)[:1]
-    owner = value.owner
-    result = evaluate(owner, [_values(v, leaf, inputs) for v in owner.operands])
-    assert result is not None
-    return result
+    """Return what `value` is where `leaf` is `inputs`; each op is evaluated once."""
+    known: dict[ir.Value, npt.NDArray[Any]] = {leaf: inputs}
+
+    def evaluated(current: ir.Value) -> npt.NDArray[Any]:
+        if current not in known:
+            constant = constant_value(current)
+            if constant is None:
+                owner = current.owner
+                constant = evaluate(owner, [evaluated(v) for v in owner.operands])
+                assert constant is not None
+            else:
+                constant = constant.reshape(-1)[:1]
+            known[current] = constant
+        return known[current]
+
+    return evaluated(value)
 
 
 def wide_table_of(value: ir.Value) -> tuple[ir.Value, npt.NDArray[np.float64]] | None:

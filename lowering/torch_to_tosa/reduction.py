@@ -12,6 +12,7 @@ from tosaic.dialects.builder import NCHW, NHWC, Builder, i32_attr
 from tosaic.dialects.types import (
     DYNAMIC,
     element_of,
+    f32,
     i,
     is_float,
     is_signless_integer,
@@ -64,11 +65,24 @@ def reduce_over(b: Builder, name: str, x: ir.Value, axes: list[int]) -> ir.Value
     return x
 
 
-def positions(b: Builder, x: ir.Value, axis: int) -> ir.Value:
-    """Return 0, 1, … along `axis` as i32, in a shape that broadcasts with `x`."""
+def kept_from_folding(b: Builder, x: ir.Value) -> ir.Value:
+    """Return `x` behind an IDENTITY: MLIR would make a torch literal of a constant result."""
+    return b.unary("tosa.identity", x)
+
+
+def number_type(like: ir.Value, count: int = 0) -> ir.Type:
+    """Return the type in which to count what belongs to `like`, up to `count`.
+
+    Float targets compute in floats only, and f32 holds whole numbers below 2**24.
+    """
+    return f32() if is_float(element_of(like)) and count < 2**24 else i(32)
+
+
+def positions(b: Builder, x: ir.Value, axis: int, element: ir.Type) -> ir.Value:
+    """Return 0, 1, … along `axis` as `element`, in a shape that broadcasts with `x`."""
     shape = [1] * len(shape_of(x))
     shape[axis] = reduced_count(x, [axis])
-    return b.const(np.arange(shape[axis]).reshape(shape), i(32))
+    return b.const(np.arange(shape[axis]).reshape(shape), element)
 
 
 def ordered(ctx: Lowering, index: int = 0) -> ir.Value:
@@ -91,7 +105,7 @@ def first_extreme(b: Builder, x: ir.Value, axis: int, *, largest: bool) -> ir.Va
     wide = Term(b, x).at_least_i32()
     best = b.reduce("tosa.reduce_max" if largest else "tosa.reduce_min", wide.value, axis)
     found = wide.equals(Term(b, best)).where(
-        Term(b, positions(b, x, axis)), reduced_count(x, [axis])
+        Term(b, positions(b, x, axis, i(32))), reduced_count(x, [axis])
     )
     return b.reshape(b.reduce("tosa.reduce_min", found.value, axis), rest)
 
@@ -226,8 +240,10 @@ def prod(ctx: Lowering) -> ir.Value:
 def count_nonzero(ctx: Lowering) -> ir.Value:
     """`count_nonzero(x, dims?)`."""
     b, axes = ctx.b, reduced_axes(ctx, 1)
-    ones = nonzero(b, ctx.tensor(0)).converted(i(32)).value
-    return _result(ctx, reduce_over(b, "reduce_sum", ones, axes))
+    x = ctx.tensor(0)
+    ones = nonzero(b, x).converted(number_type(x, reduced_count(x, axes))).value
+    total = b.reshape(reduce_over(b, "reduce_sum", ones, axes), ctx.out_shape())
+    return b.cast(b.cast(total, i(32)), ctx.out_element())
 
 
 # --- extremes ------------------------------------------------------------------------------------
@@ -286,13 +302,16 @@ def argmax(ctx: Lowering) -> ir.Value:
 def _where_extreme(ctx: Lowering, *, largest: bool, index: int = 0) -> ir.Value:
     refuse_unsigned(ctx)
     b, x = ctx.b, ordered(ctx)
-    if ctx.is_none(1) or not shape_of(x):
-        count = DYNAMIC if DYNAMIC in shape_of(x) else math.prod(shape_of(x))
-        x, axis = b.reshape(x, [count]), 0
+    shape, out = shape_of(x), ctx.out_shape(index)
+    if ctx.is_none(1) or not shape:
+        count = DYNAMIC if DYNAMIC in shape else math.prod(shape)
+        x, axis = b.reshape(x, [*out, count]), len(out)
     else:
-        axis = ctx.dim(1, len(shape_of(x)))
-    found = first_extreme(b, x, axis, largest=largest)
-    return b.cast(b.reshape(found, ctx.out_shape(index)), ctx.out_element(index))
+        axis = ctx.dim(1, len(shape))
+        if len(out) == len(shape):
+            x, axis = b.reshape(x, [*shape[:axis], 1, *shape[axis:]]), axis + 1
+    found = b.cast(first_extreme(b, x, axis, largest=largest), ctx.out_element(index))
+    return kept_from_folding(b, found) if shape_of(x)[axis] == 1 else found
 
 
 # --- logical -------------------------------------------------------------------------------------
@@ -302,9 +321,7 @@ def _logical(word: str, *, named: bool) -> Callable[[Lowering], ir.Value]:
     def lower(ctx: Lowering) -> ir.Value:
         """Whether all or any elements are not 0."""
         b, axes = ctx.b, reduced_axes(ctx, 1 if named else None)
-        return _result(
-            ctx, reduce_over(b, f"reduce_{word}", nonzero(b, ctx.tensor(0)).value, axes)
-        )
+        return _result(ctx, reduce_over(b, f"reduce_{word}", nonzero(b, ctx.tensor(0)).value, axes))
 
     return lower
 

@@ -15,7 +15,7 @@ from tosaic.lowering.quantization.arithmetic import dequantized_source, requanti
 from tosaic.lowering.torch_to_tosa.formula import Term, exp, log
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.promotion import compute_type, refuse_unsigned
-from tosaic.lowering.torch_to_tosa.reduction import positions, reduced_count
+from tosaic.lowering.torch_to_tosa.reduction import number_type, positions, reduced_count
 
 Combine = Callable[[Term, Term], Term]
 
@@ -45,9 +45,9 @@ def _along(ctx: Lowering) -> tuple[ir.Value, int]:
     return x, ctx.dim(1, len(shape_of(x)))
 
 
-def _result(ctx: Lowering, x: ir.Value, index: int = 0) -> ir.Value:
-    value = ctx.b.reshape(x, ctx.out_shape(index))
-    return Term(ctx.b, value).converted(ctx.out_element(index)).value
+def _result(ctx: Lowering, x: ir.Value) -> ir.Value:
+    value = ctx.b.reshape(x, ctx.out_shape())
+    return Term(ctx.b, value).converted(ctx.out_element()).value
 
 
 def _add(x: Term, y: Term) -> Term:
@@ -99,12 +99,14 @@ def cummax(ctx: Lowering) -> list[ir.Value]:
     lowest = _worst(element_of(x), largest=largest)
     best = scan(b, x, axis, Term.maximum if largest else Term.minimum, lowest)
     seen = Term(b, x).equals(Term(b, best))
-    where = seen.where(Term(b, positions(b, x, axis)), -1).value
-    last = scan(b, where, axis, Term.maximum, -1)
+    count = number_type(x, reduced_count(x, [axis]))
+    where = seen.where(Term(b, positions(b, x, axis, count)), -1).value
+    last = b.cast(b.reshape(scan(b, where, axis, Term.maximum, -1), ctx.out_shape(1)), i(32))
+    index = b.cast(last, ctx.out_element(1))
     if source is not None:
         stored = b.reshape(b.cast(best, i(source[1].bits)), ctx.out_shape())
-        return [b.dcast(b.scast(stored, source[1].type())), _result(ctx, last, 1)]
-    return [_result(ctx, best), _result(ctx, last, 1)]
+        return [b.dcast(b.scast(stored, source[1].type())), index]
+    return [_result(ctx, best), index]
 
 
 def _worst(element: ir.Type, *, largest: bool) -> float:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import element_of, is_float, shape_of
-from tosaic.lowering.ops import Lowering, Refusal, lowers
+from tosaic.dialects.types import QuantParams, element_of, i, is_float, shape_of
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.quantization.arithmetic import requantized, rescaled, widened
+from tosaic.lowering.quantization.fixed_point import (
+    lookup,
+    normalize,
+    reciprocal_root,
+    shifted_right,
+)
 from tosaic.lowering.torch_to_tosa.formula import Term, exp, log, square_root
 from tosaic.lowering.torch_to_tosa.normalization import mean_over
 from tosaic.lowering.torch_to_tosa.operators import aten_name
@@ -22,6 +31,44 @@ from tosaic.lowering.torch_to_tosa.reduction import (
 
 def _float_input(ctx: Lowering) -> ir.Value:
     return Term(ctx.b, ctx.tensor(0)).converted(ctx.out_element()).value
+
+
+# --- int8 ----------------------------------------------------------------------------------------
+
+_CENTRE_BITS = 7  # fractional bits of x - mean, whose square fits in int32
+_ROOT_BITS = 14
+
+
+def _integer_root(b: Builder, total: ir.Value) -> ir.Value:
+    """Return the root of i32 `total` from 0, with 14 fractional bits, good to about 14 bits.
+
+    With total = m * 2**e, the root is m / sqrt(m) * 2**(e / 2); an odd e leaves a factor sqrt(2).
+    """
+    normal = normalize(b, total)
+    mantissa = rescaled(b, normal.mantissa, 2.0**-17, i(32))
+    root = rescaled(b, b.mul(mantissa, reciprocal_root(b, normal)), 2.0**-14, i(32))
+    exponents = 31.0 - np.clip(np.arange(-128, 128), 0, 31)
+    index = rescaled(b, normal.shift, 1.0, i(8))
+    factor = lookup(b, index, np.where(exponents % 2, 2.0**14.5, 2.0**14), 15)
+    return shifted_right(b, b.mul(root, factor), lookup(b, index, 15 - np.floor(exponents / 2), 7))
+
+
+def _squares(b: Builder, x: ir.Value, axes: list[int], bits: int) -> tuple[ir.Value, int]:
+    """Return the sum of squares of i32 `x`, of up to `bits` bits, and how far it was halved."""
+    headroom = max(0, math.ceil(math.log2(reduced_count(x, axes))) + 2 * bits - 30)
+    square = b.mul(x, x)
+    if headroom:
+        square = rescaled(b, square, 2.0**-headroom, i(32))
+    return reduce_over(b, "reduce_sum", square, axes), headroom
+
+
+def _integer_result(
+    ctx: Lowering, total: ir.Value, unit: float, out: QuantParams, *, root: bool
+) -> ir.Value:
+    b = ctx.b
+    if root:
+        total, unit = _integer_root(b, total), math.sqrt(unit) / 2**_ROOT_BITS
+    return b.reshape(requantized(b, total, unit, out), ctx.out_shape())
 
 
 # --- variances -----------------------------------------------------------------------------------
@@ -47,10 +94,30 @@ def _variance(b: Builder, x: ir.Value, axes: list[int], correction: float) -> tu
     return total * (1 / freedom if freedom else math.inf), mean
 
 
+def _integer_var(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams) -> ir.Value:
+    b, (axes, correction) = ctx.b, _spread(ctx)
+    count = reduced_count(x, axes)
+    if count <= correction:
+        raise Refusal("the variance of so few elements is not a number")
+    wide = widened(b, x, params, params.scale)
+    mean = reduce_over(b, "reduce_sum", wide, axes)
+    fine = 2.0**_CENTRE_BITS
+    centred = b.sub(rescaled(b, wide, fine, i(32)), rescaled(b, mean, fine / count, i(32)))
+    total, headroom = _squares(b, centred, axes, 8 + _CENTRE_BITS)
+    unit = params.scale**2 / (count - correction) * 2.0 ** (headroom - 2 * _CENTRE_BITS)
+    root = aten_name(ctx).startswith("torch.aten.std")
+    return _integer_result(ctx, total, unit, out, root=root)
+
+
 _OVERLOADS = ("", ".dim", ".correction")
 
 
-@lowers(*(f"torch.aten.{name}{kind}" for name in ("var", "std") for kind in _OVERLOADS))
+@lowers(
+    *(f"torch.aten.{name}{kind}" for name in ("var", "std") for kind in _OVERLOADS),
+    quantized=Quantized.COMPOSITE,
+    integer=_integer_var,
+    output_range=(0.0, math.inf),
+)
 def var(ctx: Lowering) -> ir.Value:
     """`var(x, dims?, correction, keepdim)` and its root `std`."""
     axes, correction = _spread(ctx)
@@ -96,7 +163,28 @@ def _norm(ctx: Lowering, order: float, axes: list[int]) -> ir.Value:
     return ctx.b.reshape(vector_norm(ctx.b, x, order, axes), ctx.out_shape())
 
 
-@lowers("torch.aten.linalg_vector_norm")
+def _integer_norm(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams) -> ir.Value:
+    b, order, axes = ctx.b, ctx.real(1), reduced_axes(ctx, 2)
+    wide = widened(b, x, params, params.scale)
+    if order == 2:
+        total, headroom = _squares(b, wide, axes, 8)
+        return _integer_result(ctx, total, params.scale**2 * 2.0**headroom, out, root=True)
+    if order != 1 and not math.isinf(order):
+        raise Refusal(f"a quantised norm of order {order:g} has no lowering; choose 1, 2 or inf")
+    size = b.unary("tosa.abs", wide)
+    if order == 1:
+        size = reduce_over(b, "reduce_sum", size, axes)
+    else:
+        size = extreme_over(b, size, axes, largest=order > 0)
+    return _integer_result(ctx, size, params.scale, out, root=False)
+
+
+@lowers(
+    "torch.aten.linalg_vector_norm",
+    quantized=Quantized.COMPOSITE,
+    integer=_integer_norm,
+    output_range=(0.0, math.inf),
+)
 def linalg_vector_norm(ctx: Lowering) -> ir.Value:
     """`vector_norm(x, ord, dims?, keepdim, dtype?)`."""
     return _norm(ctx, ctx.real(1), reduced_axes(ctx, 2))

@@ -256,10 +256,18 @@ def _is_mask(value: ir.Value) -> bool:
     return is_signless_integer(element_of(value), 1)
 
 
+class NothingSelected(Refusal):
+    """Index tensors that select no element."""
+
+    def __init__(self) -> None:
+        super().__init__("it selects nothing, and TOSA has no empty tensors")
+
+
 def index_operands(ctx: Lowering, index: int) -> list[ir.Value | None]:
     """Return the list of optional index tensors, masks as the tensors they stand for.
 
     Raises:
+        NothingSelected: where one is empty, or a mask nowhere true.
         Refusal: where a mask is computed by the model.
     """
     owner = ctx.op.operands[index].owner
@@ -271,6 +279,8 @@ def index_operands(ctx: Lowering, index: int) -> list[ir.Value | None]:
             found.append(None)
             continue
         value = ctx.builtin(operand)
+        if 0 in shape_of(value):
+            raise NothingSelected
         if not _is_mask(value):
             found.append(value)
             continue
@@ -280,6 +290,8 @@ def index_operands(ctx: Lowering, index: int) -> list[ir.Value | None]:
                 "a bool mask that the model computes selects a number of elements that is known "
                 "only when it runs; use torch.where, or multiply by the mask"
             )
+        if not mask.any():
+            raise NothingSelected
         found += [ctx.b.const(axis, i(32)) for axis in np.nonzero(mask)]
     return found
 
@@ -329,8 +341,6 @@ def index_tensor(ctx: Lowering) -> ir.Value:
     indices = index_operands(ctx, 1)
     if all(index is None for index in indices):
         return x
-    if any(index is not None and 0 in shape_of(index) for index in indices):
-        raise Refusal("the result is empty, which TOSA has no tensors for")
     data = stored(b, x)
     where = places(b, data.values[0], indices)
     moved = b.transpose(data.values[0], where.perms)

@@ -19,6 +19,7 @@ from tosaic.dialects.types import constant_value, element_of, i, is_float, shape
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.indexing import (
+    NothingSelected,
     Stored,
     broadcast,
     gather_rows,
@@ -373,9 +374,10 @@ def index_put(ctx: Lowering) -> ir.Value:
         return _masked(ctx, mask, _written_values(ctx, 2))
     x = ctx.tensor(0)
     shape = static_shape(x)
-    indices = index_operands(ctx, 1)
-    if any(index is not None and 0 in shape_of(index) for index in indices):
-        return x  # a mask that is never true
+    try:
+        indices = index_operands(ctx, 1)
+    except NothingSelected:
+        return x
     data = _for_sums(ctx, 2) if add else _written_values(ctx, 2)
     where = places(b, data.values[0], indices)
     rows, count = math.prod(where.sizes), math.prod(shape_of(where.index))

@@ -51,6 +51,16 @@ def test_values_and_indices(fn: Callable[..., Any]) -> None:
         np.testing.assert_array_equal(result, expected.numpy())
 
 
+def test_computed_indices_run_on_a_float_target() -> None:
+    index = torch.randint(0, 4, (3, 4, 5))
+
+    def fn(x: Tensor, i: Tensor) -> Tensor:
+        return x.gather(1, i) + x.scatter(1, i, 0.5) + F.embedding(i, x[0]).sum(2)
+
+    (result,) = _run(fn, X, index, target="tosa-1.0-fp")
+    np.testing.assert_allclose(result, fn(X, index).numpy(), rtol=1e-5, atol=1e-5)
+
+
 def test_sort_puts_nan_last() -> None:
     x = torch.tensor([1.0, math.nan, -math.inf, 3.0, math.nan, 0.0])
     (result,) = _run(lambda x: x.sort().values, x)

@@ -152,6 +152,9 @@ class Builder:
     def clamp(self, x: ir.Value, low: float | None, high: float | None) -> ir.Value:
         """Return `x` limited to [low, high]; None is no limit on that side."""
         element = storage_of(element_of(x))
+        if not is_float(element) and element.width > 16:  # TOSA's CLAMP takes i8 and i16 only
+            x = x if low is None else self.binary("tosa.maximum", x, self.splat(x, low))
+            return x if high is None else self.binary("tosa.minimum", x, self.splat(x, high))
         if is_float(element):
             make = ir.FloatAttr.get
             # TOSA's float attribute carries every f32 value; the largest finite one would clip inf.

@@ -42,3 +42,17 @@ func.func @gelu(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
   %1 = torch.aten.gelu %0, %tanh : !torch.vtensor<[4],f32>, !torch.str -> !torch.vtensor<[4],f32>
   return %1 : !torch.vtensor<[4],f32>
 }
+
+// -----
+
+// TOSA's CLAMP takes no i32: a maximum and a minimum do.
+// CHECK-LABEL: func.func @clamp_i32
+// CHECK: tosa.maximum
+// CHECK: tosa.minimum
+// CHECK-NOT: tosa.clamp
+func.func @clamp_i32(%arg0: !torch.vtensor<[4],si32>) -> !torch.vtensor<[4],si32> {
+  %low = torch.constant.int -2
+  %high = torch.constant.int 5
+  %0 = torch.aten.clamp %arg0, %low, %high : !torch.vtensor<[4],si32>, !torch.int, !torch.int -> !torch.vtensor<[4],si32>
+  return %0 : !torch.vtensor<[4],si32>
+}

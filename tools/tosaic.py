@@ -24,6 +24,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from tosaic.collector import collector_paused
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import (
     Manifest,
@@ -501,4 +502,5 @@ def _dims(shape: Sequence[int]) -> str:
 
 def main() -> None:
     """Entry point of ``tosaic``."""
-    console.run(command)
+    with collector_paused():
+        console.run(command)

@@ -13,12 +13,14 @@ from tosaic.collector import collector_paused
 if TYPE_CHECKING:
     from tosaic.api import CompiledProgram, compile
     from tosaic.errors import CompileError, TosaicError
-    from tosaic.quantizer import TosaQuantizer
+    from tosaic.quantizer import Override, QuantRecipe, TosaQuantizer
     from tosaic.targets import Target, target
 
 _PUBLIC = {
     "CompileError": "tosaic.errors",
     "CompiledProgram": "tosaic.api",
+    "Override": "tosaic.quantizer",
+    "QuantRecipe": "tosaic.quantizer",
     "Target": "tosaic.targets",
     "TosaQuantizer": "tosaic.quantizer",
     "TosaicError": "tosaic.errors",
@@ -30,6 +32,8 @@ __version__ = "0.1.0"
 __all__ = [
     "CompileError",
     "CompiledProgram",
+    "Override",
+    "QuantRecipe",
     "Target",
     "TosaQuantizer",
     "TosaicError",

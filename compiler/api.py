@@ -26,6 +26,7 @@ from tosaic.emit.vela import VelaResult, compile_module
 from tosaic.errors import InputError, TosaicError
 from tosaic.executors import Executor, make_executor
 from tosaic.frontend import export_model, import_program
+from tosaic.quantizer.recipe import QuantRecipe, find_recipe
 from tosaic.stages import Options, fixed_dims, stages
 from tosaic.targets import Target
 from tosaic.targets import target as find_target
@@ -93,7 +94,8 @@ class CompiledProgram:
         ]
         if executor not in self._executors:
             self._executors[executor] = make_executor(executor, self.module)
-        outputs = self._executors[executor].run(stored)
+        results = self._executors[executor].run(self.manifest.to_held(stored))
+        outputs = self.manifest.from_held(results)
         if all(a is s for a, s in zip(arrays, stored, strict=True)) and any(
             info.scale is not None for info in self.manifest.inputs
         ):
@@ -152,7 +154,7 @@ def compile(
     example_inputs: Sequence[Any] = (),
     *,
     target: str | Target = "tosa-1.0-int",
-    quantize: str | Quantizer | None = None,
+    quantize: str | QuantRecipe | Quantizer | None = None,
     calibration: Iterable[Any] = (),
     io_layout: str = "nchw",
     io_dtype: str = "int8",
@@ -167,8 +169,8 @@ def compile(
         example_inputs: tensors of the shapes and dtypes the program will take; not needed with an
             ExportedProgram that is not to be quantised.
         target: a target's name (`tosaic.targets.all_targets()` lists them) or a `Target`.
-        quantize: "int8", a PT2E quantiser such as `TosaQuantizer(observer="minmax")`, or None to
-            compile the model as it is.
+        quantize: a recipe: its name ("int8", "a16w8" …), a .toml file or a `QuantRecipe`; or a PT2E
+            quantiser; None compiles the model as it is.
         calibration: representative inputs, each a tensor or a tuple of tensors.
         io_layout: "nchw" or "nhwc", the order of rank-4 inputs and outputs.
         io_dtype: "int8" or "float32", the element type of a quantised model's inputs and outputs.
@@ -216,6 +218,8 @@ def compile_program(
     for name, text in stages(target, options, quantized=quantized):
         with clock(name):
             run_stage(module, text)
+    manifest = Manifest.from_module(module)
+    run_stage(module, "tosaic-drop-empty")
     with clock("validate"):
         validate(module, target)
     with clock("emit"):
@@ -225,13 +229,13 @@ def compile_program(
         with clock("vela"):
             vela = compile_module(module, target, data=flatbuffer)
     report = Report(target.name, dict(clock.seconds), _operators(module), vela)
-    return CompiledProgram(module, target, flatbuffer, Manifest.from_module(module), report)
+    return CompiledProgram(module, target, flatbuffer, manifest, report)
 
 
 def _quantized(
     program: ExportedProgram,
     example_inputs: Sequence[Any],
-    recipe: str | Quantizer,
+    recipe: str | QuantRecipe | Quantizer,
     calibration: Iterable[Any],
     dynamic_shapes: Any,
 ) -> ExportedProgram:
@@ -240,11 +244,10 @@ def _quantized(
     from tosaic.quantizer import quantize as quantize_model  # noqa: PLC0415
 
     if isinstance(recipe, str):
-        if recipe != "int8":
-            raise InputError(f"quantize='{recipe}' is unknown; choose int8, or pass a quantiser.")
-        recipe = TosaQuantizer()
+        recipe = find_recipe(recipe)
+    quantizer = TosaQuantizer(recipe) if isinstance(recipe, QuantRecipe) else recipe
     return quantize_model(
-        program, example_inputs, calibration, quantizer=recipe, dynamic_shapes=dynamic_shapes
+        program, example_inputs, calibration, quantizer=quantizer, dynamic_shapes=dynamic_shapes
     )
 
 

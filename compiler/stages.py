@@ -75,6 +75,7 @@ def _legalize(target: Target) -> str:
     upscale = "" if device == "u85" else "tosaic-bilinear-upscale,"
     return (
         f"{upscale}tosaic-split-strided-conv,tosaic-lower-transpose-conv,"
+        f"tosaic-transpose-by-slices,tosaic-hoist-slices,tosaic-maximum-by-columns,"
         f"tosaic-matrix-transpose{family},tosaic-fold-columns{family},"
         f"tosaic-lower-global-mean{family},tosaic-fold-pad,tosaic-requantize-by-depthwise,"
         f"canonicalize,cse,tosaic-legalize,tosaic-check-ethos-u{family}"

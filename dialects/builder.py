@@ -21,6 +21,7 @@ from tosaic.dialects.types import (
     dense,
     element_of,
     f32,
+    has_no_elements,
     i,
     is_float,
     numpy_dtype,
@@ -53,9 +54,24 @@ def broadcast_shapes(a: Sequence[int], b: Sequence[int]) -> list[int]:
     return out
 
 
+# What a reduction gives where there is nothing to reduce.
+_OF_NOTHING: dict[str, float] = {
+    "tosa.reduce_sum": 0,
+    "tosa.reduce_product": 1,
+    "tosa.reduce_any": False,
+    "tosa.reduce_all": True,
+    "tosa.reduce_max": -math.inf,
+    "tosa.reduce_min": math.inf,
+}
+
+
 @dataclass(frozen=True)
 class Builder:
-    """Builds ops at `ip` with location `loc`."""
+    """Builds ops at `ip` with location `loc`.
+
+    TOSA has no tensors without elements. What would be one is a `tensor.empty` that nothing needs
+    in the end; sums, joins and the like of nothing give what they give in mathematics.
+    """
 
     loc: ir.Location
     ip: ir.InsertionPoint
@@ -80,7 +96,9 @@ class Builder:
     def value(
         self, name: str, operands: Sequence[ir.Value], result: ir.Type, **attributes: ir.Attribute
     ) -> ir.Value:
-        """Build an op with one result and return it."""
+        """Build an op with one result and return it; one without elements is a placeholder."""
+        if isinstance(result, ir.RankedTensorType) and has_no_elements(result.shape):
+            return self.op("tensor.empty", [], [result]).results[0]
         return self.op(name, operands, [result], **attributes).results[0]
 
     # --- constants -----------------------------------------------------------------------------
@@ -97,6 +115,10 @@ class Builder:
         return self.value(
             "tosa.const", [], tensor(data.shape, element), values=dense(data, storage)
         )
+
+    def filled(self, shape: Sequence[int], value: float, element: ir.Type) -> ir.Value:
+        """Return a constant of `shape`, every element `value`."""
+        return self.const(np.broadcast_to(np.array(value), shape), element)
 
     def const_shape(self, dims: Sequence[int]) -> ir.Value:
         """Return a `tosa.const_shape` of `dims`."""
@@ -176,6 +198,8 @@ class Builder:
             return x
         if element_of(x) == i(1) and is_float(element):
             x = self.cast(x, i(8))  # TOSA 1.0 has no cast from bool to float
+        if {str(element_of(x)), str(element)} == {"f16", "bf16"}:
+            x = self.cast(x, f32())  # nor between these two
         return self.value("tosa.cast", [x], tensor(shape_of(x), element))
 
     def splat(self, like: ir.Value, value: float) -> ir.Value:
@@ -223,6 +247,9 @@ class Builder:
     def concat(self, values: Sequence[ir.Value], axis: int) -> ir.Value:
         """Return `values` joined along `axis`."""
         shape = shape_of(values[0])
+        values = [v for v in values if shape_of(v)[axis] != 0] or values[:1]
+        if len(values) == 1:
+            return values[0]
         sizes = [shape_of(v)[axis] for v in values]
         shape[axis] = DYNAMIC if DYNAMIC in sizes else sum(sizes)
         return self.value(
@@ -250,6 +277,8 @@ class Builder:
             for d, (a, b) in zip(shape_of(x), padding, strict=True)
         ]
         element = element_of(x)
+        if has_no_elements(shape_of(x)):
+            return self.filled(shape, value, element)
         return self.value(
             "tosa.pad",
             [
@@ -280,7 +309,10 @@ class Builder:
     def reduce(self, name: str, x: ir.Value, axis: int) -> ir.Value:
         """Return `x` reduced along `axis`, which stays as a dim of 1."""
         shape = shape_of(x)
+        empty = shape[axis] == 0
         shape[axis] = 1
+        if empty:
+            return self.filled(shape, _OF_NOTHING[name], element_of(x))
         return self.value(name, [x], tensor(shape, element_of(x)), axis=i32_attr(axis))
 
     # --- tensor ops (NHWC) ---------------------------------------------------------------------
@@ -365,7 +397,9 @@ class Builder:
         self, a: ir.Value, b: ir.Value, *, zero_points: tuple[int, int] = (0, 0)
     ) -> ir.Value:
         """Multiply [N,H,C] with [N,C,W]."""
-        n, h, _ = shape_of(a)
+        n, h, c = shape_of(a)
+        if c == 0:
+            return self.filled([n, h, shape_of(b)[2]], 0, _sum_type(element_of(a)))
         return self.value(
             "tosa.matmul",
             [
@@ -440,18 +474,22 @@ class Builder:
         zero_points: tuple[int, int] = (0, 0),
         rounding: str = "SINGLE_ROUND",
     ) -> ir.Value:
-        """Rescale integer `x` to `element`; more than one multiplier is per last-dim channel."""
+        """Rescale integer `x` to `element`; more than one multiplier is per last-dim channel.
+
+        Multipliers have 31 bits, those of an i48 15.
+        """
+        scale32 = element_of(x).width != 48
         return self.value(
             "tosa.rescale",
             [
                 x,
-                self.const(np.array(multipliers), i(32)),
+                self.const(np.array(multipliers), i(32 if scale32 else 16)),
                 self.const(np.array(shifts), i(8)),
                 self.zero_point(element_of(x), zero_points[0]),
                 self.zero_point(element, zero_points[1]),
             ],
             tensor(shape_of(x), element),
-            scale32=ir.BoolAttr.get(True),
+            scale32=ir.BoolAttr.get(scale32),
             rounding_mode=ir.Attribute.parse(f"#tosa.rounding_mode<{rounding}>"),
             per_channel=ir.BoolAttr.get(len(multipliers) > 1),
             input_unsigned=ir.BoolAttr.get(False),

@@ -6,6 +6,7 @@ of one `!quant.uniform` element type.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,11 @@ _NUMPY_OF = {
 }
 
 
+# Integers that numpy has no dtype for: bytes per element in a `DenseElementsAttr`.
+_BYTES_OF = {"i4": 1, "i48": 6}
+_INTEGER = re.compile(r"-?\d+")
+
+
 def shape_of(value: ir.Value) -> list[int]:
     """Return the shape of a ranked tensor value; dynamic dimensions are `DYNAMIC`."""
     return list(ir.RankedTensorType(value.type).shape)
@@ -52,6 +58,11 @@ def tensor(shape: Sequence[int], element: ir.Type) -> ir.Type:
 def is_static(shape: Sequence[int]) -> bool:
     """Return whether no dimension is dynamic."""
     return DYNAMIC not in shape
+
+
+def has_no_elements(shape: Sequence[int]) -> bool:
+    """Return whether a dimension is 0."""
+    return 0 in shape
 
 
 def is_float(element: ir.Type) -> bool:
@@ -111,13 +122,33 @@ def elements(attr: ir.Attribute) -> npt.NDArray[Any] | None:
         # The bindings read an index unsigned; a -1 in a shape is meant signed.
         unsigned = np.array([int(x) for x in attr], dtype=np.uint64)
         return unsigned.astype(np.int64).reshape(ir.ShapedType(attr.type).shape)
+    shape = ir.ShapedType(attr.type).shape
+    if name in _BYTES_OF:
+        return _odd_elements(attr, _BYTES_OF[name]).reshape(shape)
     if name not in _NUMPY_OF:
         return None
-    shape = ir.ShapedType(attr.type).shape
     if attr.is_splat:
         splat = np.array(attr.get_splat_value().value, dtype=_NUMPY_OF[name])
         return np.broadcast_to(splat, shape)
     return np.asarray(attr).reshape(shape)
+
+
+def _odd_elements(attr: ir.DenseElementsAttr, width: int) -> npt.NDArray[np.int64]:
+    """Return integers of `width` bytes, by way of the text: the bindings do not give the bytes."""
+    if attr.is_splat:
+        return np.full(ir.ShapedType(attr.type).shape, attr.get_splat_value().value, np.int64)
+    text = str(attr).partition("<")[2].rpartition(" : ")[0]
+    if not text.startswith('"0x'):
+        return np.array(_INTEGER.findall(text), np.int64)
+    raw = np.frombuffer(bytes.fromhex(text[3 : text.rindex('"')]), np.uint8).reshape(-1, width)
+    wide = np.zeros((len(raw), 8), np.uint8)
+    wide[:, 8 - width :] = raw  # at the top, to be shifted down with its sign
+    return wide.reshape(-1).view("<i8") >> (64 - 8 * width)
+
+
+def _odd_bytes(array: npt.NDArray[Any], width: int) -> npt.NDArray[np.uint8]:
+    raw = np.ascontiguousarray(array, "<i8").reshape(-1, 1).view(np.uint8)
+    return np.ascontiguousarray(raw[:, :width]).reshape(-1)
 
 
 def dense(array: npt.NDArray[Any], element: ir.Type) -> ir.Attribute:
@@ -128,6 +159,8 @@ def dense(array: npt.NDArray[Any], element: ir.Type) -> ir.Attribute:
         return ir.DenseElementsAttr.get_splat(
             ir.RankedTensorType.get(shape, element), _scalar_attr(array.flat[0], element)
         )
+    if str(element) in _BYTES_OF:
+        array = _odd_bytes(array, _BYTES_OF[str(element)])
     return ir.DenseElementsAttr.get(array, type=element, shape=shape)
 
 

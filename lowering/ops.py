@@ -26,6 +26,7 @@ from tosaic.dialects.types import (
     QuantParams,
     constant_value,
     element_of,
+    i,
     is_float,
     is_signless_integer,
     tensor,
@@ -48,7 +49,15 @@ class Refusal(Exception):
     """Raised by a lowering before it builds anything: this form of the op is not supported."""
 
 
-Lower = Callable[["Lowering"], "ir.Value | Sequence[ir.Value]"]
+@dataclass(frozen=True)
+class Complex:
+    """A complex result: the tensors of its real and imaginary parts."""
+
+    re: ir.Value
+    im: ir.Value
+
+
+Lower = Callable[["Lowering"], "ir.Value | Complex | Sequence[ir.Value | Complex]"]
 # (context, quantised operand 0, its parameters, the result's) -> the quantised result.
 IntegerLower = Callable[["Lowering", ir.Value, QuantParams, QuantParams], ir.Value]
 L = TypeVar("L", Lower, None)
@@ -60,8 +69,9 @@ class OpEntry:
 
     `activations` are the operands that carry activations; `weight` and `bias` are operands of a
     WEIGHTED op, `weight_axis` is the output channel's axis. `integer` is how a COMPOSITE computes
-    in integers as a whole. `output_range` bounds the result whatever the input (`range_arguments`:
-    the operands that say so). `lower` is None for ops that their consumer lowers (list results).
+    in integers as a whole, for operands and results of `integer_bits`. `output_range` bounds the
+    result whatever the input (`range_arguments`: the operands that say so). `lower` is None for ops
+    that their consumer lowers (list results).
     """
 
     name: str
@@ -72,6 +82,7 @@ class OpEntry:
     weight_axis: int = 0
     bias: int | None = None
     integer: IntegerLower | None = None
+    integer_bits: tuple[int, ...] = (8,)
     output_range: tuple[float, float] | None = None
     range_arguments: tuple[int, int] | None = None
 
@@ -87,6 +98,7 @@ def lowers(
     weight_axis: int = 0,
     bias: int | None = None,
     integer: IntegerLower | None = None,
+    integer_bits: tuple[int, ...] = (8,),
     output_range: tuple[float, float] | None = None,
     range_arguments: tuple[int, int] | None = None,
 ) -> Callable[[L], L]:
@@ -105,6 +117,7 @@ def lowers(
                 weight_axis,
                 bias,
                 integer,
+                integer_bits,
                 output_range,
                 range_arguments,
             )
@@ -119,6 +132,7 @@ def op_table() -> dict[str, OpEntry]:
     package = importlib.import_module("tosaic.lowering.torch_to_tosa")
     for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         importlib.import_module(info.name)
+    _TABLE.update(importlib.import_module(package.__name__ + ".synonyms").synonyms(_TABLE))
     return _TABLE
 
 
@@ -143,12 +157,38 @@ def builtin_type(value: ir.Value) -> ir.Type | None:
     return tensor(parsed[0], ir.Type.parse(parsed[1]))
 
 
+_COMPLEX = re.compile(r"(!torch\.vtensor<\[[^\]]*\],\s*)complex<(f\d+)>>")
+
+
+def part_type(value: ir.Value) -> ir.Type | None:
+    """Return the builtin type of either part of a complex `!torch.vtensor`, else None."""
+    text = str(value.type)
+    match = _COMPLEX.fullmatch(text) if "complex" in text else None
+    parsed = _parse_vtensor(f"{match.group(1)}{match.group(2)}>") if match else None
+    return None if parsed is None else tensor(parsed[0], ir.Type.parse(parsed[1]))
+
+
+def is_unsigned(value: ir.Value) -> bool:
+    """Return whether `value` is a `!torch.vtensor` of uint8."""
+    return str(value.type).endswith(",ui8>")
+
+
 @dataclass(frozen=True)
 class Lowering:
-    """What a lowering sees: the op's operands as builtin values and Python constants, a builder."""
+    """What a lowering sees: the op's operands as builtin values and Python constants, a builder.
+
+    TOSA has no arithmetic on uint8. Where the lowering computes (`widened`), uint8 operands are i32
+    with the value they have, and results that are uint8 are to be i32, of which the driver keeps
+    the low 8 bits; where it only moves data, uint8 tensors are i8 with the same bits.
+
+    It has no complex numbers either. A lowering that serves them too sees one part, 0 for real or 1
+    for imaginary: `parts` of operand 0 and the others, and of operand 1.
+    """
 
     op: Any
     b: Builder
+    widened: bool = False
+    parts: tuple[int, int] | None = None
 
     # --- operands ------------------------------------------------------------------------------
 
@@ -158,17 +198,37 @@ class Lowering:
         Raises:
             Refusal: where it is not a ranked tensor.
         """
-        return self.builtin(self.op.operands[index])
+        return self.builtin(self.op.operands[index], second=index == 1)
 
-    def builtin(self, value: ir.Value) -> ir.Value:
+    def builtin(self, value: ir.Value, *, second: bool = False) -> ir.Value:
         """Return a `!torch.vtensor` value as a builtin tensor value."""
         owner = value.owner
+        if part_type(value) is not None:
+            return self._part(value, second)
         if not isinstance(owner, ir.Block) and owner.name == "torch_c.from_builtin_tensor":
-            return owner.operands[0]
-        wanted = builtin_type(value)
-        if wanted is None:
-            raise Refusal(f"an operand of type {value.type} is not a ranked dense tensor")
-        return self.b.value("torch_c.to_builtin_tensor", [value], wanted)
+            x = owner.operands[0]
+        else:
+            wanted = builtin_type(value)
+            if wanted is None:
+                raise Refusal(f"an operand of type {value.type} is not a ranked dense tensor")
+            x = self.b.value("torch_c.to_builtin_tensor", [value], wanted)
+        return self._extended(x) if self.widened and is_unsigned(value) else x
+
+    def _part(self, value: ir.Value, second: bool) -> ir.Value:
+        owner = value.owner
+        if isinstance(owner, ir.Block):
+            raise Refusal(
+                "it reads a complex input; give the model torch.view_as_real of it, and use "
+                "torch.view_as_complex inside"
+            )
+        if self.parts is None or owner.name != "builtin.unrealized_conversion_cast":
+            raise Refusal("it reads a complex tensor, of which TOSA has none")
+        return owner.operands[self.parts[second]]
+
+    def _extended(self, x: ir.Value) -> ir.Value:
+        """Return the i32 values of i8 bits that are read without a sign."""
+        wide = self.b.cast(x, i(32))
+        return self.b.binary("tosa.bitwise_and", wide, self.b.splat(wide, 255))
 
     def tensors(self, index: int) -> list[ir.Value]:
         """Return the tensors of a list operand."""
@@ -266,9 +326,12 @@ class Lowering:
 
     def out_type(self, index: int = 0) -> ir.Type:
         """Return the builtin tensor type of result `index`."""
-        wanted = builtin_type(self.op.results[index])
+        result = self.op.results[index]
+        wanted = builtin_type(result) or (part_type(result) if self.parts else None)
         if wanted is None:
-            raise Refusal(f"its result type {self.op.results[index].type} is not a ranked tensor")
+            raise Refusal(f"its result type {result.type} is not a ranked tensor")
+        if self.widened and is_unsigned(result):
+            return tensor(ir.RankedTensorType(wanted).shape, i(32))
         return wanted
 
     def out_shape(self, index: int = 0) -> list[int]:

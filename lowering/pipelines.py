@@ -9,7 +9,7 @@ from tosaic.lowering.pipeline import register_pipeline
 def import_to_tosa() -> str:
     """The torch dialect to TOSA on builtin tensors, float islands between quant casts."""
     return (
-        "tosaic-functionalize,tosaic-torch-to-tosa,canonicalize,"
+        "tosaic-functionalize,tosaic-torch-to-tosa,"
         "torch-func-backend-type-conversion,"
         "func.func(torch-finalizing-backend-type-conversion),canonicalize,"
         "tosaic-fold-constants,tosaic-fold-batch-norm,canonicalize,cse"
@@ -29,7 +29,8 @@ def quantize() -> str:
 def optimize() -> str:
     """Layout, folding and fusing inside TOSA on plain types, for any target."""
     return (
-        "tosaic-fold-pad,tosaic-shuffle-channels,tosaic-place-transposes,tosaic-fold-flatten,"
+        "tosaic-fold-pad,tosaic-shuffle-channels,tosaic-join-transposes,tosaic-place-transposes,"
+        "tosaic-join-transposes,tosaic-fold-flatten,"
         "tosaic-fold-pad,tosaic-fold-constants,tosaic-fuse-clamp,tosaic-fuse-rescale,"
         "canonicalize,tosaic-dedupe-const-shape,cse"
     )

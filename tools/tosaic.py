@@ -38,6 +38,7 @@ from tosaic.emit import (
 from tosaic.emit.functions import main_function, tensor_names
 from tosaic.errors import InputError
 from tosaic.executors import all_executors, make_executor
+from tosaic.quantizer.recipe import find_recipe
 from tosaic.stages import IO_DTYPES, LAYOUTS, Options, fixed_dims, stages
 from tosaic.targets import all_targets
 from tosaic.targets import target as find_target
@@ -64,7 +65,7 @@ def command() -> None:
 @command.command("compile")
 @click.argument("model")
 @click.option("--target", default="tosa-1.0-int", show_default=True, help="See `tosaic targets`.")
-@click.option("--quantize", "recipe", metavar="int8", help="Quantise with --calibration data.")
+@click.option("--quantize", "recipe", metavar="RECIPE", help="A recipe's name, or a .toml file.")
 @click.option("--calibration", metavar="NPZ", help="Samples of every input, on the leading axis.")
 @click.option("-o", "--output", "folder", required=True, metavar="DIR", help="Where files go.")
 @click.option("--name", help="Stem of the files' names.  [default: the factory's name]")
@@ -99,6 +100,8 @@ def compile_command(
     sizes = _sizes(dims)
     chosen, options = find_target(target), Options(io_layout, io_dtype, fixed_dims(sizes))
     options.check(chosen)
+    if recipe:
+        find_recipe(recipe)
     if recipe and not calibration:
         raise InputError(
             f"--quantize {recipe} finds ranges from sample inputs. Pass them with --calibration "
@@ -252,7 +255,10 @@ def run_command(program: str, inputs: str, executor: str, output: str | None) ->
     ]
     real = any(a is not s for a, s in zip(given, stored, strict=True))
     runner = make_executor(executor, module)
-    results = [runner.run(item) for item in samples(inputs, slots, stored)]
+    results = [
+        manifest.from_held(runner.run(manifest.to_held(item)))
+        for item in samples(inputs, slots, stored)
+    ]
     if not results:
         raise InputError(f"'{inputs}' holds no samples, so there is nothing to run.")
     named = {}
@@ -284,7 +290,7 @@ def _manifest_of(path: Path, module: ir.Module) -> Manifest:
     if not beside.exists():
         return own
     manifest = Manifest.from_json(read_bytes(beside).decode(errors="replace"))
-    if _bare(manifest) != _bare(own):
+    if _bare(manifest.held) != _bare(own):
         raise InputError(
             f"'{beside}' describes other inputs and outputs than '{path}' has. Compile again, or "
             "remove it to run on the program's own dtypes."

@@ -1,7 +1,8 @@
 """The main function of a module and tosaic's attributes on its arguments and results.
 
 `tosaic.name` (a string) is the tensor's name for users; `tosaic.qtype` (a TypeAttr of a
-`!quant.uniform` type) says what the integers of an input or output mean.
+`!quant.uniform` type) says what the integers of an input or output mean; `tosaic.unsigned` (a
+unit) that i8 stands for uint8.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tosaic.errors import InputError
 
 NAME = "tosaic.name"
 QTYPE = "tosaic.qtype"
+UNSIGNED = "tosaic.unsigned"
 
 
 def main_function(module: ir.Module) -> Any:

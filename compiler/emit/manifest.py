@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.types import quant_params
+from tosaic.dialects.types import has_no_elements, quant_params
 from tosaic.emit.functions import (
     QTYPE,
+    UNSIGNED,
     argument_attributes,
     main_function,
     result_attributes,
@@ -30,6 +32,8 @@ _DTYPES = {
     "f8E4M3FN": "float8_e4m3fn",
     "f8E5M2": "float8_e5m2",
 }
+# TOSA's integers have a sign.
+_HELD = {"uint8": "int8"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class TensorInfo:
     dtype: str
     scale: float | None = None
     zero_point: int | None = None
+
+    @property
+    def has_elements(self) -> bool:
+        """Whether no dim is 0."""
+        return not has_no_elements(self.shape)
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,34 @@ class Manifest:
             tuple(map(_tensor_info, names[0], types.inputs, argument_attributes(function))),
             tuple(map(_tensor_info, names[1], types.results, result_attributes(function))),
         )
+
+    @property
+    def held(self) -> Manifest:
+        """What the flatbuffer holds: tensors with elements, uint8 as int8 of the same bits."""
+        return Manifest(
+            *(
+                tuple(replace(i, dtype=_HELD.get(i.dtype, i.dtype)) for i in side if i.has_elements)
+                for side in (self.inputs, self.outputs)
+            )
+        )
+
+    def to_held(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return inputs as `held` describes them."""
+        return [
+            array.view(_HELD.get(info.dtype, info.dtype))
+            for info, array in zip(self.inputs, arrays, strict=True)
+            if info.has_elements
+        ]
+
+    def from_held(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return all outputs, given those that `held` describes."""
+        given = iter(arrays)
+        return [
+            next(given).view(array_dtype(info))
+            if info.has_elements
+            else np.zeros(info.shape, array_dtype(info))
+            for info in self.outputs
+        ]
 
     def to_json(self) -> str:
         """Return the manifest as JSON text that `from_json` reads back to an equal value."""
@@ -145,6 +182,15 @@ def numpy_dtype_of(info: TensorInfo) -> np.dtype[Any]:
         ) from None
 
 
+def array_dtype(info: TensorInfo) -> np.dtype[Any]:
+    """Return the numpy dtype that holds `info` in a call: its own, and int64 for int48.
+
+    Raises:
+        InputError: numpy has none.
+    """
+    return np.dtype(np.int64) if info.dtype == "int48" else numpy_dtype_of(info)
+
+
 def _check_shape(info: TensorInfo, array: npt.NDArray[Any]) -> None:
     fits = len(info.shape) == array.ndim and all(
         want in (-1, have) for want, have in zip(info.shape, array.shape, strict=True)
@@ -162,6 +208,8 @@ def _tensor_info(name: str, type_: ir.Type, attributes: dict[str, ir.Attribute])
     if element.startswith("ui"):
         dtype = element.replace("ui", "uint")
     shape = tuple(-1 if ranked.is_dynamic_dim(k) else d for k, d in enumerate(ranked.shape))
+    if element == "i8" and UNSIGNED in attributes:
+        dtype = "uint8"
     params = quant_params(attributes[QTYPE].value) if QTYPE in attributes else None
     if params is None:
         return TensorInfo(name, shape, dtype)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tosaic.dialects.bindings import ir
-from tosaic.emit.manifest import Manifest, TensorInfo, numpy_dtype_of
+from tosaic.emit.manifest import Manifest, TensorInfo, array_dtype
 from tosaic.errors import InputError
 
 Array = npt.NDArray[Any]
@@ -56,15 +56,6 @@ def make_executor(name: str, module: ir.Module) -> Executor:
             f"There is no executor named '{name}'.{hint} There are: {', '.join(all_executors())}."
         )
     return _EXECUTORS[name](module)
-
-
-def array_dtype(info: TensorInfo) -> np.dtype[Any]:
-    """Return the numpy dtype that holds `info` in a call: its own, and int64 for int48.
-
-    Raises:
-        InputError: numpy has none.
-    """
-    return np.dtype(np.int64) if info.dtype == "int48" else numpy_dtype_of(info)
 
 
 def checked_inputs(manifest: Manifest, inputs: Sequence[Array]) -> list[Array]:

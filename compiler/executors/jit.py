@@ -9,8 +9,8 @@ import numpy as np
 
 from tosaic.dialects.bindings import execution_engine, ir, make_context
 from tosaic.emit.functions import bytecode, main_function
-from tosaic.emit.manifest import Manifest
-from tosaic.executors.executor import Array, array_dtype, checked_inputs
+from tosaic.emit.manifest import Manifest, array_dtype
+from tosaic.executors.executor import Array, checked_inputs
 from tosaic.executors.jit_lowering import lower
 
 _ENTRY = "main"
@@ -25,7 +25,7 @@ class JitExecutor:
 
     def __init__(self, module: ir.Module) -> None:
         """Compile a copy of `module`; see `make_executor` for the errors."""
-        self._manifest = Manifest.from_module(module)
+        self._manifest = Manifest.from_module(module).held
         context = make_context()
         with context:
             copy = ir.Module.parse(bytecode(module.operation))

@@ -28,7 +28,7 @@ class ReferenceExecutor:
 
     def __init__(self, module: ir.Module) -> None:
         """Serialise `module`; see `make_executor` for the errors."""
-        self._manifest = Manifest.from_module(module)
+        self._manifest = Manifest.from_module(module).held
         tensors = (*self._manifest.inputs, *self._manifest.outputs)
         if any(info.dtype == "int48" for info in tensors):
             raise ToolError(

@@ -96,9 +96,16 @@ def _annotate_signature(function: Any, program: ExportedProgram) -> None:
         if any(isinstance(d, torch.SymInt) for d in value.shape):
             dims = [ir.StringAttr.get(text) for text in _dims(value, program)]
             attributes["tosaic.dims"] = ir.ArrayAttr.get(dims)
+        if value.dtype == torch.uint8:
+            attributes["tosaic.unsigned"] = ir.UnitAttr.get()
         arguments.append(ir.DictAttr.get(attributes))
     names = list(_output_names(program))
-    results = [ir.DictAttr.get({"tosaic.name": ir.StringAttr.get(n)}) for n in _unique(names)]
+    results = []
+    for name, type_ in zip(_unique(names), function.type.results, strict=False):
+        attributes = {"tosaic.name": ir.StringAttr.get(name)}
+        if str(type_).endswith(",ui8>"):
+            attributes["tosaic.unsigned"] = ir.UnitAttr.get()
+        results.append(ir.DictAttr.get(attributes))
     if len(arguments) == len(function.type.inputs):
         function.attributes["arg_attrs"] = ir.ArrayAttr.get(arguments)
     if len(results) == len(function.type.results):
@@ -148,6 +155,13 @@ class _Literals(FxImporterHooks):  # type: ignore[misc]
         """Return a `torch.vtensor.literal` that shares no Python list with `literal`."""
         if not isinstance(literal, torch.Tensor) or literal.dtype not in TORCH_DTYPE_TO_MLIR_TYPE:
             return None
+        if literal.is_complex():
+            # The bindings cannot read complex attributes.
+            parts = self.resolve_literal(gni, torch.view_as_real(literal.resolve_conj()), info)
+            result = gni._cc.tensor_to_vtensor_type(literal)
+            return ir.Operation.create(
+                "torch.aten.view_as_complex", results=[result], operands=[parts]
+            ).result
         data = literal.detach().cpu().contiguous()
         element = TORCH_DTYPE_TO_MLIR_TYPE[data.dtype]()
         if data.dtype in (torch.bfloat16, torch.float16) or data.dtype.itemsize == 1:

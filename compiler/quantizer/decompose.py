@@ -12,9 +12,24 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from tosaic.lowering.torch_to_tosa.rnn import Cell, Net, cells_of
+from tosaic.quantizer.compose import compose
+from tosaic.quantizer.hoist_slices import hoist_slices
+from tosaic.quantizer.split_constants import split_constants
 
 aten = torch.ops.aten
 Parts = Callable[..., "Node | tuple[Node, ...] | None"]
+
+
+# What a mask adds to scores that must not count; any less is a bias of them.
+_NEVER = -1e4
+
+
+def regrouped(model: GraphModule) -> GraphModule:
+    """Write `model` in the ops that are quantised as one each: norms whole, attention in parts.
+
+    What no output needs is left out on the way.
+    """
+    return hoist_slices(decompose(split_constants(compose(model))))
 
 
 def decompose(model: GraphModule) -> GraphModule:
@@ -80,8 +95,13 @@ class Emitter:
         self.model.register_buffer(unique, value)
         node = self.model.graph.get_attr(unique)
         mode = getattr(self.origin.all_input_nodes[0].meta["val"], "fake_mode", None)
-        node.meta["val"] = value if mode is None else mode.from_tensor(value)
+        node.meta["val"] = value if mode is None else mode.from_tensor(value, static_shapes=True)
         return node
+
+    def value(self, node: Node) -> torch.Tensor | None:
+        """Return the value of a parameter or buffer, None for what the model computes."""
+        known = getattr(self.model, str(node.target), None) if node.op == "get_attr" else None
+        return None if known is None else known.detach()
 
     def shape(self, node: Node) -> list[int]:
         """Return the shape of a node's value."""
@@ -148,20 +168,32 @@ def _attention(
         ones = torch.ones(shape[-2:], dtype=torch.bool)
         never = e.constant("_causal_mask", ones.triu(1))
     elif mask is not None and mask.meta["val"].dtype == torch.bool:
-        known = getattr(e.model, str(mask.target), None) if mask.op == "get_attr" else None
+        known = e.value(mask)
         never = (
             e(aten.logical_not.default, mask)
             if known is None
             else e.constant("_attention_mask", ~known)
         )
     elif mask is not None:
-        scores = e(aten.add.Tensor, scores, mask)
+        scores, never = _added_mask(e, scores, mask)
     if never is None:
         weights = e(aten.softmax.int, scores, -1)
     else:
         whole = e(aten.expand.default, never, shape)
         weights = e(aten._masked_softmax.default, scores, whole, len(shape) - 1, 2)
     return e(aten.matmul.default, weights, v)
+
+
+def _added_mask(e: Emitter, scores: Node, mask: Node) -> tuple[Node, Node | None]:
+    """Return the scores with what the mask adds to them, and where it says never."""
+    known = e.value(mask)
+    if known is None or bool((known > _NEVER).all()):
+        return e(aten.add.Tensor, scores, mask), None
+    hidden = known <= _NEVER
+    rest = known.masked_fill(hidden, 0.0)
+    if bool(rest.any()):
+        scores = e(aten.add.Tensor, scores, e.constant("_attention_bias", rest))
+    return scores, e.constant("_attention_mask", hidden)
 
 
 def _repeated_heads(e: Emitter, x: Node, heads: int) -> Node:
@@ -253,11 +285,11 @@ def _bilinear(e: Emitter, x: Node, y: Node, weight: Node, bias: Node | None = No
     left, right = e(aten.unsqueeze.default, x, -1), e(aten.unsqueeze.default, y, -2)
     pairs = e(aten.mul.Tensor, left, right)
     rows = e(aten.reshape.default, pairs, [*e.shape(x)[:-1], size * other])
-    known = getattr(e.model, str(weight.target), None) if weight.op == "get_attr" else None
+    known = e.value(weight)
     if known is None:
         flat = e(aten.reshape.default, weight, [count, size * other])
     else:
-        flat = e.constant("_bilinear_weight", known.detach().reshape(count, size * other))
+        flat = e.constant("_bilinear_weight", known.reshape(count, size * other))
     return e.linear(rows, flat, bias)
 
 

@@ -15,6 +15,7 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 from tosaic.collector import collector_paused
 from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
+from tosaic.frontend.lift import lift
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
 
@@ -44,8 +45,7 @@ def quantize(
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        converted = convert_pt2e(prepared)
-        return export_model(converted, example_inputs, dynamic_shapes=dynamic_shapes)
+        return lift(convert_pt2e(prepared), program)
 
 
 def calibrate(prepared: torch.fx.GraphModule, calibration: Iterable[Any]) -> int:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
-from torchao.quantization.pt2e import (
-    MinMaxObserver,
-    PerChannelMinMaxObserver,
-)
 from torchao.quantization.pt2e.quantizer import (
     QuantizationAnnotation,
     QuantizationSpec,
@@ -19,102 +16,93 @@ from torchao.quantization.pt2e.quantizer import (
     SharedQuantizationSpec,
 )
 
-from tosaic.errors import InputError
 from tosaic.lowering.ops import OpEntry, Quantized, op_table
-from tosaic.quantizer.decompose import decompose
-from tosaic.quantizer.observers import ACTIVATION_OBSERVERS, UNBOUNDED, Bounds
+from tosaic.quantizer.decompose import regrouped
+from tosaic.quantizer.observers import UNBOUNDED, Bounds
+from tosaic.quantizer.recipe import QuantRecipe, Scheme
+from tosaic.quantizer.select import selections, table_name
+from tosaic.quantizer.specs import activation_spec, weight_spec
 
 _KEY = "quantization_annotation"
-# The smallest scale: below it a rescale leaves TOSA's range, and a dead channel divides by zero.
-_EPSILON = 2**-16
-
-
-def table_name(node: Node) -> str:
-    """Return the op-table name of an FX node's op, in-place forms as their functional ones."""
-    schema = getattr(node.target, "_schema", None)
-    if node.op != "call_function" or schema is None:
-        return ""
-    name = "torch." + str(schema.name).replace("::", ".")
-    name = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-    return f"{name}.{schema.overload_name}" if schema.overload_name else name
+_DEFAULT = QuantRecipe()
 
 
 @dataclass(frozen=True)
 class TosaQuantizer(Quantizer):  # type: ignore[misc]
-    """Annotate every op that the table says can be quantised.
+    """Annotate every op that the table says can be quantised, as `recipe` says.
 
-    Activations are int8 per tensor, asymmetric; weights int8 symmetric, per channel unless
-    `per_channel` is off; biases stay float and become int32 when lowered. A convolution or matrix
-    product with the batch norm and the activation behind it is one unit: only its output is
-    quantised. Ops that move data share their input's parameters.
-
-    `observer` is how activation ranges are found: "histogram" (least squared error) or "minmax".
-    `headroom` widens them by a fraction: a few calibration inputs never show the whole range, and a
-    value cut off costs far more than a step that is a little coarser. What an op cannot exceed
-    (ReLU6, sigmoid) is not widened.
+    Biases stay float and become int32 (int48 for int16 activations) when lowered. A convolution or
+    matrix product with the batch norm and the activation behind it is one unit: only its output is
+    quantised. Ops that move data share their input's parameters. Composites that have no int16 form
+    are int8 whatever the recipe says. With `training`, rounding is
+    simulated and ranges follow the data, for prepare_qat_pt2e.
     """
 
-    per_channel: bool = True
-    observer: str = "histogram"
-    headroom: float = 0.03
-
-    def __post_init__(self) -> None:
-        """Check the fields.
-
-        Raises:
-            InputError: there is no such observer, or the headroom is negative.
-        """
-        if self.observer not in ACTIVATION_OBSERVERS:
-            known = " or ".join(ACTIVATION_OBSERVERS)
-            raise InputError(f"observer='{self.observer}' is unknown; choose {known}.")
-        if not self.headroom >= 0:
-            raise InputError(f"headroom={self.headroom} must be zero or more, as a fraction.")
+    recipe: QuantRecipe = _DEFAULT
+    training: bool = False
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
-        """Take composites apart whose parts are quantised one by one."""
-        return decompose(model)
+        """Write `model` in the ops that are quantised as one each."""
+        return regrouped(model)
 
     def annotate(self, model: GraphModule) -> GraphModule:
-        """Annotate `model` in place and return it."""
-        table = op_table()
+        """Annotate `model` in place and return it.
+
+        Raises:
+            InputError: an override of the recipe selects nothing in `model`.
+        """
+        annotator = _Annotator(self, selections(model, self.recipe))
         for node in model.graph.nodes:
-            if node.target is operator.getitem:
-                self._annotate_item(node)
-                continue
-            entry = table.get(table_name(node))
-            if entry is not None and _KEY not in node.meta and _is_float(node):
-                self._annotate(node, entry, table)
+            annotator.visit(node)
+        for node in model.graph.nodes:
+            annotator.settle(node)
         return model
 
     def validate(self, model: GraphModule) -> None:
         """Accept every model: what was not annotated is reported when it is lowered."""
 
-    def activation(self, bounds: Bounds = UNBOUNDED) -> QuantizationSpec:
-        """How activations that stay within `bounds` are quantised."""
-        return QuantizationSpec(
-            dtype=torch.int8,
-            observer_or_fake_quant_ctr=ACTIVATION_OBSERVERS[self.observer].with_args(
-                eps=_EPSILON, headroom=self.headroom, bounds=bounds
-            ),
-            quant_min=-128,
-            quant_max=127,
-            qscheme=torch.per_tensor_affine,
-        )
 
-    def weight(self, axis: int) -> QuantizationSpec:
-        """How weights with output channels along `axis` are quantised."""
-        per_channel = self.per_channel
-        observer = PerChannelMinMaxObserver if per_channel else MinMaxObserver
-        return QuantizationSpec(
-            dtype=torch.int8,
-            observer_or_fake_quant_ctr=observer.with_args(eps=_EPSILON),
-            quant_min=-127,
-            quant_max=127,
-            qscheme=torch.per_channel_symmetric if per_channel else torch.per_tensor_symmetric,
-            ch_axis=axis if per_channel else None,
-        )
+@dataclass
+class _Annotator:
+    """One walk over a graph, producers first; `written` is the dtype each quantised value has."""
 
-    def _annotate_item(self, node: Node) -> None:
+    quantizer: TosaQuantizer
+    selected: dict[Node, list[int]]
+    table: dict[str, OpEntry] = field(default_factory=op_table)
+    written: dict[Node, str] = field(default_factory=dict)
+
+    def visit(self, node: Node) -> None:
+        """Annotate `node` if it can be quantised and the recipe wants it."""
+        if node.target is operator.getitem:
+            self._item(node)
+            return
+        entry = self.table.get(table_name(node))
+        if entry is None or _KEY in node.meta or not _is_float(node):
+            return
+        scheme = self.quantizer.recipe.scheme(self.selected.get(node, ()))
+        if scheme is not None and entry.quantized is not Quantized.NO:
+            if entry.quantized is Quantized.COMPOSITE and 16 not in entry.integer_bits:
+                scheme = dataclasses.replace(scheme, activations="int8", inputs="int8")
+            if entry.quantized is Quantized.SHARED:
+                self._shared(node, scheme)
+            else:
+                self._computed(node, entry, scheme)
+
+    def settle(self, node: Node) -> None:
+        """Quantise a model input that is read as int8 and as int16 once, to int16."""
+        if node.op != "placeholder":
+            return
+        specs = [
+            user.meta[_KEY].input_qspec_map.get(node)
+            for user in node.users
+            if _KEY in user.meta and user.meta[_KEY].input_qspec_map
+        ]
+        known = {s.dtype: s for s in specs if isinstance(s, QuantizationSpec)}
+        if len(known) > 1:
+            wide = known[torch.int16]
+            node.meta[_KEY] = QuantizationAnnotation(output_qspec=wide, _annotated=True)
+
+    def _item(self, node: Node) -> None:
         """An item of a split shares the parameters of the tensor that was split."""
         source = node.args[0]
         if isinstance(source, Node) and _KEY in source.meta and _is_float(node):
@@ -122,37 +110,40 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
             if shared is not None:
                 spec = SharedQuantizationSpec((shared, source))
                 node.meta[_KEY] = QuantizationAnnotation(output_qspec=spec, _annotated=True)
+                self.written[node] = self.written[source]
 
-    def _annotate(self, node: Node, entry: OpEntry, table: dict[str, OpEntry]) -> None:
-        if entry.quantized is Quantized.NO:
-            return
-        if entry.quantized is Quantized.SHARED:
-            self._annotate_shared(node)
-            return
+    def _computed(self, node: Node, entry: OpEntry, scheme: Scheme) -> None:
         inputs: dict[Node, Any] = {
-            value: self.activation() for value in _activations(node, entry) if _is_float(value)
+            value: self._read(value, scheme)
+            for value in _activations(node, entry)
+            if _is_float(value)
         }
         if not inputs:
             return
         if entry.quantized is Quantized.WEIGHTED and entry.weight is not None:
             weight = node.args[entry.weight]
             if isinstance(weight, Node):
-                constant = _is_parameter(weight)
-                inputs[weight] = self.weight(entry.weight_axis) if constant else self.activation()
-        unit = [node, *_followers(node, entry, table)]
-        for inner in unit[:-1]:
+                inputs[weight] = (
+                    weight_spec(scheme, entry.weight_axis, training=self.quantizer.training)
+                    if _is_parameter(weight)
+                    else self._read(weight, scheme)
+                )
+        unit = [node, *self._followers(node, entry)]
+        for inner in unit:
             inner.meta[_KEY] = QuantizationAnnotation(_annotated=True)
-        for inner in unit[1:]:
-            inner.meta[_KEY] = QuantizationAnnotation(_annotated=True)
-        node.meta[_KEY] = QuantizationAnnotation(input_qspec_map=inputs, _annotated=True)
-        unit[-1].meta[_KEY].output_qspec = self.activation(_bounds(unit[-1], table))
+        node.meta[_KEY].input_qspec_map = inputs
+        bounds = _bounds(unit[-1], self.table)
+        unit[-1].meta[_KEY].output_qspec = self._activation(scheme, scheme.activations, bounds)
+        self.written[unit[-1]] = scheme.activations
 
-    def _annotate_shared(self, node: Node) -> None:
+    def _shared(self, node: Node, scheme: Scheme) -> None:
         values = [v for v in node.all_input_nodes if _is_float(v)]
         if not values:
             return
+        dtypes = [self.written.get(v, scheme.activations) for v in values]
+        dtype = "int16" if "int16" in dtypes else "int8"
         first = (values[0], node)
-        inputs: dict[Node, Any] = {values[0]: self.activation()}
+        inputs: dict[Node, Any] = {values[0]: self._activation(scheme, dtype)}
         for value in values[1:]:
             inputs[value] = SharedQuantizationSpec(first)
         one_result = isinstance(node.meta.get("val"), torch.Tensor)
@@ -161,6 +152,42 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
             output_qspec=SharedQuantizationSpec(first) if one_result else None,
             _annotated=True,
         )
+        self.written[node] = dtype
+
+    def _read(self, value: Node, scheme: Scheme) -> QuantizationSpec:
+        """How an op of `scheme` reads `value`: narrowed, or as it was written."""
+        narrow = scheme.inputs == "int8" or (
+            scheme.inputs == "auto" and scheme.activations == "int8"
+        )
+        return self._activation(scheme, "int8" if narrow else self.written.get(value, "int16"))
+
+    def _activation(
+        self, scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED
+    ) -> QuantizationSpec:
+        return activation_spec(scheme, dtype, bounds, training=self.quantizer.training)
+
+    def _followers(self, node: Node, entry: OpEntry) -> list[Node]:
+        """Return the ops fused behind `node`: a batch norm after weights, then one activation."""
+        if entry.quantized is Quantized.CLAMP:
+            return []
+        out: list[Node] = []
+        follower = _only_user(node)
+        weighted = entry.quantized is Quantized.WEIGHTED
+        if weighted and follower is not None and table_name(follower) == "torch.aten.batch_norm":
+            out.append(follower)
+            follower = _only_user(follower)
+        if follower is not None and _KEY not in follower.meta:
+            after = self.table.get(table_name(follower))
+            last = out[-1] if out else node
+            clamps = after is not None and after.quantized is Quantized.CLAMP
+            if clamps and follower.args[0] is last and self._alike(node, follower):
+                out.append(follower)
+        return out
+
+    def _alike(self, node: Node, follower: Node) -> bool:
+        """Return whether the recipe treats two ops the same, so that they can be one unit."""
+        schemes = [self.quantizer.recipe.scheme(self.selected.get(n, ())) for n in (node, follower)]
+        return schemes[0] == schemes[1]
 
 
 def _bounds(node: Node, table: dict[str, OpEntry]) -> Bounds:
@@ -179,24 +206,6 @@ def _bounds(node: Node, table: dict[str, OpEntry]) -> Bounds:
 def _activations(node: Node, entry: OpEntry) -> list[Node]:
     values = [node.args[n] for n in entry.activations if n < len(node.args)]
     return [v for v in values if isinstance(v, Node)]
-
-
-def _followers(node: Node, entry: OpEntry, table: dict[str, OpEntry]) -> list[Node]:
-    """Return the ops fused behind `node`: a batch norm after weights, then one activation."""
-    if entry.quantized is Quantized.CLAMP:
-        return []
-    out: list[Node] = []
-    follower = _only_user(node)
-    weighted = entry.quantized is Quantized.WEIGHTED
-    if weighted and follower is not None and table_name(follower) == "torch.aten.batch_norm":
-        out.append(follower)
-        follower = _only_user(follower)
-    if follower is not None and _KEY not in follower.meta:
-        after = table.get(table_name(follower))
-        last = out[-1] if out else node
-        if after is not None and after.quantized is Quantized.CLAMP and follower.args[0] is last:
-            out.append(follower)
-    return out
 
 
 def _only_user(node: Node) -> Node | None:

@@ -16,26 +16,28 @@ from tosaic.lowering.ops import Refusal
 MIN_SHIFT, MAX_SHIFT = 2, 62
 
 
-def multiplier_and_shift(scale: float) -> tuple[int, int]:
-    """Return (multiplier, shift) with ``scale ≈ multiplier * 2**-shift``, 31-bit multiplier.
+def multiplier_and_shift(scale: float, bits: int = 31) -> tuple[int, int]:
+    """Return (multiplier, shift) with ``scale ≈ multiplier * 2**-shift``, and `bits` of multiplier.
 
-    The multiplier is in [2**30, 2**31) (smaller only where the shift would pass 62), the shift in
-    [2, 62], as scale32 demands.
+    That is 31 for scale32 and 15 for the rescale of 48-bit values. The multiplier is in
+    [2**(bits - 1), 2**bits) (smaller only where the shift would pass 62), the shift in [2, 62].
 
     Raises:
-        Refusal: for scales that are not positive and finite, or at least 2**29.
+        Refusal: for scales that are not positive and finite, or at least 2**(bits - 2).
     """
     if not (math.isfinite(scale) and scale > 0):
         raise Refusal(f"a rescale by {scale} is not possible; a quantisation scale is degenerate")
     mantissa, exponent = math.frexp(scale)
-    multiplier = round(mantissa * 2**31)
-    if multiplier == 2**31:
-        multiplier, exponent = 2**30, exponent + 1
-    shift = 31 - exponent
+    multiplier = round(mantissa * 2**bits)
+    if multiplier == 2**bits:
+        multiplier, exponent = 2 ** (bits - 1), exponent + 1
+    shift = bits - exponent
     if shift > MAX_SHIFT:
-        multiplier, shift = multiplier >> min(shift - MAX_SHIFT, 31), MAX_SHIFT
+        multiplier, shift = multiplier >> min(shift - MAX_SHIFT, bits), MAX_SHIFT
     if shift < MIN_SHIFT:
-        raise Refusal(f"a rescale by {scale:.3g} exceeds TOSA's range (below 2**29)")
+        raise Refusal(
+            f"a rescale by {scale:.3g} exceeds TOSA's range (below 2**{bits - MIN_SHIFT})"
+        )
     return multiplier, shift
 
 
@@ -51,7 +53,8 @@ def rescaled(
     values = [scales] if isinstance(scales, int | float) else list(scales)
     if len(set(values)) == 1:
         values = values[:1]
-    pairs = [multiplier_and_shift(s) for s in values]
+    bits = 15 if element_of(x).width == 48 else 31
+    pairs = [multiplier_and_shift(s, bits) for s in values]
     return b.rescale(
         x, element, [m for m, _ in pairs], [s for _, s in pairs], zero_points=zero_points
     )
@@ -97,6 +100,25 @@ def widened(b: Builder, x: ir.Value, params: QuantParams, scale: float) -> ir.Va
     )
 
 
+def as_int16(b: Builder, x: ir.Value, params: QuantParams) -> tuple[ir.Value, QuantParams]:
+    """Return quantised `x` as int16 of the same scale without a zero point, exactly."""
+    if params.bits == 16:
+        return x, params
+    bound = 2**15
+    wide = QuantParams(16, True, -bound, bound - 1, params.scales, (0,))
+    return with_params(b, x, params, wide), wide
+
+
+# Bits of a value without its sign, its zero point removed (int16 has none).
+VALUE_BITS = {8: 9, 16: 15}
+
+
+def sum_unit(params: QuantParams, count: int) -> float:
+    """Return the finest unit, at least a step, in which `count` values add up to an i32."""
+    spare = 31 - VALUE_BITS[params.bits] - (count - 1).bit_length()
+    return params.scale * 2.0 ** max(0, -spare)
+
+
 def with_params(b: Builder, x: ir.Value, given: QuantParams, out: QuantParams) -> ir.Value:
     """Return quantised `x` of parameters `given` with parameters `out`: one rescale, or none."""
     if given == out:
@@ -108,6 +130,12 @@ def with_params(b: Builder, x: ir.Value, given: QuantParams, out: QuantParams) -
     )
 
 
+def integers(values: npt.NDArray[np.float64], bits: int) -> npt.NDArray[np.int64]:
+    """Return `values` rounded to integers of `bits`, saturating."""
+    bound = 2.0 ** (bits - 1)
+    return np.clip(np.rint(values), -bound, bound - 1).astype(np.int64)
+
+
 def int32_constant(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Return `values` rounded to i32, saturating."""
-    return np.clip(np.rint(values), -(2**31), 2**31 - 1).astype(np.int64)
+    return integers(values, 32)

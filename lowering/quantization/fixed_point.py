@@ -58,6 +58,21 @@ def lookup(b: Builder, index: ir.Value, values: Array, bits: int) -> ir.Value:
     return b.add(top, bottom)
 
 
+# The 16-bit TABLE has an entry per 128 inputs, from -2**15 to 2**15, and interpolates.
+FINE_INDEX = np.arange(-256, 257, dtype=np.float64)
+FINE_STEP = 128
+
+
+def fine_lookup(b: Builder, index: ir.Value, values: Array) -> ir.Value:
+    """Return i16 ``values[256 + index / FINE_STEP]`` for i16 `index`, interpolated.
+
+    Where `index` is `FINE_STEP` times an i8, this is one entry each, of 16 bits. On Ethos-U the
+    whole is part of the operation that computes `index`.
+    """
+    wide = b.table(index, np.rint(values).astype(np.int64), i(16))
+    return rescaled(b, wide, 1 / FINE_STEP, i(16))
+
+
 def shifted_right(b: Builder, x: ir.Value, amount: ir.Value) -> ir.Value:
     """Return i32 `x` divided by two to the power of i32 `amount`, rounded."""
     shape = shape_of(x)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.builder import Builder, attr_ints
+from tosaic.dialects.builder import Builder, accumulator_of, attr_ints
 from tosaic.dialects.types import (
+    DYNAMIC,
     QuantParams,
     constant_value,
     element_of,
@@ -28,14 +31,18 @@ from tosaic.lowering.passes import (
     register_pass,
 )
 from tosaic.lowering.quantization.arithmetic import (
+    VALUE_BITS,
+    as_int16,
     dequantized_source,
     int32_constant,
+    integers,
     requantized,
+    rescaled,
+    sum_unit,
     widened,
     with_params,
 )
-from tosaic.lowering.quantization.fixed_point import lookup
-from tosaic.lowering.quantization.fold_table import wide_table_of
+from tosaic.lowering.quantization.fold_table import lookup_of
 from tosaic.lowering.quantization.weights import bias_of, weights_of
 
 Island = Callable[[Any, Builder, QuantParams], "ir.Value | None"]
@@ -55,7 +62,7 @@ def island(*names: str) -> Callable[[Island], Island]:
 
 @island("tosa.conv2d", "tosa.depthwise_conv2d", "tosa.transpose_conv2d")
 def weighted(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
-    """Convolutions: int32 accumulator in units of input scale x weight scale per channel."""
+    """Convolutions: an accumulator in units of input scale x weight scale per channel."""
     depthwise = op.name == "tosa.depthwise_conv2d"
     source = dequantized_source(op.operands[0])
     weights = weights_of(op.operands[1], (2, 3) if depthwise else (0,))
@@ -64,11 +71,12 @@ def weighted(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
         return None
     x, params = source
     units = params.scale * weights.scales
-    stored_bias = int32_constant(np.broadcast_to(bias, units.shape) / units)
+    accumulator_type = accumulator_of(i(params.bits))
+    stored_bias = integers(np.broadcast_to(bias, units.shape) / units, accumulator_type.width)
     operands = (
         b.storage(x),
         b.const(weights.stored, i(8)),
-        b.const(stored_bias, i(32)),
+        b.const(stored_bias, accumulator_type),
     )
     zero_points = (params.zero_point, weights.zero_point)
     if op.name == "tosa.transpose_conv2d":
@@ -96,6 +104,8 @@ def matmul(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     left, right = (dequantized_source(v) for v in list(op.operands)[:2])
     if left is None or right is None:
         return None
+    if left[1].bits != right[1].bits:
+        left, right = (as_int16(b, *source) for source in (left, right))
     accumulator = b.matmul(
         b.storage(left[0]),
         b.storage(right[0]),
@@ -104,16 +114,17 @@ def matmul(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     return requantized(b, accumulator, left[1].scale * right[1].scale, out)
 
 
-# The larger operand is shifted left by this: 9-bit differences, shifted and summed, stay below
-# 2**30. Ethos-U's adder has the same shift built in, so Vela fuses exactly this form.
-_SUM_SHIFT = 19
+# The larger operand is shifted left by this: 9-bit differences (or 16-bit values, which have no
+# zero point), shifted and summed, stay within 2**30. Ethos-U's adder has the shift of 8 bits built
+# in, so Vela fuses exactly this form.
+_SUM_SHIFT = {8: 19, 16: 14}
 
 
 @island("tosa.add", "tosa.sub", "tosa.maximum", "tosa.minimum")
 def same_unit(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     """Ops whose operands must have one unit: both are rescaled to a common one in int32.
 
-    Equal scales need no shift; a maximum or minimum of equal parameters needs no rescale at all.
+    Equal scales need no shift.
     """
     sources = [dequantized_source(v) for v in op.operands]
     known = [s for s in sources if s is not None]
@@ -122,14 +133,10 @@ def same_unit(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     ]
     if not known or len(known) + sum(c is not None for c in constants) < 2:
         return None
-    selects = op.name in ("tosa.maximum", "tosa.minimum")
-    if selects and all(s is not None and s[1] == out for s in sources):
-        left, right = (b.storage(x) for x, _ in known)
-        return b.scast(b.binary(op.name, left, right), out.type())
-    scales = {params.scale for _, params in known}
-    unit = max(scales)
-    if len(scales) > 1 or len(known) == 1:
-        unit /= 2**_SUM_SHIFT
+    largest = max((p for _, p in known), key=lambda p: p.scale * 2 ** VALUE_BITS[p.bits])
+    unit = largest.scale
+    if len(known) == 1 or any(params.scale != unit for _, params in known):
+        unit /= 2 ** _SUM_SHIFT[largest.bits]
     bounds = [float(np.abs(c).max()) for c in constants if c is not None and c.size]
     unit = max([unit, *(bound / 2**29 for bound in bounds)])
     operands = []
@@ -147,63 +154,92 @@ _FACTOR_LIMIT = 2**15 - 1
 
 @island("tosa.mul")
 def product(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
-    """Elementwise products in int32."""
+    """Elementwise products in int32; 16-bit operands, which have no zero point, as they are."""
     values = list(op.operands)[:2]
     sources = [dequantized_source(v) for v in values]
     constants = [
         constant_value(v) if s is None else None for v, s in zip(values, sources, strict=True)
     ]
     looked_up = [
-        wide_table_of(v) if s is None and c is None else None
+        lookup_of(v) if s is None and c is None else None
         for v, s, c in zip(values, sources, constants, strict=True)
     ]
-    operands, unit = [], 1.0
     found = list(zip(sources, constants, looked_up, strict=True))
     if any(all(way is None for way in ways) for ways in found):
         return None
+    narrow = not any(looked_up) and all(s is None or s[1].bits == 16 for s in sources)
+    operands, unit = [], 1.0
     for source, constant, table in found:
         if table is not None:
-            x, entries = table
-            scale = max(float(np.abs(entries).max()), 1e-30) / _FACTOR_LIMIT
-            operands.append(lookup(b, b.storage(x), entries / scale, 15))
-            unit *= scale
+            factor, scale = table.factors(b, _FACTOR_LIMIT)
         elif source is not None:
-            operands.append(widened(b, *source, source[1].scale))
-            unit *= source[1].scale
+            x, params = source
+            scale = params.scale
+            factor = b.storage(x) if narrow else widened(b, x, params, scale)
         elif constant is not None:
             scale = max(float(np.abs(constant).max()), 1e-30) / _FACTOR_LIMIT
-            operands.append(b.const(int32_constant(constant.astype(np.float64) / scale), i(32)))
-            unit *= scale
-    return requantized(b, b.mul(*operands), unit, out)
+            values = int32_constant(constant.astype(np.float64) / scale)
+            factor = b.const(values, i(16 if narrow else 32))
+        operands.append(factor)
+        unit *= scale
+    return requantized(b, b.mul(*operands, element=i(32)), unit, out)
 
 
 @island("tosa.avg_pool2d")
 def average(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     """Average pools: as they are where the output has the input's parameters.
 
-    To other parameters the mean must not be rounded twice: the sum is a depthwise convolution by
-    ones, and one rescale divides it. Padded windows have varying counts and stay average pools.
+    To other parameters the mean must not be rounded twice, so the windows are summed and one
+    rescale divides: by REDUCE_SUM over a whole image, else by a depthwise convolution of ones.
     """
     source = dequantized_source(op.operands[0])
     if source is None:
         return None
     x, params = source
     kernel, stride, pad = (attr_ints(op, name) for name in ("kernel", "stride", "pad"))
+    _, height, width, channels = shape_of(x)
+    if any(pad) and DYNAMIC in (height, width):
+        raise Refusal("a padded average pool needs static sizes; specialise the shapes")
     stored, zero_point = b.storage(x), params.zero_point
-    if params == out or any(pad):
+    if params == out:
         zero_points = (zero_point, zero_point)
         pooled = b.avg_pool2d(stored, kernel, stride, pad, zero_points=zero_points)
-        return b.qcast(b.dcast(b.scast(pooled, params.type())), out.type())
-    channels = shape_of(x)[3]
+        return b.scast(pooled, out.type())
+    if list(kernel) == [height, width] and not any(pad):
+        total = widened(b, x, params, params.scale)
+        for axis in (1, 2):
+            total = b.reduce("tosa.reduce_sum", total, axis)
+        return requantized(b, total, params.scale / (height * width), out)
     total = b.conv2d(
         stored,
         b.const(np.ones([*kernel, channels, 1]), i(8)),
-        b.const(np.zeros(channels), i(32)),
+        b.const(np.zeros(channels), accumulator_of(i(params.bits))),
+        pad=pad,
         stride=stride,
         zero_points=(zero_point, 0),
         depthwise=True,
     )
-    return requantized(b, total, params.scale / (kernel[0] * kernel[1]), out)
+    if not any(pad):
+        return requantized(b, total, params.scale / (kernel[0] * kernel[1]), out)
+    # A window over the edge holds fewer values. No sum exceeds its count times 2**bits.
+    counts = _window_counts((height, width), kernel, stride, pad)
+    total = rescaled(b, total, 1.0, i(32)) if params.bits == 16 else total
+    limit = 2 ** (31 - params.bits)
+    shares = int32_constant(limit / counts).reshape(1, *counts.shape, 1)
+    return requantized(b, b.mul(total, b.const(shares, i(32))), params.scale / limit, out)
+
+
+def _window_counts(
+    size: tuple[int, int], kernel: Sequence[int], stride: Sequence[int], pad: Sequence[int]
+) -> npt.NDArray[np.int64]:
+    """Return how many values each window of a pool holds, its padding left out, as [OH,OW]."""
+    along = []
+    for axis in (0, 1):
+        before, after = pad[2 * axis], pad[2 * axis + 1]
+        inside = np.pad(np.ones(size[axis], np.int64), (before, after))
+        windows = np.lib.stride_tricks.sliding_window_view(inside, kernel[axis])
+        along.append(windows[:: stride[axis]].sum(1))
+    return np.outer(*along)
 
 
 @island("quant.dcast")
@@ -224,10 +260,11 @@ def summed(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     if source is None:
         return None
     x, params = source
-    total = widened(b, x, params, params.scale)
+    unit = sum_unit(params, math.prod(shape_of(x)[axis] for axis in axes))
+    total = widened(b, x, params, unit)
     for axis in reversed(axes):
         total = b.reduce("tosa.reduce_sum", total, axis)
-    return requantized(b, total, params.scale, out)
+    return requantized(b, total, unit, out)
 
 
 @register_pass
@@ -235,10 +272,11 @@ def summed(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
 class FoldQdq(Pass):
     """Compute each ``qcast(op(dcast …))`` in integers, with `tosa.rescale` to the output scale.
 
-    Convolutions and matrix products take int8 operands with zero points into an int32 accumulator;
-    sums, products and reductions widen to int32 first. Biases become int32 in units of input scale
-    times weight scale; float weights that no recipe quantised become int8 per channel. Run
-    tosaic-propagate-casts before, so that only computing ops are left between the casts.
+    Convolutions and matrix products take int8 operands with zero points into an int32 accumulator,
+    int16 ones into int48, whose rescale has a 15-bit multiplier; sums, products and reductions
+    widen to int32. Biases have the accumulator's type, in units of input scale times weight scale;
+    float weights that no recipe quantised become int8 per channel. Run tosaic-propagate-casts
+    before, so that only computing ops are left between the casts.
     """
 
     name: ClassVar[str] = "tosaic-fold-qdq"

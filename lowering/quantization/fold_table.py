@@ -5,25 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
-import numpy as np
 import numpy.typing as npt
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import (
-    QuantParams,
-    constant_value,
-    element_of,
-    i,
-    quant_params,
-    shape_of,
-)
+from tosaic.dialects.types import constant_value, element_of, quant_params, shape_of
 from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
 from tosaic.lowering.quantization.arithmetic import dequantized_source
+from tosaic.lowering.quantization.tables import Lookup
 from tosaic.lowering.tosa.evaluate import FLOAT_ELEMENTWISE, evaluate
 
 _MOST_VALUES = 256
-_LARGE = float(np.finfo(np.float32).max)
 
 
 def _single_input(value: ir.Value) -> ir.Value | None:
@@ -72,50 +64,37 @@ def _values(value: ir.Value, leaf: ir.Value, inputs: npt.NDArray[Any]) -> npt.ND
     return evaluated(value)
 
 
-def wide_table_of(value: ir.Value) -> tuple[ir.Value, npt.NDArray[np.float64]] | None:
-    """Return (quantised int8 x, f of its 256 values) where `value` is f(dcast x) elementwise."""
+def lookup_of(value: ir.Value) -> Lookup | None:
+    """Return x and f where `value` is f(dcast x) elementwise, else None."""
     leaf = _single_input(value)
     source = None if leaf is None else dequantized_source(leaf)
-    if leaf is None or source is None or source[1].bits != 8 or shape_of(leaf) != shape_of(value):
+    if leaf is None or source is None or shape_of(leaf) != shape_of(value):
         return None
-    stored = np.clip(np.arange(-128, 128), source[1].low, source[1].high)
-    real = np.asarray(_values(value, leaf, source[1].dequantize(stored)), np.float64)
-    return source[0], np.broadcast_to(np.nan_to_num(real, posinf=0, neginf=0), stored.shape)
-
-
-def _entries(value: ir.Value, leaf: ir.Value, params: QuantParams, out: QuantParams) -> Any:
-    stored = np.clip(np.arange(-128, 128), params.low, params.high)
-    real = np.asarray(_values(value, leaf, params.dequantize(stored)))
-    real = np.nan_to_num(real, posinf=_LARGE, neginf=-_LARGE)
-    return np.broadcast_to(out.quantize(real), stored.shape)
+    return Lookup(*source, lambda inputs: _values(value, leaf, inputs))
 
 
 @pattern("quant.qcast")
 def island_to_table(op: Any, b: Builder) -> ir.Value | None:
-    """qcast(f(dcast x)) for any elementwise f of one int8 x is 256 precomputed integers."""
+    """qcast(f(dcast x)) for any elementwise f of one quantised x is looked up."""
     value = op.operands[0]
     out = quant_params(element_of(op.results[0]))
-    if dequantized_source(value) is not None or out is None or out.per_axis or out.bits != 8:
+    if dequantized_source(value) is not None or out is None or out.per_axis:
         return None
-    leaf = _single_input(value)
-    if leaf is None or shape_of(leaf) != shape_of(value):
+    table = None if isinstance(value.owner, ir.Block) else lookup_of(value)
+    if table is None:
         return None
-    source = dequantized_source(leaf)
-    if source is None or source[1].bits != 8 or isinstance(value.owner, ir.Block):
-        return None
-    here = Builder(value.owner.location, b.ip)
-    table = here.table(here.storage(source[0]), _entries(value, leaf, source[1], out), i(8))
-    return here.scast(table, out.type())
+    return table.quantized(Builder(value.owner.location, b.ip), out)
 
 
 @register_pass
 @dataclasses.dataclass(frozen=True)
 class FoldTable(PatternPass):
-    """Replace float elementwise ops between one dequantised int8 input and a qcast by a TABLE.
+    """Replace float elementwise ops between one dequantised input and a qcast by a TABLE.
 
     Any number of ops, constants included, becomes one lookup: sigmoid, gelu, hardswish, x*x, and
-    whatever a model composes of such ops. The 256 entries are computed in float64 and rounded
-    once, so the result is the rounded true function.
+    whatever a model composes of such ops. Of int8 inputs the 256 entries are computed in float64
+    and rounded once, so the result is the rounded true function. Of int16 inputs TABLE
+    interpolates; further tables for parts of the range bring the result to within one step.
     """
 
     name: ClassVar[str] = "tosaic-fold-table"

@@ -253,6 +253,14 @@ _simple("arithmetic_right_shift", _shifted_right)
 _simple("logical_right_shift", lambda x, y: None if x[0] < 0 else _shifted_right(x, y))
 
 
+def _of_nothing(op: Any, _: list[Interval | None]) -> Interval:
+    """No element is outside of any interval."""
+    return 0, 0
+
+
+_RULES["tensor.empty"] = _of_nothing
+
+
 @_rule("const")
 def _const(op: Any, _: list[Interval | None]) -> Interval | None:
     values = constant_value(op.results[0])

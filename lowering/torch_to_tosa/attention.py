@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tosaic.dialects.bindings import ir
@@ -13,17 +15,17 @@ from tosaic.dialects.types import (
     element_of,
     i,
     is_signless_integer,
+    is_static,
     shape_of,
 )
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
-from tosaic.lowering.quantization.arithmetic import requantized, rescaled
-from tosaic.lowering.quantization.fixed_point import lookup, normalize, reciprocal, shifted_right
+from tosaic.lowering.quantization.softmax import Mask
+from tosaic.lowering.quantization.softmax import softmax as integer_softmax
 from tosaic.lowering.torch_to_tosa.linear import matmul
 from tosaic.lowering.torch_to_tosa.normalization import softmax_over
 
 # Far below every score, and finite: a row without any allowed key must not become NaN.
 _NEVER = -3.0e38
-_EXP_BITS = 14
 
 
 @lowers("torch.aten.scaled_dot_product_attention")
@@ -75,44 +77,30 @@ def _repeated_heads(b: Builder, x: ir.Value, heads: int) -> ir.Value:
 def _integer_masked_softmax(
     ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
 ) -> ir.Value:
-    """As tosaic.lowering.quantization.softmax, with the masked exponentials times zero."""
-    b = ctx.b
     axis = _masked_axis(ctx, shape_of(x))
-    kept = _kept(ctx, i(32))
-    stored = b.storage(x)
-    wide = rescaled(b, stored, 1.0, i(32))
-    # Masked scores count as the lowest for the maximum, which Ethos-U55 takes in 8 bits.
-    raised = b.mul(rescaled(b, stored, 1.0, i(32), zero_points=(-128, 0)), kept)
-    lowered = rescaled(b, raised, 1.0, i(8), zero_points=(0, -128))
-    largest = rescaled(b, b.reduce("tosa.reduce_max", lowered, axis), 1.0, i(32))
-    below = b.binary("tosa.minimum", b.sub(wide, largest), b.splat(wide, 0))
-    index = rescaled(b, below, 1.0, i(8), zero_points=(0, 127))
-    powers = np.exp((np.arange(-128, 128) - 127) * params.scale) * 2**_EXP_BITS
-    exponentials = b.mul(lookup(b, index, powers, 15), kept)
-    total = b.reduce("tosa.reduce_sum", exponentials, axis)
-    total = normalize(b, b.binary("tosa.maximum", total, b.splat(total, 1)))
-    product = b.mul(exponentials, reciprocal(b, total))
-    amount = b.sub(b.splat(total.shift, 30), total.shift)
-    return requantized(b, shifted_right(b, product, amount), 2.0**-16, out)
+    return integer_softmax(ctx.b, x, params, out, axis=axis, mask=_mask(ctx, shape_of(x), axis))
 
 
 def _masked_axis(ctx: Lowering, shape: list[int]) -> int:
     return len(shape) - 1 if ctx.is_none(2) else ctx.dim(2, len(shape))
 
 
-def _kept(ctx: Lowering, element: ir.Type) -> ir.Value:
-    """Return one where the mask lets through and zero where it does not."""
+def _mask(ctx: Lowering, shape: list[int], axis: int) -> Mask:
+    """Return the mask of `_masked_softmax`, not yet broadcast where it is a broadcast."""
     b, mask = ctx.b, ctx.tensor(1)
     while not isinstance(mask.owner, ir.Block) and mask.owner.name == "tosa.tile":
-        mask = mask.owner.operands[0]  # broadcast where it is used instead
-    shape = shape_of(mask)
+        mask = mask.owner.operands[0]
     source = mask
     while not isinstance(source.owner, ir.Block) and source.owner.name == "tosa.reshape":
         source = source.owner.operands[0]
     known = constant_value(source)
-    if known is not None:
-        return b.const(np.logical_not(known.astype(bool)).reshape(shape), element)
-    return b.cast(b.unary("tosa.logical_not", mask), element)
+    if known is None:
+        return Mask(b.cast(mask, i(8)), 0)
+    hidden = known.astype(bool).reshape(shape_of(mask))
+    least = 0
+    if is_static(shape):
+        least = int(np.logical_not(np.broadcast_to(hidden, shape)).sum(axis).min())
+    return Mask(b.const(hidden, i(8)), least)
 
 
 @lowers(
@@ -131,10 +119,11 @@ def masked_softmax(ctx: Lowering) -> ir.Value:
 @lowers("torch.prims.convert_element_type")
 def convert_element_type(ctx: Lowering) -> ir.Value:
     """`convert_element_type(x, dtype)`: how the importer writes a constant of booleans."""
-    b, x, element = ctx.b, ctx.tensor(0), ctx.out_element()
-    known = constant_value(x)
+    b, element = ctx.b, ctx.out_element()
+    known = constant_value(replace(ctx, widened=False).tensor(0))
     if known is not None:
         return b.const(known.astype(bool) if element.width == 1 else known, element)
+    x = ctx.tensor(0)
     if str(element) == "i1":
         return b.unary("tosa.logical_not", b.compare("tosa.equal", x, b.splat(x, 0)))
     return b.cast(x, element)

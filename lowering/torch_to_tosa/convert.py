@@ -9,14 +9,30 @@ from typing import Any, ClassVar
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import QuantParams, element_of, shape_of
+from tosaic.dialects.types import QuantParams, element_of, has_no_elements, shape_of
 from tosaic.errors import Diagnostic, UnsupportedError
-from tosaic.lowering.ops import Lowering, OpEntry, Refusal, builtin_type, op_table
+from tosaic.lowering.ops import (
+    Complex,
+    Lowering,
+    OpEntry,
+    Refusal,
+    builtin_type,
+    op_table,
+    part_type,
+)
 from tosaic.lowering.passes import Pass, Pattern, apply_patterns, error_at, register_pass
 from tosaic.lowering.quantization.arithmetic import dequantized_source
+from tosaic.lowering.torch_to_tosa.complex import lower_complex, touches
+from tosaic.lowering.torch_to_tosa.formula import Term
+from tosaic.lowering.torch_to_tosa.operators import op_name
 from tosaic.lowering.torch_to_tosa.quantize import quantize_params
+from tosaic.lowering.torch_to_tosa.unsigned import widens
 
-_STRUCTURAL = ("torch.constant.", "torch.prim.ListConstruct", "torch.operator_terminator")
+_COMPLEX_CAST = "builtin.unrealized_conversion_cast"
+_STRUCTURAL = (
+    *("torch.constant.", "torch.prim.ListConstruct", "torch.operator_terminator"),
+    _COMPLEX_CAST,
+)
 _NUMBERS = ("!torch.int", "!torch.float", "!torch.bool", "!torch.number")
 
 
@@ -41,17 +57,18 @@ class TorchToTosa(Pass):
 
         def rewrite_root(root: str) -> Pattern:
             def rewrite(op: Any, b: Builder) -> list[ir.Value] | None:
-                entry = table.get(_name(op))
+                entry = table.get(op_name(op))
                 if entry is None or entry.lower is None:
                     return None
                 try:
                     with b.ip:
-                        lowered = lower(entry, Lowering(op, b))
+                        ctx = Lowering(op, b, widens(op_name(op), op))
+                        lowered = without_elements(ctx) or lower(entry, ctx)
                 except Refusal as refusal:
                     key = f"{op.location} {op.name}"
                     refused[key] = error_at(op, f"{_describe(op)} is not supported: {refusal}")
                     return None
-                values = [lowered] if isinstance(lowered, ir.Value) else list(lowered)
+                values = list(lowered) if isinstance(lowered, Sequence) else [lowered]
                 return [_to_torch(b, new, old) for new, old in zip(values, op.results, strict=True)]
 
             return Pattern(root, rewrite)
@@ -60,6 +77,7 @@ class TorchToTosa(Pass):
         apply_patterns(module, roots, greedy=False)
         unread, unknown = _leftovers(module, table)
         problems = [*(error_at(op, _why_unknown(op, table)) for op in unknown), *refused.values()]
+        problems += [] if problems else _complex_results(module)
         if problems:
             raise UnsupportedError(
                 f"{len(problems)} op{'s' * (len(problems) != 1)} of the model cannot be lowered "
@@ -70,12 +88,23 @@ class TorchToTosa(Pass):
             op.erase()
 
 
-def lower(entry: OpEntry, ctx: Lowering) -> ir.Value | Sequence[ir.Value]:
+def without_elements(ctx: Lowering) -> list[ir.Value]:
+    """Return placeholders for the results where none has elements; nothing is computed then."""
+    wanted = [builtin_type(result) for result in ctx.op.results]
+    if not all(w is not None and has_no_elements(ir.RankedTensorType(w).shape) for w in wanted):
+        return []
+    return [ctx.b.value("tensor.empty", [], w) for w in wanted]
+
+
+def lower(entry: OpEntry, ctx: Lowering) -> ir.Value | Complex | Sequence[ir.Value | Complex]:
     """Lower one op; a composite between quant casts is lowered as a whole, in integers."""
+    if touches(ctx.op):
+        return lower_complex(entry, ctx)
     if entry.integer is not None:
         source = dequantized_source(ctx.tensor(0))
         out = _quantized_as(ctx.op)
-        if source is not None and out is not None and source[1].bits == out.bits == 8:
+        taken = entry.integer_bits
+        if source and out and source[1].bits in taken and out.bits in taken:
             result = entry.integer(ctx, *source, out)
             # As in quantize.py: keeps the quantised value through MLIR's dcast(qcast) folding.
             return ctx.b.dcast(ctx.b.unary("tosa.identity", result))
@@ -96,21 +125,33 @@ def _quantized_as(op: Any) -> QuantParams | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _to_torch(b: Builder, new: ir.Value, old: ir.Value) -> ir.Value:
+def _to_torch(b: Builder, new: ir.Value | Complex, old: ir.Value) -> ir.Value:
+    if isinstance(new, Complex):
+        return b.value(_COMPLEX_CAST, [new.re, new.im], old.type)
     wanted = builtin_type(old)
     if wanted is None:
         return new
+    # An in-place op keeps its operand's type, whatever the function itself gives.
+    new = Term(b, new).converted(ir.RankedTensorType(wanted).element_type).value
     if shape_of(new) != list(ir.RankedTensorType(wanted).shape):
         cast = ir.RankedTensorType.get(ir.RankedTensorType(wanted).shape, element_of(new))
         new = b.value("tensor.cast", [new], cast)
     return b.value("torch_c.from_builtin_tensor", [new], old.type)
 
 
-def _name(op: Any) -> str:
-    """Return the torch op that `op` is; those without an ODS definition are `torch.operator`."""
-    op = op.operation  # the view of a torch.operator has its own attribute for a name
-    name = str(op.name)
-    return str(op.attributes["name"].value) if name == "torch.operator" else name
+def _complex_results(module: ir.Operation) -> list[Diagnostic]:
+    problems: list[Diagnostic] = []
+
+    def visit(op: Any) -> Any:
+        if op.name == "func.return":
+            for value in op.operands:
+                if part_type(value) is not None:
+                    message = "the model returns a complex tensor; return torch.view_as_real of it"
+                    problems.append(error_at(value.owner, message))
+        return ir.WalkResult.ADVANCE
+
+    module.walk(visit)
+    return problems
 
 
 def _torch_op_names(module: ir.Operation) -> list[str]:
@@ -130,7 +171,7 @@ def _leftovers(module: ir.Operation, table: dict[str, OpEntry]) -> tuple[list[An
     torch_ops: list[Any] = []
 
     def visit(op: Any) -> Any:
-        if str(op.name).startswith("torch."):
+        if str(op.name).startswith(("torch.", _COMPLEX_CAST)):
             torch_ops.append(op)
         return ir.WalkResult.ADVANCE
 
@@ -141,7 +182,7 @@ def _leftovers(module: ir.Operation, table: dict[str, OpEntry]) -> tuple[list[An
         readers = [use.owner.operation for result in op.results for use in result.uses]
         if len(op.results) and all(reader in unread for reader in readers):
             unread[op.operation] = None
-        elif _name(op) in table or str(op.name).startswith(_STRUCTURAL):
+        elif op_name(op) in table or str(op.name).startswith(_STRUCTURAL):
             continue
         elif not (_is_number(op) and all(str(r.name).startswith("torch.") for r in readers)):
             unknown.append(op)  # a size that is in the way is told of where it is read
@@ -159,7 +200,7 @@ def _why_unknown(op: Any, table: dict[str, OpEntry]) -> str:
             "dynamic dim is; compile for static shapes (tosaic-specialize-shapes)"
         )
     short = {name.removeprefix("torch.aten."): name for name in table}
-    near = difflib.get_close_matches(_name(op).removeprefix("torch.aten."), short, 1, 0.8)
+    near = difflib.get_close_matches(op_name(op).removeprefix("torch.aten."), short, 1, 0.8)
     hint = f"; {short[near[0]]} has" if near else ""
     return (
         f"{_describe(op)} has no lowering{hint}. Rewrite the model without it, or add a lowering "
@@ -173,4 +214,4 @@ def _describe(op: Any) -> str:
         for v in op.operands
         if builtin_type(v) is not None
     )
-    return f"{_name(op).removeprefix('torch.')}({operands})"
+    return f"{op_name(op).removeprefix('torch.')}({operands})"

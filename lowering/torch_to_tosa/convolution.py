@@ -16,7 +16,14 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import NHWC, Builder, conv_size
 from tosaic.dialects.types import DYNAMIC, element_of, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
-from tosaic.lowering.torch_to_tosa.windows import fit_window, strided_slice, to_nchw, to_nhwc
+from tosaic.lowering.torch_to_tosa.windows import (
+    fit_window,
+    pad_or_crop,
+    spread,
+    strided_slice,
+    to_nchw,
+    to_nhwc,
+)
 
 
 @lowers(
@@ -283,9 +290,9 @@ def _convolve_between_zeros(
     if DYNAMIC in shape_of(x):
         raise Refusal("this transposed convolution needs static sizes; specialise the shapes")
     for n in range(spatial):
-        x = _spread(b, x, n + 2, stride[n])
+        x = spread(b, x, n + 2, stride[n])
         reach = dilation[n] * (kernel[n] - 1) - padding[n]
-        x = _pad_or_crop(b, x, n + 2, reach, reach + output_padding[n])
+        x = pad_or_crop(b, x, n + 2, reach, reach + output_padding[n])
     # [IC, OC/g, K...] -> [OC, IC/g, K...], turned around.
     grouped = b.reshape(weight, [groups, in_channels // groups, per_group, int(np.prod(kernel))])
     turned = b.reverse(b.transpose(grouped, (0, 2, 1, 3)), 3)
@@ -305,31 +312,6 @@ def _convolve_between_zeros(
         y = _grouped(b, x, flat, bias, groups, convolved)
     y = to_nchw(b, y, restore)
     return y if batched else b.reshape(y, shape_of(y)[1:])
-
-
-def _spread(b: Builder, x: ir.Value, axis: int, step: int) -> ir.Value:
-    """Put ``step - 1`` zeros between the elements along `axis`."""
-    if step == 1:
-        return x
-    shape = shape_of(x)
-    left, right = shape[:axis], shape[axis + 1 :]
-    outer, inner = int(np.prod(left)), int(np.prod(right))
-    y = b.reshape(x, [outer, shape[axis], 1, inner])
-    y = b.pad(y, [(0, 0), (0, 0), (0, step - 1), (0, 0)])
-    y = b.reshape(y, [*left, shape[axis] * step, *right])
-    return _pad_or_crop(b, y, axis, 0, 1 - step)
-
-
-def _pad_or_crop(b: Builder, x: ir.Value, axis: int, before: int, after: int) -> ir.Value:
-    begin, size = [0] * len(shape_of(x)), shape_of(x)
-    begin[axis] = max(0, -before)
-    size[axis] -= max(0, -before) + max(0, -after)
-    x = b.slice(x, begin, size)
-    if max(before, after) <= 0:
-        return x
-    padding = [(0, 0)] * len(size)
-    padding[axis] = (max(0, before), max(0, after))
-    return b.pad(x, padding)
 
 
 def _three(values: Sequence[int]) -> list[int]:

@@ -1,7 +1,7 @@
 """Formulas over TOSA values: Python's operators on `Term`s build the ops.
 
 The second half is the numerics that several ops share: logarithms near 1, arc tangents, square
-roots, quotients that are right to the last bit. Each works in any float type and passes NaN on.
+roots, quotients that are right to the last bit. They are made for f32 and pass NaN on.
 """
 
 from __future__ import annotations
@@ -150,7 +150,10 @@ class Term:
         return result
 
     def converted(self, element: ir.Type) -> Term:
-        """Return this as PyTorch converts it: to ints towards zero, to bool whether not 0."""
+        """Return this as PyTorch converts it: to bool whether not 0, to ints towards zero.
+
+        What does not fit small integers wraps around: PyTorch goes through wider ones.
+        """
         b, own = self.b, self.element
         if own == element:
             return self
@@ -162,13 +165,18 @@ class Term:
             one, zero = (Term(b, b.const(np.full(shape, n), element)) for n in (1, 0))
             return self.where(one, zero)
         if is_float(own) and not is_float(element):
-            return Term(b, b.cast(trunc(self).value, element))
+            whole = b.cast(trunc(self).value, compute_type(element))
+            return Term(b, b.cast(whole, element))
         return Term(b, b.cast(self.value, element))
 
     def at_least_i32(self) -> Term:
         """Return bool, i8 and i16, on which TOSA hardly computes, as i32."""
-        small = is_signless_integer(self.element, 1, 8, 16)
-        return Term(self.b, self.b.cast(self.value, i(32))) if small else self
+        return Term(self.b, self.b.cast(self.value, compute_type(self.element)))
+
+
+def compute_type(element: ir.Type) -> ir.Type:
+    """Return the type TOSA computes in for `element`: i32 for the small integers and bool."""
+    return i(32) if is_signless_integer(element, 1, 8, 16) else element
 
 
 def polynomial(x: Term, coefficients: Sequence[float]) -> Term:
@@ -210,6 +218,10 @@ def signed(magnitude: Term, negative: Term) -> Term:
 # --- exponentials and roots ----------------------------------------------------------------------
 
 
+# What exp takes without overflow or a denormal result.
+_EXPONENT_LIMIT = 87.0
+
+
 def power(x: Term, y: Term) -> Term:
     """``x ** y`` of x that are at least 0.
 
@@ -217,7 +229,7 @@ def power(x: Term, y: Term) -> Term:
     exp(y log(x)), which is right at the edges and less precise between them.
     """
     exponent = y * log(x)
-    inside = abs(exponent) < _exponent_limit(x)
+    inside = abs(exponent) < _EXPONENT_LIMIT
     size = inside.where(x, 1).with_("pow", inside.where(y, 1))
     unit = x.equals(1) | y.equals(0)
     return unit.where(1, inside.where(size, exp(exponent)))
@@ -228,20 +240,13 @@ def power_of(base: float, y: Term) -> Term:
     if base == 1:
         return y.like(1.0) + (y - y).clamp(0, 0)
     exponent = y * math.log(base)
-    inside = abs(exponent) < _exponent_limit(y)
+    inside = abs(exponent) < _EXPONENT_LIMIT
     return inside.where(y.like(base).with_("pow", inside.where(y, 1)), exp(exponent))
 
 
-def _exponent_limit(x: Term) -> float:
-    """Return what exp takes without overflow or a denormal result."""
-    return 9.0 if str(x.element) == "f16" else 87.0
-
-
 def sqrt(x: Term) -> Term:
-    """The square root; TOSA has none, and POW is defined inside (0, infinity) only."""
-    inside = (x > 0) & (x < math.inf)
-    root = inside.where(x, 1).with_("pow", 0.5)
-    return inside.where(root, (x >= 0).where(x, math.nan))
+    """The square root; TOSA has none, and this is right for zeros, infinity and NaN."""
+    return x.apply("rsqrt").apply("reciprocal")
 
 
 def square_root(x: Term) -> Term:
@@ -417,9 +422,7 @@ def _halves(x: Term) -> tuple[Term, Term]:
 
 
 def _residual(a: Term, q: Term, b: Term) -> Term:
-    """Return ``a - q * b``; exact in f32 where the result is small."""
-    if str(a.element) != "f32":
-        return a - q * b
+    """Return ``a - q * b``; exact where the result is small."""
     (qh, ql), (bh, bl) = _halves(q), _halves(b)
     return (((a - qh * bh) - qh * bl) - ql * bh) - ql * bl
 

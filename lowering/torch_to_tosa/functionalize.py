@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from tosaic.dialects.bindings import ir
 from tosaic.lowering.passes import Pass, error_at, fail_if, register_pass
+from tosaic.lowering.torch_to_tosa.operators import op_name
 
 _IN_PLACE = re.compile(r"(torch\.aten\.[a-z0-9_]*[a-z0-9])_((?:\.\w+)?)")
 _VIEWS = {
@@ -66,14 +67,14 @@ class Functionalize(Pass):
         found: list[tuple[Any, str]] = []
 
         def visit(op: Any) -> Any:
-            match = _IN_PLACE.fullmatch(str(op.name))
+            match = _IN_PLACE.fullmatch(op_name(op))
             if match and not match.group(1).endswith("_"):
                 found.append((op, match.group(1) + match.group(2)))
             return ir.WalkResult.ADVANCE
 
         module.walk(visit)
         errors = [
-            error_at(op, f"{op.name} writes to a tensor that shares memory with another")
+            error_at(op, f"{op_name(op)} writes to a tensor that shares memory with another")
             for op, _ in found
             if _is_aliased(op)
         ]
@@ -81,18 +82,26 @@ class Functionalize(Pass):
         for op, functional in found:
             target = op.operands[0]
             with ir.InsertionPoint(op):
-                new = ir.Operation.create(
-                    functional,
-                    results=[r.type for r in op.results],
-                    operands=list(op.operands),
-                    loc=op.location,
-                )
+                new = _renamed(op, functional)
             op.results[0].replace_all_uses_with(new.results[0])
             for use in list(target.uses):
                 user = use.owner.operation
                 if user != new and not user.is_before_in_block(new):
                     user.operands[use.operand_number] = new.results[0]
             op.erase()
+
+
+def _renamed(op: Any, name: str) -> Any:
+    """Build `op` under another name: as the torch dialect's op where it has one."""
+    registered = ir.Context.current.is_registered_operation(name)
+    attributes = {} if registered else {"name": ir.StringAttr.get(name)}
+    return ir.Operation.create(
+        name if registered else "torch.operator",
+        results=[r.type for r in op.results],
+        operands=list(op.operands),
+        attributes=attributes,
+        loc=op.location,
+    )
 
 
 def _is_aliased(op: Any) -> bool:
@@ -120,4 +129,4 @@ def _is_aliased(op: Any) -> bool:
 
 
 def _shares_memory(op: Any) -> bool:
-    return op.name in _VIEWS or _IN_PLACE.fullmatch(str(op.name)) is not None
+    return op.name in _VIEWS or _IN_PLACE.fullmatch(op_name(op)) is not None

@@ -1,9 +1,9 @@
-"""Reading elements at computed places: gathers, lookups by index tensors, embeddings."""
+"""Reading elements at computed places: gathers, and lookups by index tensors or masks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from tosaic.lowering.quantization.arithmetic import dequantized_source, with_par
 from tosaic.lowering.torch_to_tosa.constants import constant
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.operators import aten_name
+from tosaic.lowering.torch_to_tosa.pieces import broadcast, last, refuse_many, static_shape
 from tosaic.lowering.torch_to_tosa.reduction import number_type
 from tosaic.lowering.tosa.evaluate import evaluate
 
@@ -72,25 +73,13 @@ def stored(b: Builder, *values: ir.Value) -> Stored:
     return Stored(b, list(values), element, None)
 
 
-def static_shape(value: ir.Value) -> list[int]:
-    """Return the shape of `value`.
-
-    Raises:
-        Refusal: where a dim is dynamic.
-    """
-    shape = shape_of(value)
-    if DYNAMIC in shape:
-        raise Refusal("it indexes a tensor with a dynamic dim; specialise the shapes")
-    return shape
-
-
-def known_places(value: ir.Value) -> npt.NDArray[Any] | None:
-    """Return integers that follow from constants, else None."""
+def known_value(value: ir.Value) -> npt.NDArray[Any] | None:
+    """Return the elements of what follows from constants, else None."""
     array = constant_value(value)
     owner = value.owner
     if array is not None or isinstance(owner, ir.Block) or not str(owner.name).startswith("tosa."):
         return array
-    operands = [known_places(v) for v in owner.operands]
+    operands = [known_value(v) for v in owner.operands]
     given = [v for v in operands if v is not None]
     if not given or len(given) < len(operands):
         return None
@@ -105,18 +94,11 @@ def wrapped(b: Builder, index: ir.Value, size: int, data: ir.Value) -> ir.Value:
 
     Constants are i32, what is computed is of the type to count in (see `number_type`).
     """
-    known = known_places(index)
+    known = known_value(index)
     if known is not None:
         return constant(b, np.where(known < 0, known + size, known), i(32))
     place = Term(b, b.cast(b.cast(index, i(32)), number_type(data, size)))
     return (place < 0).where(place + size, place).value
-
-
-def broadcast(b: Builder, x: ir.Value, shape: Sequence[int]) -> ir.Value:
-    """Return `x` repeated to `shape`."""
-    own = [1] * (len(shape) - len(shape_of(x))) + shape_of(x)
-    repeats = [1 if n == m else m for n, m in zip(own, shape, strict=True)]
-    return b.tile(b.reshape(x, own), repeats)
 
 
 def gather_rows(b: Builder, values: ir.Value, index: ir.Value) -> ir.Value:
@@ -134,20 +116,6 @@ def take_along(b: Builder, x: ir.Value, axis: int, index: ir.Value) -> ir.Value:
     rows = broadcast(b, b.reshape(index, [1, count]), [outer, count])
     found = gather_rows(b, b.reshape(x, [outer, shape[axis], inner]), rows)
     return b.reshape(found, [*shape[:axis], *wanted, *shape[axis + 1 :]])
-
-
-def last(b: Builder, x: ir.Value, axis: int) -> tuple[ir.Value, Callable[[ir.Value], ir.Value]]:
-    """Return `x` as [N, size of `axis`], and the way back for one with another last dim."""
-    rank = len(shape_of(x))
-    perms = [k for k in range(rank) if k != axis] + [axis]
-    moved = b.transpose(x, perms)
-    shape = shape_of(moved)
-
-    def back(y: ir.Value) -> ir.Value:
-        y = b.reshape(y, [*shape[:-1], shape_of(y)[-1]])
-        return b.transpose(y, [perms.index(k) for k in range(rank)])
-
-    return b.reshape(moved, [math.prod(shape[:-1]), shape[-1]]), back
 
 
 def pick(b: Builder, x: ir.Value, axis: int, index: ir.Value) -> ir.Value:
@@ -214,16 +182,6 @@ def index_select(ctx: Lowering) -> ir.Value:
     return data.back(take_along(b, data.values[0], axis, places))
 
 
-@lowers("torch.aten.embedding", quantized=SHARED)
-def embedding(ctx: Lowering) -> ir.Value:
-    """`embedding(weight, index, …)`: rows of the weight; padding_idx is for training."""
-    b, weight, index = ctx.b, ctx.tensor(0), ctx.tensor(1)
-    rows, _ = static_shape(weight)
-    static_shape(index)
-    data = stored(b, weight)
-    return data.back(take_along(b, data.values[0], 0, wrapped(b, index, rows, data.values[0])))
-
-
 @lowers("torch.aten.take", quantized=SHARED)
 def take(ctx: Lowering) -> ir.Value:
     """`take(x, index)`: of the elements in order."""
@@ -284,7 +242,7 @@ def index_operands(ctx: Lowering, index: int) -> list[ir.Value | None]:
         if not _is_mask(value):
             found.append(value)
             continue
-        mask = known_places(value)
+        mask = known_value(value)
         if mask is None:
             raise Refusal(
                 "a bool mask that the model computes selects a number of elements that is known "
@@ -307,7 +265,7 @@ def places(b: Builder, data: ir.Value, indices: Sequence[ir.Value | None]) -> Pl
     perms = [*rest[:start], *axes, *rest[start:]]
     common = list(np.broadcast_shapes(*(tuple(static_shape(index)) for index in given)))
     total: Term | None = None
-    known = [known_places(index) for index in given]
+    known = [known_value(index) for index in given]
     sizes = [shape[k] for k in axes]
     if all(k is not None for k in known):
         return Places(perms, start, sizes, _known_places(b, known, sizes, common))
@@ -348,6 +306,19 @@ def index_tensor(ctx: Lowering) -> ir.Value:
     after = shape_of(moved)[where.start + len(where.sizes) :]
     flat = b.reshape(moved, [*before, math.prod(where.sizes), *after])
     return data.back(take_along(b, flat, where.start, where.index))
+
+
+@lowers("torch.aten.masked_select", quantized=SHARED)
+def masked_select(ctx: Lowering) -> ir.Value:
+    """`masked_select(x, mask)` with a mask that is known when compiling."""
+    b, x, mask = ctx.b, ctx.tensor(0), known_value(ctx.tensor(1))
+    if mask is None:
+        raise _unknown_size("masked_select")
+    shape = np.broadcast_shapes(tuple(static_shape(x)), mask.shape)
+    taken = np.flatnonzero(np.broadcast_to(mask, shape))
+    data = stored(b, x)
+    flat = b.reshape(broadcast(b, data.values[0], shape), [math.prod(shape)])
+    return data.back(take_along(b, flat, 0, b.const(taken, i(32))))
 
 
 # --- comparing instead of reading ----------------------------------------------------------------
@@ -394,11 +365,6 @@ def _counted(ctx: Lowering, limits: ir.Value, x: Term, *, right: bool) -> ir.Val
     return b.cast(b.cast(total, i(32)), ctx.out_element())
 
 
-def _refuse_long(count: int, what: str) -> None:
-    if count > 2**24:
-        raise Refusal(f"{what} takes {count} comparisons, which is too many; make it smaller")
-
-
 @lowers("torch.aten.searchsorted.Tensor", "torch.aten.searchsorted.Scalar")
 def searchsorted(ctx: Lowering) -> ir.Value:
     """`searchsorted(limits, x, out_int32, right, side?, sorter?)`, by counting."""
@@ -409,7 +375,7 @@ def searchsorted(ctx: Lowering) -> ir.Value:
     else:
         x = Term(b, ctx.tensor(1))
     shape = static_shape(x.value)
-    _refuse_long(math.prod(shape) * static_shape(limits)[-1], "the search")
+    refuse_many(math.prod(shape) * static_shape(limits)[-1], "the search")
     if not ctx.is_none(5):
         limits = pick(b, limits, len(shape_of(limits)) - 1, b.cast(ctx.tensor(5), i(32)))
     if is_float(element_of(limits)) and not is_float(x.element):
@@ -421,7 +387,7 @@ def searchsorted(ctx: Lowering) -> ir.Value:
 def bucketize(ctx: Lowering) -> ir.Value:
     """`bucketize(x, limits, out_int32, right)`."""
     limits, x = ctx.tensor(1), Term(ctx.b, ctx.tensor(0))
-    _refuse_long(math.prod(static_shape(x.value)) * static_shape(limits)[0], "the search")
+    refuse_many(math.prod(static_shape(x.value)) * static_shape(limits)[0], "the search")
     if is_float(element_of(limits)) and not is_float(x.element):
         x = x.converted(element_of(limits))
     return _counted(ctx, limits, x, right=ctx.flag(3))
@@ -430,7 +396,7 @@ def bucketize(ctx: Lowering) -> ir.Value:
 # --- refused -------------------------------------------------------------------------------------
 
 _DATA_DEPENDENT = (
-    *("nonzero", "nonzero_numpy", "argwhere", "masked_select", "_unique2", "unique_consecutive"),
+    *("nonzero", "nonzero_numpy", "argwhere", "_unique2", "unique_consecutive"),
     *("unique_dim", "bincount"),
 )
 
@@ -438,8 +404,11 @@ _DATA_DEPENDENT = (
 @lowers(*(f"torch.aten.{name}" for name in _DATA_DEPENDENT))
 def data_dependent(ctx: Lowering) -> ir.Value:
     """Refused: the shape of the result depends on the data."""
-    name = aten_name(ctx).removeprefix("torch.aten.")
-    raise Refusal(
+    raise _unknown_size(aten_name(ctx).removeprefix("torch.aten."))
+
+
+def _unknown_size(name: str) -> Refusal:
+    return Refusal(
         f"the size of what {name} returns is known only when the model runs, and a compiled "
         "program has fixed shapes; use torch.where or a mask of the full size instead"
     )

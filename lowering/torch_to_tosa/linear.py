@@ -13,6 +13,7 @@ from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import DYNAMIC, element_of, is_float, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.torch_to_tosa.operators import aten_name
+from tosaic.lowering.torch_to_tosa.pieces import broadcast, part, static_shape
 
 _FORWARDING = {
     "tosa.transpose",
@@ -174,6 +175,30 @@ def inner(ctx: Lowering) -> ir.Value:
         return b.mul(x, y)
     left, right = (b.reshape(v, [as_rows(shape_of(v))[2], shape_of(v)[-1]]) for v in (x, y))
     return b.reshape(_mm(b, left, b.transpose(right, (1, 0))), ctx.out_shape())
+
+
+@lowers("torch.aten.cross", "torch.aten.linalg_cross")
+def cross(ctx: Lowering) -> ir.Value:
+    """`cross(x, y, dim)` of vectors of three."""
+    b, out = ctx.b, ctx.out_shape()
+    axis = out.index(3) if ctx.is_none(2) else ctx.dim(2, len(out))
+    x, y = (broadcast(b, ctx.tensor(n), out) for n in (0, 1))
+    x, y = (b.cast(v, ctx.out_element()) for v in (x, y))
+
+    def turned(v: ir.Value, by: int) -> ir.Value:
+        return b.concat([part(b, v, axis, by, 3 - by), part(b, v, axis, 0, by)], axis)
+
+    return b.sub(b.mul(turned(x, 1), turned(y, 2)), b.mul(turned(x, 2), turned(y, 1)))
+
+
+@lowers("torch.aten.kron", quantized=Quantized.RESCALED, activations=(0, 1))
+def kron(ctx: Lowering) -> ir.Value:
+    """`kron(x, y)`: each element of x times all of y."""
+    b = ctx.b
+    x, y = b.equal_ranks(*(b.cast(ctx.tensor(n), ctx.out_element()) for n in (0, 1)))
+    left = [n for size in static_shape(x) for n in (size, 1)]
+    right = [n for size in static_shape(y) for n in (1, size)]
+    return b.reshape(b.mul(b.reshape(x, left), b.reshape(y, right)), ctx.out_shape())
 
 
 # Name -> the product that is added to; all are `(sum, x, y, beta, alpha)`.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.types import DYNAMIC, element_of, shape_of
+from tosaic.dialects.types import DYNAMIC, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
+from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.shuffles import padded_by_repeating
 
 SHARED = Quantized.SHARED
@@ -53,15 +54,7 @@ def identity(ctx: Lowering) -> ir.Value:
 )
 def convert(ctx: Lowering) -> ir.Value:
     """Change of dtype; devices and memory formats are ignored."""
-    b, x, element = ctx.b, ctx.tensor(0), ctx.out_element()
-    if str(element_of(x)).startswith("f") and not str(element).startswith(("f", "bf", "i1")):
-        # PyTorch truncates towards zero, TOSA's cast rounds to nearest.
-        below = b.unary("tosa.ceil", b.clamp(x, None, 0))
-        x = b.add(b.unary("tosa.floor", b.clamp(x, 0, None)), below)
-    if str(element) == "i1" and element_of(x) != element:
-        equal = b.compare("tosa.equal", x, b.splat(x, 0))
-        return b.unary("tosa.logical_not", equal)
-    return b.cast(x, element)
+    return Term(ctx.b, ctx.tensor(0)).converted(ctx.out_element()).value
 
 
 @lowers("torch.aten.permute", quantized=SHARED)

@@ -9,6 +9,7 @@ from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import QuantParams, element_of, is_static, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.layer_norm import layer_norm as integer_layer_norm
+from tosaic.lowering.quantization.softmax import log_softmax as integer_log_softmax
 from tosaic.lowering.quantization.softmax import softmax as integer_softmax
 from tosaic.lowering.torch_to_tosa.linear import as_rows
 from tosaic.lowering.torch_to_tosa.windows import to_nchw, to_nhwc
@@ -246,9 +247,13 @@ def softmax_over(b: Builder, x: ir.Value, axis: int, *, log: bool) -> ir.Value:
 
 
 def _integer_softmax(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams) -> ir.Value:
-    log = "log_softmax" in str(ctx.op.name)
-    axis = ctx.dim(1, len(shape_of(x)))
-    return integer_softmax(ctx.b, x, params, out, axis=axis, log=log)
+    return integer_softmax(ctx.b, x, params, out, axis=ctx.dim(1, len(shape_of(x))))
+
+
+def _integer_log_softmax(
+    ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
+) -> ir.Value:
+    return integer_log_softmax(ctx.b, x, params, out, axis=ctx.dim(1, len(shape_of(x))))
 
 
 @lowers(
@@ -268,7 +273,7 @@ def softmax(ctx: Lowering) -> ir.Value:
     "torch.aten.log_softmax.int",
     "torch.aten._log_softmax",
     quantized=Quantized.COMPOSITE,
-    integer=_integer_softmax,
+    integer=_integer_log_softmax,
 )
 def log_softmax(ctx: Lowering) -> ir.Value:
     """`log_softmax(x, dim, …)`."""

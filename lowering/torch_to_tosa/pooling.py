@@ -1,4 +1,4 @@
-"""Max, average and adaptive pools, 1-D to 3-D, computed NHWC.
+"""Average and adaptive pools, 1-D to 3-D, computed NHWC, and what max pools share with them.
 
 A 3-D pool is two: over H and W of every plane, then over the depth.
 """
@@ -6,25 +6,24 @@ A 3-D pool is two: over H and W of every plane, then over the depth.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.builder import Builder, conv_size
-from tosaic.dialects.types import DYNAMIC, QuantParams, element_of, is_float, shape_of
+from tosaic.dialects.builder import Builder
+from tosaic.dialects.types import DYNAMIC, QuantParams, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.windows import fit_window, strided_slice, to_nchw, to_nhwc
+from tosaic.lowering.torch_to_tosa.windows import fit_window, to_nchw, to_nhwc
 
 
-def _pair(values: Sequence[int], spatial: int, fill: int) -> list[int]:
+def pair(values: Sequence[int], spatial: int, fill: int) -> list[int]:
     values = list(values) * spatial if len(values) == 1 else list(values)
     return [fill, *values] if spatial == 1 else values
 
 
-def _ceil_extra(
+def ceil_extra(
     x: ir.Value, kernel: Sequence[int], stride: Sequence[int], pad: Sequence[int]
 ) -> list[int]:
     """Return what ceil_mode adds at the end per dim; the last window must start inside."""
@@ -42,7 +41,7 @@ def _ceil_extra(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Window:
+class PoolWindow:
     """Kernel, stride and padding of a pool, per spatial dim; two dims where it is built."""
 
     kernel: list[int]
@@ -52,34 +51,36 @@ class _Window:
     ceil: bool
 
     @classmethod
-    def of(cls, ctx: Lowering, spatial: int, *, dilation: int | None, ceil: int) -> _Window:
-        kernel = _pair(ctx.ints(1), spatial, 1)
+    def of(cls, ctx: Lowering, spatial: int, *, dilation: int | None, ceil: int) -> PoolWindow:
+        """Read kernel, stride and padding; `dilation` and `ceil` are the operands of these."""
+        kernel = pair(ctx.ints(1), spatial, 1)
         return cls(
             kernel,
-            _pair(ctx.ints(2), spatial, 1) if ctx.ints(2) else kernel,
-            _pair(ctx.ints(3), spatial, 0),
-            [1] * len(kernel) if dilation is None else _pair(ctx.ints(dilation), spatial, 1),
+            pair(ctx.ints(2), spatial, 1) if ctx.ints(2) else kernel,
+            pair(ctx.ints(3), spatial, 0),
+            [1] * len(kernel) if dilation is None else pair(ctx.ints(dilation), spatial, 1),
             ctx.flag(ceil),
         )
 
-    def part(self, first: int, last: int) -> _Window:
+    def part(self, first: int, last: int) -> PoolWindow:
         """Return dims `first` to `last`, of which one alone is the height of two."""
         values = (self.kernel, self.stride, self.pad, self.dilation)
         kernel, stride, pad, dilation = (list(v[first:last]) for v in values)
         if last - first == 1:
             kernel, stride, pad, dilation = [*kernel, 1], [*stride, 1], [*pad, 0], [*dilation, 1]
-        return _Window(kernel, stride, pad, dilation, self.ceil)
+        return PoolWindow(kernel, stride, pad, dilation, self.ceil)
 
 
 # An NHWC pool by a 2-D window.
-_Pool = Callable[[ir.Value, _Window], ir.Value]
+_Pool = Callable[[ir.Value, PoolWindow], ir.Value]
 
 
-def _spatial(ctx: Lowering) -> int:
+def spatial_dims(ctx: Lowering) -> int:
+    """Return how many dims the op pools over, by its name."""
     return next(n for n in (1, 2, 3) if f"{n}d" in aten_name(ctx))
 
 
-def _pooled(b: Builder, x: ir.Value, spatial: int, window: _Window, pool: _Pool) -> ir.Value:
+def pooled(b: Builder, x: ir.Value, spatial: int, window: PoolWindow, pool: _Pool) -> ir.Value:
     """Apply `pool` to `x` as PyTorch has it, in two passes for a volume."""
     if spatial < 3:
         x, restore = to_nhwc(b, x, spatial)
@@ -110,90 +111,21 @@ def _by_planes(
     return y if batched else b.reshape(y, shape_of(y)[1:])
 
 
-@lowers(
-    "torch.aten.max_pool1d",
-    "torch.aten.max_pool2d",
-    "torch.aten.max_pool3d",
-    quantized=Quantized.SHARED,
-)
-def max_pool(ctx: Lowering) -> ir.Value:
-    """`max_pool(x, kernel, stride, padding, dilation, ceil_mode)`."""
-    b, spatial = ctx.b, _spatial(ctx)
-    window = _Window.of(ctx, spatial, dilation=4, ceil=5)
-
-    def pool(x: ir.Value, two: _Window) -> ir.Value:
-        if any(d != 1 for d in two.dilation):
-            return _dilated_max(b, x, two)
-        extra = _ceil_extra(x, two.kernel, two.stride, two.pad) if two.ceil else [0, 0]
-        after = [p + e for p, e in zip(two.pad, extra, strict=True)]
-        x, padding = fit_window(b, x, two.kernel, two.stride, (1, 1), two.pad, after)
-        return b.max_pool2d(x, two.kernel, two.stride, padding)
-
-    return _pooled(b, ctx.tensor(0), spatial, window, pool)
-
-
-def _dilated_max(b: Builder, x: ir.Value, window: _Window) -> ir.Value:
-    """A max pool with gaps: per dim, the slices that a kernel position sees, stacked, reduced."""
-    if DYNAMIC in shape_of(x):
-        raise Refusal("a dilated max pool needs static sizes; specialise the shapes")
-    spans = [d * (k - 1) + 1 for d, k in zip(window.dilation, window.kernel, strict=True)]
-    extra = _ceil_extra(x, spans, window.stride, window.pad) if window.ceil else [0, 0]
-    padding = [(0, 0), *((p, p + e) for p, e in zip(window.pad, extra, strict=True)), (0, 0)]
-    if any(p for pair in padding for p in pair):
-        if not is_float(element_of(x)):
-            raise Refusal("a dilated max pool of padded integers has no lowering")
-        x = b.pad(x, padding, -math.inf)
-    for axis in (1, 2):
-        kernel, stride, dilation = (
-            v[axis - 1] for v in (window.kernel, window.stride, window.dilation)
-        )
-        if kernel == stride == 1:
-            continue
-        count = conv_size(shape_of(x)[axis], kernel, 0, stride, dilation)
-        seen = [strided_slice(b, x, axis, k * dilation, count, stride) for k in range(kernel)]
-        shape = shape_of(seen[0])
-        stacked = [b.reshape(s, [*shape[:axis], 1, *shape[axis:]]) for s in seen]
-        y = stacked[0] if kernel == 1 else b.concat(stacked, axis)
-        x = b.reshape(b.reduce("tosa.reduce_max", y, axis), shape)
-    return x
-
-
-@lowers(
-    "torch.aten.max_pool1d_with_indices",
-    "torch.aten.max_pool2d_with_indices",
-    "torch.aten.max_pool3d_with_indices",
-    quantized=Quantized.SHARED,
-)
-def max_pool_with_indices(ctx: Lowering) -> list[ir.Value]:
-    """As `max_pool`; the indices must not be read."""
-    return [max_pool(ctx), _unread_indices(ctx)]
-
-
-def _unread_indices(ctx: Lowering) -> ir.Value:
-    if list(ctx.op.results[1].uses):
-        raise Refusal(
-            "its indices are used, and no TOSA op gives them; keep max unpooling and the like out "
-            "of the compiled model"
-        )
-    return ctx.b.const(np.zeros(ctx.out_shape(1)), ctx.out_element(1))
-
-
 def _quantized_average(
     ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
 ) -> ir.Value:
-    """A volume's two averages are rounded one by one; anything else is one average as it is."""
+    """A volume's two averages, rounded one by one."""
     del x  # its dequantised form is operand 0
-    pooled = _average(ctx, params if _spatial(ctx) == 3 else None)
-    return ctx.b.qcast(pooled, out.type())
+    return ctx.b.qcast(_average(ctx, params), out.type())
 
 
 @lowers(
-    "torch.aten.avg_pool1d",
-    "torch.aten.avg_pool2d",
     "torch.aten.avg_pool3d",
     quantized=Quantized.SHARED,
     integer=_quantized_average,
+    integer_bits=(8, 16),
 )
+@lowers("torch.aten.avg_pool1d", "torch.aten.avg_pool2d", quantized=Quantized.RESCALED)
 def avg_pool(ctx: Lowering) -> ir.Value:
     """`avg_pool(x, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override?)`."""
     return _average(ctx, None)
@@ -201,14 +133,14 @@ def avg_pool(ctx: Lowering) -> ir.Value:
 
 def _average(ctx: Lowering, params: QuantParams | None) -> ir.Value:
     """Average operand 0; given its parameters, round to them between a volume's two passes."""
-    b, spatial = ctx.b, _spatial(ctx)
-    window = _Window.of(ctx, spatial, dilation=None, ceil=4)
+    b, spatial = ctx.b, spatial_dims(ctx)
+    window = PoolWindow.of(ctx, spatial, dilation=None, ceil=4)
     divisor = 0 if spatial == 1 or ctx.is_none(6) else ctx.integer(6)
     counts = ctx.flag(5) or bool(divisor)
 
-    def pool(x: ir.Value, two: _Window) -> ir.Value:
+    def pool(x: ir.Value, two: PoolWindow) -> ir.Value:
         pad = two.pad
-        extra = _ceil_extra(x, two.kernel, two.stride, pad) if two.ceil else [0, 0]
+        extra = ceil_extra(x, two.kernel, two.stride, pad) if two.ceil else [0, 0]
         if counts and any(pad):
             # TOSA leaves padding out of the count, so padding that counts is made of real zeros.
             x = b.pad(x, [(0, 0), (pad[0], pad[0]), (pad[1], pad[1]), (0, 0)])
@@ -223,7 +155,7 @@ def _average(ctx: Lowering, params: QuantParams | None) -> ir.Value:
         return b.avg_pool2d(x, two.kernel, two.stride, padding)
 
     if spatial < 3:
-        y = _pooled(b, ctx.tensor(0), spatial, window, pool)
+        y = pooled(b, ctx.tensor(0), spatial, window, pool)
     else:
 
         def planes(x: ir.Value) -> ir.Value:
@@ -246,38 +178,30 @@ def _quantized_adaptive(
     ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
 ) -> ir.Value:
     del x
-    rounding = params if _spatial(ctx) == 3 else None
-    return ctx.b.qcast(_adaptive(ctx, average=True, params=rounding), out.type())
+    return ctx.b.qcast(adaptive(ctx, average=True, params=params), out.type())
 
 
 @lowers(
-    "torch.aten.adaptive_avg_pool1d",
-    "torch.aten.adaptive_avg_pool2d",
-    "torch.aten._adaptive_avg_pool2d",
     "torch.aten.adaptive_avg_pool3d",
     "torch.aten._adaptive_avg_pool3d",
     quantized=Quantized.SHARED,
     integer=_quantized_adaptive,
+    integer_bits=(8, 16),
+)
+@lowers(
+    "torch.aten.adaptive_avg_pool1d",
+    "torch.aten.adaptive_avg_pool2d",
+    "torch.aten._adaptive_avg_pool2d",
+    quantized=Quantized.RESCALED,
 )
 def adaptive_avg_pool(ctx: Lowering) -> ir.Value:
     """`adaptive_avg_pool(x, output_size)`."""
-    return _adaptive(ctx, average=True)
+    return adaptive(ctx, average=True)
 
 
-@lowers(
-    "torch.aten.adaptive_max_pool1d",
-    "torch.aten.adaptive_max_pool2d",
-    "torch.aten.adaptive_max_pool3d",
-    quantized=Quantized.SHARED,
-)
-def adaptive_max_pool(ctx: Lowering) -> list[ir.Value]:
-    """`adaptive_max_pool(x, output_size)`; the indices must not be read."""
-    return [_adaptive(ctx, average=False), _unread_indices(ctx)]
-
-
-def _adaptive(ctx: Lowering, *, average: bool, params: QuantParams | None = None) -> ir.Value:
-    b, x, spatial = ctx.b, ctx.tensor(0), _spatial(ctx)
-    sizes = _pair(ctx.ints(1), spatial, 1)
+def adaptive(ctx: Lowering, *, average: bool, params: QuantParams | None = None) -> ir.Value:
+    b, x, spatial = ctx.b, ctx.tensor(0), spatial_dims(ctx)
+    sizes = pair(ctx.ints(1), spatial, 1)
     if spatial < 3:
         x, restore = to_nhwc(b, x, spatial)
         return to_nchw(b, _adaptive_nhwc(b, x, sizes, average=average), restore)
@@ -300,9 +224,9 @@ def _adaptive_nhwc(b: Builder, x: ir.Value, sizes: list[int], *, average: bool) 
         step = [extent // size for extent, size in zip(extents, sizes, strict=True)]
         return _pool(b, x, step, step, average)
     rows = []
-    for top, bottom in _bins(extents[0], sizes[0]):
+    for top, bottom in bins(extents[0], sizes[0]):
         cells = []
-        for left, right in _bins(extents[1], sizes[1]):
+        for left, right in bins(extents[1], sizes[1]):
             kernel = [bottom - top, right - left]
             shape = shape_of(x)
             cell = b.slice(x, [0, top, left, 0], [shape[0], *kernel, shape[3]])
@@ -311,7 +235,7 @@ def _adaptive_nhwc(b: Builder, x: ir.Value, sizes: list[int], *, average: bool) 
     return rows[0] if len(rows) == 1 else b.concat(rows, 1)
 
 
-def _bins(extent: int, size: int) -> list[tuple[int, int]]:
+def bins(extent: int, size: int) -> list[tuple[int, int]]:
     """Return the (start, stop) of each of `size` bins, of unequal width, overlapping by PyTorch."""
     return [(k * extent // size, -(-(k + 1) * extent // size)) for k in range(size)]
 

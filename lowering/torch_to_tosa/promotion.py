@@ -6,8 +6,8 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import constant_value, i, is_float, is_signless_integer, shape_of
-from tosaic.lowering.ops import Lowering, Refusal
-from tosaic.lowering.torch_to_tosa.formula import Term
+from tosaic.lowering.ops import Lowering
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type
 
 _BOOL, _INT, _FLOAT = range(3)
 
@@ -58,17 +58,6 @@ def promoted(ctx: Lowering, *indices: int) -> ir.Type:
     return chosen
 
 
-def refuse_unsigned(ctx: Lowering) -> None:
-    """Refuse uint8 tensors: TOSA's integers have a sign.
-
-    Raises:
-        Refusal: where an operand or the result is one.
-    """
-    for value in (*ctx.op.operands, *ctx.op.results):
-        if "ui8>" in str(value.type):
-            raise Refusal("TOSA has no arithmetic on uint8; convert to int32 in the model")
-
-
 def number_of(ctx: Lowering, index: int) -> float | None:
     """Return operand `index` as a number known when compiling, a bool converted to one included."""
     if ctx.is_scalar(index):
@@ -96,6 +85,23 @@ def operand(ctx: Lowering, index: int, element: ir.Type) -> Term:
     return Term(ctx.b, ctx.b.const(np.full([1] * rank, value), element))
 
 
-def compute_type(element: ir.Type) -> ir.Type:
-    """Return the type TOSA computes in for `element`: i32 for the small integers and bool."""
-    return i(32) if is_signless_integer(element, 1, 8, 16) else element
+def precise_type(element: ir.Type) -> ir.Type:
+    """Return the type to compute formulas in: f32 for floats, as PyTorch does for f16 and bf16."""
+    return ir.F32Type.get() if is_float(element) else compute_type(element)
+
+
+def pair(ctx: Lowering) -> tuple[Term, Term]:
+    """Return operands 0 and 1 in the type TOSA computes the result in."""
+    element = compute_type(ctx.out_element())
+    return operand(ctx, 0, element), operand(ctx, 1, element)
+
+
+def precise_pair(ctx: Lowering) -> tuple[Term, Term]:
+    """Return operands 0 and 1 in the type to compute a formula in."""
+    element = precise_type(ctx.out_element())
+    return operand(ctx, 0, element), operand(ctx, 1, element)
+
+
+def result(ctx: Lowering, value: Term) -> ir.Value:
+    """Return `value` in the type of the result."""
+    return value.converted(ctx.out_element()).value

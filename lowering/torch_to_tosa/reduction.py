@@ -24,7 +24,7 @@ from tosaic.lowering.quantization.arithmetic import dequantized_source
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.normalization import mean_over
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.promotion import compute_type, refuse_unsigned
+from tosaic.lowering.torch_to_tosa.promotion import compute_type
 
 _RESCALED, _SHARED = Quantized.RESCALED, Quantized.SHARED
 
@@ -92,6 +92,15 @@ def ordered(ctx: Lowering, index: int = 0) -> ir.Value:
     return x if source is None else ctx.b.storage(source[0])
 
 
+def worst(element: ir.Type, *, largest: bool) -> float:
+    """Return what no element loses to where the `largest`, or the smallest, is looked for."""
+    if is_float(element):
+        return -math.inf if largest else math.inf
+    # int64 is narrowed to int32, whose constants saturate.
+    bits = min(element.width, 32) - 1
+    return -(2**bits) if largest else 2**bits - 1
+
+
 def first_extreme(b: Builder, x: ir.Value, axis: int, *, largest: bool) -> ir.Value:
     """Return as i32 where along `axis` the (first) largest or smallest is; `axis` is removed."""
     element = element_of(x)
@@ -143,7 +152,6 @@ def nonzero(b: Builder, x: ir.Value) -> Term:
 
 def _summand(ctx: Lowering) -> ir.Value:
     """Return operand 0 in the type of the result, or the one TOSA sums it in."""
-    refuse_unsigned(ctx)
     return Term(ctx.b, ctx.tensor(0)).converted(compute_type(ctx.out_element())).value
 
 
@@ -257,7 +265,6 @@ def extreme_over(b: Builder, x: ir.Value, axes: list[int], *, largest: bool) -> 
 
 
 def _extreme(ctx: Lowering, axes: list[int], *, largest: bool, index: int = 0) -> ir.Value:
-    refuse_unsigned(ctx)
     best = extreme_over(ctx.b, ctx.tensor(0), axes, largest=largest)
     return ctx.b.reshape(best, ctx.out_shape(index))
 
@@ -300,7 +307,6 @@ def argmax(ctx: Lowering) -> ir.Value:
 
 
 def _where_extreme(ctx: Lowering, *, largest: bool, index: int = 0) -> ir.Value:
-    refuse_unsigned(ctx)
     b, x = ctx.b, ordered(ctx)
     shape, out = shape_of(x), ctx.out_shape(index)
     if ctx.is_none(1) or not shape:

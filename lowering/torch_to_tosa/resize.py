@@ -16,16 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.builder import NCHW, NHWC, Builder
+from tosaic.dialects.builder import NCHW, NHWC, Builder, accumulator_of
 from tosaic.dialects.types import DYNAMIC, QuantParams, element_of, i, is_float, shape_of, tensor
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.arithmetic import requantized, with_params
 from tosaic.lowering.torch_to_tosa.linear import product
 from tosaic.lowering.torch_to_tosa.operators import aten_name
+from tosaic.lowering.torch_to_tosa.pieces import restored
 
 # TOSA 1.0, RESIZE: the largest scale numerator, and by how much it may shrink.
 _MAX_UNIT, _MAX_SHRINK = 1 << 11, 16
-_CUBIC = -0.75  # PyTorch's coefficient of the cubic kernel
+# PyTorch's coefficients of the cubic kernel; with antialias as Pillow has it.
+_CUBIC, _CUBIC_FILTER = -0.75, -0.5
 
 # (an NHWC value, its two axes) -> the value resized.
 Step = Callable[[ir.Value, Sequence["Axis"]], ir.Value]
@@ -61,9 +63,14 @@ class Axis:
         return Fraction(o * self.step + self.offset, self.unit)
 
 
-def _axis(size: int, out: int, factor: float | None, kind: str, *, corners: bool) -> Axis:
-    """Return the sampling of one dim; `factor` is the scale the user gave, if one was."""
-    if size == out:
+def _axis(
+    size: int, out: int, factor: float | None, kind: str, *, corners: bool, copies: bool
+) -> Axis:
+    """Return the sampling of one dim; `factor` is the scale the user gave, if one was.
+
+    Where sizes are equal in spite of a factor, some kernels of PyTorch copy.
+    """
+    if size == out and (factor is None or copies):
         return Axis(size, out, 1, 1, 0)
     if corners:
         ratio = Fraction(size - 1, max(out - 1, 1))
@@ -111,8 +118,9 @@ def _axes(ctx: Lowering) -> list[Axis]:
         factors = [
             None if ctx.is_none(first + n) else ctx.real(first + n) for n in range(len(sizes))
         ]
+    copies = kind == "linear" or "_aa" in name or (kind == "nearest" and len(sizes) == 2)
     return [
-        _axis(size, out, factor, kind, corners=corners)
+        _axis(size, out, factor, kind, corners=corners, copies=copies)
         for size, out, factor in zip(sizes, outs, factors, strict=True)
     ]
 
@@ -128,11 +136,14 @@ def _reals(ctx: Lowering, index: int) -> list[float]:
 
 
 def resize2d(b: Builder, x: ir.Value, axes: Sequence[Axis], *, nearest: bool) -> ir.Value:
-    """Return RESIZE of [N,H,W,C] by two axes; an int8 bilinear result is i32, times both units."""
+    """Return RESIZE of [N,H,W,C] by two axes.
+
+    An integer bilinear result is i32 (i48 for i16), times both units.
+    """
     n, _, _, c = shape_of(x)
     element = element_of(x)
     if not nearest and not is_float(element):
-        element = i(32)
+        element = accumulator_of(element)
     vertical, horizontal = axes
     mode = "NEAREST_NEIGHBOR" if nearest else "BILINEAR"
     return b.value(
@@ -152,43 +163,72 @@ def _weights(axis: Axis, kind: str) -> npt.NDArray[np.float64]:
     """Return the [out, size] matrix of an axis."""
     matrix = np.zeros((axis.out, axis.size))
     for o in range(axis.out):
-        where = axis.position(o)
-        if kind in ("nearest", "exact"):
-            taps = {math.floor(where + Fraction(1, 2)): 1.0}
-        elif kind == "linear":
-            where = max(where, Fraction(0))
-            low = math.floor(where)
-            taps = {low: float(1 - (where - low)), low + 1: float(where - low)}
-        else:
-            low = math.floor(where)
-            taps = {low + k: _cubic(abs(float(where - low - k))) for k in (-1, 0, 1, 2)}
-        for tap, weight in taps.items():
+        for tap, weight in _taps(axis.position(o), kind).items():
             matrix[o, min(max(tap, 0), axis.size - 1)] += weight
     return matrix
 
 
-def _cubic(distance: float) -> float:
-    a, x = _CUBIC, distance
+def _taps(where: Fraction, kind: str) -> dict[int, float]:
+    """Return what is read at `where`, by index; those outside are read at the border."""
+    if kind in ("nearest", "exact"):
+        return {math.floor(where + Fraction(1, 2)): 1.0}
+    if kind == "linear":
+        where = max(where, Fraction(0))
+        low = math.floor(where)
+        return {low: float(1 - (where - low)), low + 1: float(where - low)}
+    low = math.floor(where)
+    return {low + k: cubic(abs(float(where - low - k)), _CUBIC) for k in (-1, 0, 1, 2)}
+
+
+def cubic(distance: float, a: float) -> float:
+    """Return the kernel of Keys, 1981, with coefficient `a`."""
+    x = distance
     if x <= 1:
         return ((a + 2) * x - (a + 3)) * x * x + 1
     return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a if x < 2 else 0.0
+
+
+def _filtered(axis: Axis, kind: str, *, corners: bool) -> npt.NDArray[np.float64]:
+    """Return the [out, size] matrix of an axis that is filtered before it is sampled.
+
+    The kernel is stretched by the ratio of the sizes, and its weights are scaled to add up to 1.
+    """
+    ratio = 0.0 if corners and axis.out == 1 else axis.step / axis.unit
+    stretch = max(ratio, 1.0)
+    reach = (2 if kind == "cubic" else 1) * stretch
+    matrix = np.zeros((axis.out, axis.size))
+    for o in range(axis.out):
+        centre = ratio * (o + 0.5)
+        low, high = max(int(centre - reach + 0.5), 0), min(int(centre + reach + 0.5), axis.size)
+        distances = [abs(tap - centre + 0.5) / stretch for tap in range(low, high)]
+        if kind == "cubic":
+            weights = np.array([cubic(d, _CUBIC_FILTER) for d in distances])
+        else:
+            weights = np.array([max(0.0, 1 - d) for d in distances])
+        matrix[o, low:high] = weights / weights.sum()
+    return matrix
 
 
 def along(b: Builder, x: ir.Value, axis: int, matrix: npt.NDArray[np.float64]) -> ir.Value:
     """Return `x` multiplied along dim `axis` by a constant [out, in] matrix."""
     perms = [*(n for n in range(len(shape_of(x))) if n != axis), axis]
     moved = product(b, b.transpose(x, perms), b.const(matrix, element_of(x)), None)
-    return b.transpose(moved, [perms.index(n) for n in range(len(perms))])
+    return restored(b, moved, perms)
 
 
 def _float_resize(ctx: Lowering) -> ir.Value:
     b, x, kind, axes = ctx.b, ctx.tensor(0), _kind(aten_name(ctx)), _axes(ctx)
-    if kind == "cubic" or not all(axis.fits for axis in axes):
-        for n, axis in enumerate(axes):
-            if axis.size != axis.out:
-                x = along(b, x, n + 2, _weights(axis, kind))
-        return x
-    return _in_pairs(b, x, axes, lambda y, two: resize2d(b, y, two, nearest=kind != "linear"))
+    if kind != "cubic" and all(axis.fits for axis in axes):
+        return _in_pairs(b, x, axes, lambda y, two: resize2d(b, y, two, nearest=kind != "linear"))
+    return _by_matrices(b, x, [_weights(axis, kind) for axis in axes])
+
+
+def _by_matrices(b: Builder, x: ir.Value, matrices: Sequence[npt.NDArray[np.float64]]) -> ir.Value:
+    """Return [N,C,spatial…] multiplied along each spatial dim."""
+    for n, matrix in enumerate(matrices):
+        if matrix.shape[0] != matrix.shape[1] or (matrix != np.eye(len(matrix))).any():
+            x = along(b, x, n + 2, matrix)
+    return x
 
 
 def _in_pairs(b: Builder, x: ir.Value, axes: list[Axis], step: Step) -> ir.Value:
@@ -228,10 +268,9 @@ def _integer_resize(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantP
         # RESIZE has no zero point, but its weights add up to `unit`.
         wide = resize2d(b, value, two, nearest=False)
         unit = two[0].unit * two[1].unit
-        shift = b.const(np.full([1, 1, 1, 1], params.zero_point * unit), i(32))
-        return b.storage(
-            requantized(b, b.sub(wide, shift), params.scale / unit, out if last(two) else params)
-        )
+        if params.zero_point:
+            wide = b.sub(wide, b.const(np.full([1, 1, 1, 1], params.zero_point * unit), i(32)))
+        return b.storage(requantized(b, wide, params.scale / unit, out if last(two) else params))
 
     def last(two: Sequence[Axis]) -> bool:
         return len(axes) < 3 or two[0] is axes[0]
@@ -248,6 +287,7 @@ def _names(kind: str) -> list[str]:
     *(name for n in (1, 2, 3) for name in _names(f"_upsample_nearest_exact{n}d")),
     quantized=Quantized.SHARED,
     integer=_integer_resize,
+    integer_bits=(8, 16),
 )
 def upsample_nearest(ctx: Lowering) -> ir.Value:
     """`upsample_nearest(x, size, scales…)`; .vec: `(x, size?, scale_factors?)`."""
@@ -260,6 +300,7 @@ def upsample_nearest(ctx: Lowering) -> ir.Value:
     *_names("upsample_trilinear3d"),
     quantized=Quantized.SHARED,
     integer=_integer_resize,
+    integer_bits=(8, 16),
 )
 def upsample_linear(ctx: Lowering) -> ir.Value:
     """`upsample_linear(x, size, align_corners, scales…)`; .vec: `(x, size?, align, factors?)`."""
@@ -270,3 +311,11 @@ def upsample_linear(ctx: Lowering) -> ir.Value:
 def upsample_cubic(ctx: Lowering) -> ir.Value:
     """`upsample_bicubic2d(x, size, align_corners, scales…)`."""
     return _float_resize(ctx)
+
+
+@lowers(*_names("_upsample_bilinear2d_aa"), *_names("_upsample_bicubic2d_aa"))
+def upsample_antialias(ctx: Lowering) -> ir.Value:
+    """`_upsample_bilinear2d_aa(x, size, align_corners, scales…)`: a filter as wide as a step."""
+    kind, corners = _kind(aten_name(ctx)), ctx.flag(2)
+    matrices = [_filtered(axis, kind, corners=corners) for axis in _axes(ctx)]
+    return _by_matrices(ctx.b, ctx.tensor(0), matrices)

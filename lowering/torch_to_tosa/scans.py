@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import QuantParams, element_of, i, is_float, shape_of
+from tosaic.dialects.types import QuantParams, element_of, i, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, lowers
-from tosaic.lowering.quantization.arithmetic import dequantized_source, requantized, widened
+from tosaic.lowering.quantization.arithmetic import (
+    dequantized_source,
+    requantized,
+    sum_unit,
+    widened,
+)
 from tosaic.lowering.torch_to_tosa.formula import Term, exp, log
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.promotion import compute_type, refuse_unsigned
-from tosaic.lowering.torch_to_tosa.reduction import number_type, positions, reduced_count
+from tosaic.lowering.torch_to_tosa.promotion import compute_type
+from tosaic.lowering.torch_to_tosa.reduction import number_type, positions, reduced_count, worst
 
 Combine = Callable[[Term, Term], Term]
 
@@ -38,7 +41,6 @@ def scan(b: Builder, x: ir.Value, axis: int, combine: Combine, identity: float) 
 
 def _along(ctx: Lowering) -> tuple[ir.Value, int]:
     """Return operand 0 in the type to compute in, with a dim at least, and the axis."""
-    refuse_unsigned(ctx)
     x = Term(ctx.b, ctx.tensor(0)).converted(compute_type(ctx.out_element())).value
     if not shape_of(x):
         return ctx.b.reshape(x, [1]), 0
@@ -66,11 +68,17 @@ def _log_add(x: Term, y: Term) -> Term:
 
 def _integer_cumsum(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams) -> ir.Value:
     b, axis = ctx.b, ctx.dim(1, len(shape_of(x)))
-    total = scan(b, widened(b, x, params, params.scale), axis, _add, 0)
-    return requantized(b, total, params.scale, out)
+    unit = sum_unit(params, shape_of(x)[axis])
+    total = scan(b, widened(b, x, params, unit), axis, _add, 0)
+    return requantized(b, total, unit, out)
 
 
-@lowers("torch.aten.cumsum", quantized=Quantized.COMPOSITE, integer=_integer_cumsum)
+@lowers(
+    "torch.aten.cumsum",
+    quantized=Quantized.COMPOSITE,
+    integer=_integer_cumsum,
+    integer_bits=(8, 16),
+)
 def cumsum(ctx: Lowering) -> ir.Value:
     """`cumsum(x, dim, dtype?)`."""
     return _result(ctx, scan(ctx.b, *_along(ctx), _add, 0))
@@ -96,7 +104,7 @@ def cummax(ctx: Lowering) -> list[ir.Value]:
     x, axis = _along(ctx)
     if source is not None:
         x = b.reshape(b.cast(b.storage(source[0]), i(32)), shape_of(x))
-    lowest = _worst(element_of(x), largest=largest)
+    lowest = worst(element_of(x), largest=largest)
     best = scan(b, x, axis, Term.maximum if largest else Term.minimum, lowest)
     seen = Term(b, x).equals(Term(b, best))
     count = number_type(x, reduced_count(x, [axis]))
@@ -107,11 +115,3 @@ def cummax(ctx: Lowering) -> list[ir.Value]:
         stored = b.reshape(b.cast(best, i(source[1].bits)), ctx.out_shape())
         return [b.dcast(b.scast(stored, source[1].type())), index]
     return [_result(ctx, best), index]
-
-
-def _worst(element: ir.Type, *, largest: bool) -> float:
-    if is_float(element):
-        return -math.inf if largest else math.inf
-    # int64 is narrowed to int32, whose constants saturate.
-    limits = np.iinfo(np.int32)
-    return limits.min if largest else limits.max

@@ -21,37 +21,32 @@ from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.indexing import (
     NothingSelected,
     Stored,
-    broadcast,
     gather_rows,
     index_operands,
-    known_places,
-    last,
+    known_value,
     places,
-    static_shape,
     stored,
     wrapped,
 )
-from tosaic.lowering.torch_to_tosa.promotion import compute_type, refuse_unsigned
-from tosaic.lowering.torch_to_tosa.reduction import kept_from_folding, product_over
+from tosaic.lowering.torch_to_tosa.pieces import (
+    broadcast,
+    last,
+    refuse_many,
+    restored,
+    static_shape,
+)
+from tosaic.lowering.torch_to_tosa.promotion import compute_type
+from tosaic.lowering.torch_to_tosa.reduction import kept_from_folding, product_over, worst
 
 _SHARED = Quantized.SHARED
-_MOST = 2**24
 _MOST_SUMMED = 2**22
-
-
-def _refuse_large(count: int) -> None:
-    if count > _MOST:
-        raise Refusal(
-            f"writing at computed indices takes {count} comparisons here, more than {_MOST}; "
-            "write fewer elements, or use torch.where"
-        )
 
 
 def writers(b: Builder, index: ir.Value, size: int) -> Term:
     """Return [N,K,W]: whether `index` [N,W] is k."""
     n, w = shape_of(index)
-    _refuse_large(n * w * size)
-    known = known_places(index)
+    refuse_many(n * w * size, "writing at computed indices")
+    known = known_value(index)
     if known is not None:
         hit = known[:, None, :] == np.arange(size)[None, :, None]
         return Term(b, b.const(hit, i(1)))
@@ -62,7 +57,7 @@ def writers(b: Builder, index: ir.Value, size: int) -> Term:
 def last_writer(b: Builder, index: ir.Value, size: int) -> ir.Value:
     """Return [N,K]: the last w with ``index[n, w] == k``, -1 where there is none."""
     n, w = shape_of(index)
-    known = known_places(index)
+    known = known_value(index)
     if known is not None:
         found = np.full([n, size], -1)
         for row in range(n):
@@ -77,7 +72,7 @@ def overwritten(b: Builder, x: ir.Value, index: ir.Value, source: ir.Value) -> i
     """Return `x` [N,K,C] with rows `index` [N,W] replaced by `source` [N,W,C]."""
     n, k, _ = shape_of(x)
     writer = Term(b, last_writer(b, index, k))
-    known = known_places(writer.value)
+    known = known_value(writer.value)
     if known is not None:
         rows = gather_rows(b, source, b.const(np.maximum(known, 0), i(32)))
         return b.select(b.const((known >= 0)[:, :, None], i(1)), rows, x)
@@ -91,10 +86,7 @@ _IDENTITY = {"add": 0.0, "sum": 0.0, "mean": 0.0, "prod": 1.0, "multiply": 1.0}
 def _identity(mode: str, element: ir.Type) -> float:
     if mode not in ("amax", "amin"):
         return _IDENTITY[mode]
-    if is_float(element):
-        return -math.inf if mode == "amax" else math.inf
-    limits = np.iinfo(np.int32)
-    return limits.min if mode == "amax" else limits.max
+    return worst(element, largest=mode == "amax")
 
 
 def _combined(x: Term, y: Term, mode: str) -> Term:
@@ -126,7 +118,7 @@ def accumulated(
     wide = Term(b, b.reshape(hit.value, [n, k, w, 1]))
     if n * k * w * c > _MOST_SUMMED:
         if mode not in ("add", "sum") or not is_float(element):
-            _refuse_large(n * k * w * c)
+            refuse_many(n * k * w * c, "combining what is written at computed indices")
         ones = b.matmul(hit.converted(element).value, source)
         return b.add(x, ones) if include else b.select(_any(b, hit, 2), ones, x)
     start = _identity(mode, element)
@@ -228,7 +220,6 @@ def scatter(ctx: Lowering) -> ir.Value:
 
 def _for_sums(ctx: Lowering, index: int) -> Stored:
     """Return operands 0 and `index` in the type to compute in."""
-    refuse_unsigned(ctx)
     b, x = ctx.b, ctx.tensor(0)
     static_shape(x)
     own = element_of(x)
@@ -337,7 +328,7 @@ def _mask_of(ctx: Lowering) -> ir.Value | None:
     if str(owner.operands[0].type) == "!torch.none":
         return None
     mask = ctx.builtin(owner.operands[0])
-    return mask if str(element_of(mask)) == "i1" and known_places(mask) is None else None
+    return mask if str(element_of(mask)) == "i1" and known_value(mask) is None else None
 
 
 def _masked(ctx: Lowering, mask: ir.Value, data: Stored) -> ir.Value:
@@ -400,7 +391,7 @@ def index_put(ctx: Lowering) -> ir.Value:
     )
     result = accumulated(b, *operands) if add else overwritten(b, *operands)
     result = b.reshape(result, [shape[k] for k in order])
-    return data.back(b.transpose(result, [order.index(k) for k in range(len(shape))]))
+    return data.back(restored(b, result, order))
 
 
 def _trimmed(b: Builder, source: ir.Value) -> ir.Value:
@@ -486,7 +477,7 @@ def diagonal_scatter(ctx: Lowering) -> ir.Value:
         b.reshape(source, [batch, count, 1]),
     )
     result = b.reshape(result, [shape[k] for k in order])
-    return data.back(b.transpose(result, [order.index(k) for k in range(len(shape))]))
+    return data.back(restored(b, result, order))
 
 
 @lowers("torch.aten.masked_scatter")

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import math
+
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import DYNAMIC, shape_of
+from tosaic.dialects.types import shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.torch_to_tosa.operators import aten_name
+from tosaic.lowering.torch_to_tosa.pieces import joined, part, static_shape
 
 _SHARED = Quantized.SHARED
 _FEW = 8
-
-
-def _static(ctx: Lowering) -> list[int]:
-    shape = shape_of(ctx.tensor(0))
-    if DYNAMIC in shape:
-        raise Refusal("it needs a static shape; specialise the shapes")
-    return shape
 
 
 @lowers("torch.aten.pixel_shuffle", quantized=_SHARED)
 def pixel_shuffle(ctx: Lowering) -> ir.Value:
     """`pixel_shuffle(x, factor)`: [..., C*r*r, H, W] to [..., C, H*r, W*r]."""
     b, x, r = ctx.b, ctx.tensor(0), ctx.integer(1)
-    *batch, c, h, w = _static(ctx)
-    c, n = c // (r * r), _product(batch)
+    *batch, c, h, w = static_shape(ctx.tensor(0))
+    c, n = c // (r * r), math.prod(batch)
     y = b.transpose(b.reshape(x, [n * c, r, r, h, w]), (0, 3, 1, 4, 2))
     return b.reshape(y, [*batch, c, h * r, w * r])
 
@@ -33,8 +29,8 @@ def pixel_shuffle(ctx: Lowering) -> ir.Value:
 def pixel_unshuffle(ctx: Lowering) -> ir.Value:
     """`pixel_unshuffle(x, factor)`: [..., C, H*r, W*r] to [..., C*r*r, H, W]."""
     b, x, r = ctx.b, ctx.tensor(0), ctx.integer(1)
-    *batch, c, h, w = _static(ctx)
-    h, w, n = h // r, w // r, _product(batch)
+    *batch, c, h, w = static_shape(ctx.tensor(0))
+    h, w, n = h // r, w // r, math.prod(batch)
     y = b.transpose(b.reshape(x, [n * c, h, r, w, r]), (0, 2, 4, 1, 3))
     return b.reshape(y, [*batch, c * r * r, h, w])
 
@@ -43,16 +39,9 @@ def pixel_unshuffle(ctx: Lowering) -> ir.Value:
 def channel_shuffle(ctx: Lowering) -> ir.Value:
     """`channel_shuffle(x, groups)`: channel g*K+k moves to k*G+g."""
     b, x, groups = ctx.b, ctx.tensor(0), ctx.integer(1)
-    n, c, *rest = _static(ctx)
-    y = b.reshape(x, [n, groups, c // groups, _product(rest)])
+    n, c, *rest = static_shape(ctx.tensor(0))
+    y = b.reshape(x, [n, groups, c // groups, math.prod(rest)])
     return b.reshape(b.transpose(y, (0, 2, 1, 3)), [n, c, *rest])
-
-
-def _product(values: list[int]) -> int:
-    total = 1
-    for value in values:
-        total *= value
-    return total
 
 
 _MODES = {"reflection": "reflect", "replication": "replicate", "circular": "circular"}
@@ -75,7 +64,7 @@ def padded_by_repeating(ctx: Lowering, pads: list[int], mode: str) -> ir.Value:
 
     `pads` run from the last dim, as for `torch.nn.functional.pad`; negative ones crop.
     """
-    _static(ctx)
+    static_shape(ctx.tensor(0))
     x = ctx.tensor(0)
     rank = len(shape_of(x))
     for n in range(len(pads) // 2):
@@ -86,35 +75,28 @@ def padded_by_repeating(ctx: Lowering, pads: list[int], mode: str) -> ir.Value:
 def _pad_axis(b: Builder, x: ir.Value, axis: int, before: int, after: int, mode: str) -> ir.Value:
     if before < 0 or after < 0:
         start = max(0, -before)
-        x = _part(b, x, axis, start, shape_of(x)[axis] - start - max(0, -after))
+        x = part(b, x, axis, start, shape_of(x)[axis] - start - max(0, -after))
         before, after = max(0, before), max(0, after)
     size = shape_of(x)[axis]
     parts = [x]
     if mode == "reflect":
         if before:
-            parts.insert(0, _reversed(b, _part(b, x, axis, 1, before), axis))
+            parts.insert(0, _reversed(b, part(b, x, axis, 1, before), axis))
         if after:
-            parts.append(_reversed(b, _part(b, x, axis, size - 1 - after, after), axis))
+            parts.append(_reversed(b, part(b, x, axis, size - 1 - after, after), axis))
     elif mode == "replicate":
         if before:
-            parts.insert(0, _repeated(b, _part(b, x, axis, 0, 1), axis, before))
+            parts.insert(0, _repeated(b, part(b, x, axis, 0, 1), axis, before))
         if after:
-            parts.append(_repeated(b, _part(b, x, axis, size - 1, 1), axis, after))
+            parts.append(_repeated(b, part(b, x, axis, size - 1, 1), axis, after))
     elif mode == "circular":
         if before:
-            parts.insert(0, _part(b, x, axis, size - before, before))
+            parts.insert(0, part(b, x, axis, size - before, before))
         if after:
-            parts.append(_part(b, x, axis, 0, after))
+            parts.append(part(b, x, axis, 0, after))
     else:
         raise Refusal(f"padding mode '{mode}' has no lowering")
-    return parts[0] if len(parts) == 1 else b.concat(parts, axis)
-
-
-def _part(b: Builder, x: ir.Value, axis: int, start: int, size: int) -> ir.Value:
-    shape = shape_of(x)
-    begin = [0] * len(shape)
-    begin[axis], shape[axis] = start, size
-    return b.slice(x, begin, shape)
+    return joined(b, parts, axis)
 
 
 def _reversed(b: Builder, x: ir.Value, axis: int) -> ir.Value:
@@ -122,8 +104,8 @@ def _reversed(b: Builder, x: ir.Value, axis: int) -> ir.Value:
     if size > _FEW:
         return b.reverse(x, axis)
     # Single slices run everywhere; Ethos-U55 reverses H and W only.
-    parts = [_part(b, x, axis, n, 1) for n in reversed(range(size))]
-    return parts[0] if size == 1 else b.concat(parts, axis)
+    parts = [part(b, x, axis, n, 1) for n in reversed(range(size))]
+    return joined(b, parts, axis)
 
 
 def _repeated(b: Builder, x: ir.Value, axis: int, times: int) -> ir.Value:

@@ -14,220 +14,185 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import element_of, i, is_float, shape_of
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.dialects.types import i, is_float, shape_of
+from tosaic.lowering.ops import Lowering, Quantized, lowers
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.indexing import (
     Stored,
     gather_rows,
-    last,
-    static_shape,
     stored,
 )
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.promotion import refuse_unsigned
-from tosaic.lowering.torch_to_tosa.reduction import kept_from_folding, number_type
+from tosaic.lowering.torch_to_tosa.pieces import joined, last, refuse_many, static_shape
+from tosaic.lowering.torch_to_tosa.reduction import kept_from_folding, number_type, worst
 from tosaic.lowering.torch_to_tosa.scattering import last_writer
 
 _SHARED = Quantized.SHARED
-_MOST = 2**24
+_MANY = 2**24
 _FEW = 64
 
 
-def _keys(b: Builder, values: ir.Value) -> Term:
-    """Return what orders `values`: NaN is the largest, as infinity is."""
-    x = Term(b, values).at_least_i32()
-    return x.equals(x).where(x, math.inf) if is_float(x.element) else x
+@dataclass(frozen=True)
+class _Order:
+    """What orders rows [N,K]: by `keys`, where they are equal by `places`."""
+
+    keys: Term
+    places: Term
+
+    @classmethod
+    def of(cls, b: Builder, rows: ir.Value, *, descending: bool) -> _Order:
+        """NaN is larger than infinity: equal to it as a key, and placed beyond all others."""
+        k = shape_of(rows)[1]
+        x = Term(b, rows).at_least_i32()
+        places = Term(b, b.const(np.arange(k).reshape(1, k), number_type(rows, 2 * k)))
+        if not is_float(x.element):
+            return cls(x, places)
+        number = x.equals(x)
+        beyond = places - k if descending else places + k
+        return cls(number.where(x, math.inf), number.where(places, beyond))
 
 
-def sorted_places(b: Builder, values: ir.Value, count: int, *, descending: bool) -> ir.Value:
-    """Return as [N,count] where the first `count` of each row of `values` [N,K] come from."""
-    n, k = shape_of(values)
-    if n * k * k > _MOST:
-        raise Refusal(
-            f"sorting {n} rows of {k} elements takes {n * k * k} comparisons, more than {_MOST}; "
-            "sort fewer, or take a few with topk"
-        )
-    keys = _keys(b, values)
-    mine = Term(b, b.reshape(keys.value, [n, k, 1]))
-    other = Term(b, b.reshape(keys.value, [n, 1, k]))
-    before = other > mine if descending else mine > other
-    earlier = np.arange(k)[None, None, :] < np.arange(k)[None, :, None]
-    tie = mine.equals(other) & Term(b, b.const(earlier, i(1)))
-    ones = (before | tie).converted(number_type(values, k)).value
+def sorted_places(b: Builder, rows: ir.Value, count: int, *, descending: bool) -> ir.Value:
+    """Return as [N,count] where the first `count` of each row [N,K] come from when sorted."""
+    n, k = shape_of(rows)
+    refuse_many(n * k * k, f"sorting {n} rows of {k} elements (topk takes fewer)")
+    order = _Order.of(b, rows, descending=descending)
+
+    def mine(x: Term) -> Term:
+        return Term(b, b.reshape(x.value, [shape_of(x.value)[0], k, 1]))
+
+    def other(x: Term) -> Term:
+        return Term(b, b.reshape(x.value, [shape_of(x.value)[0], 1, k]))
+
+    first, second = mine(order.keys), other(order.keys)
+    before = second > first if descending else first > second
+    tie = first.equals(second) & (mine(order.places) > other(order.places))
+    ones = (before | tie).converted(number_type(rows, k)).value
     ranks = b.reduce("tosa.reduce_sum", ones, 2)
     return last_writer(b, b.reshape(ranks, [n, k]), count)
 
 
-def _top_places(b: Builder, values: ir.Value, count: int, *, largest: bool) -> ir.Value:
+def _top_places(b: Builder, rows: ir.Value, count: int, *, largest: bool) -> ir.Value:
     """Return the same as `sorted_places`, one place after the other."""
-    k = shape_of(values)[1]
-    keys = _keys(b, values)
-    numbers = Term(b, b.const(np.arange(k).reshape(1, k), number_type(values, k)))
-    limits = np.iinfo(np.int32)
-    if is_float(keys.element):
-        worst = -math.inf if largest else math.inf
-    else:
-        worst = limits.min if largest else limits.max
+    k = shape_of(rows)[1]
+    order = _Order.of(b, rows, descending=largest)
+    keys, places = order.keys, order.places
+    lost = worst(keys.element, largest=largest)
     free: Term | None = None
     found = []
     for _ in range(count):
-        left = keys if free is None else free.where(keys, worst)
+        left = keys if free is None else free.where(keys, lost)
         kind = "tosa.reduce_max" if largest else "tosa.reduce_min"
         hit = left.equals(Term(b, b.reduce(kind, left.value, 1)))
         if free is not None:
             hit = hit & free
-        place = Term(b, b.reduce("tosa.reduce_min", hit.where(numbers, k - 1).value, 1))
-        other = place.differs(numbers)
+        place = Term(b, b.reduce("tosa.reduce_min", hit.where(places, 2 * k).value, 1))
+        other = place.differs(places)
         free = other if free is None else free & other
         found.append(place.value)
-    return found[0] if count == 1 else b.concat(found, 1)
+    chosen = Term(b, joined(b, found, 1))
+    if not is_float(keys.element):
+        return chosen.value
+    # What was placed beyond the others, NaN, comes back.
+    inside = (chosen < 0).where(chosen + k, chosen)
+    return (inside >= k).where(inside - k, inside).value
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """Operand 0 as lines [N,K] along `axis`, of what it stores."""
+class Lines:
+    """What a tensor of `shape` stores, as `rows` [N,K] along `axis`."""
 
     ctx: Lowering
     data: Stored
     rows: ir.Value
+    shape: list[int]
     axis: int
+
+    @classmethod
+    def of(cls, ctx: Lowering, x: ir.Value, axis: int | None) -> Lines:
+        """Return `x` along `axis`; None is all elements in order."""
+        b, shape = ctx.b, static_shape(x)
+        data = stored(b, x)
+        (values,) = data.values
+        if axis is None or not shape:
+            shape, axis = [math.prod(shape)], 0
+        return cls(ctx, data, last(b, b.reshape(values, shape), axis)[0], shape, axis)
+
+    @property
+    def size(self) -> int:
+        """How many elements a line has."""
+        return self.shape[self.axis]
+
+    def at(self, places: ir.Value) -> ir.Value:
+        """Return the elements at `places` [N,W], stored."""
+        b = self.ctx.b
+        found = gather_rows(b, b.reshape(self.rows, [*shape_of(self.rows), 1]), places)
+        return b.reshape(found, shape_of(places))
 
     def result(self, places: ir.Value, index: int = 0) -> ir.Value:
         """Return result `index`: the elements at `places` [N,W]."""
-        b = self.ctx.b
-        found = gather_rows(b, b.reshape(self.rows, [*shape_of(self.rows), 1]), places)
-        return self.data.back(self.reshaped(b.reshape(found, shape_of(places)), index))
+        return self.data.back(self.reshaped(self.at(places), index))
 
     def indices(self, places: ir.Value, index: int = 1) -> ir.Value:
         """Return result `index`: `places` [N,W] themselves."""
         b = self.ctx.b
         found = b.cast(b.cast(self.reshaped(places, index), i(32)), self.ctx.out_element(index))
-        return kept_from_folding(b, found) if shape_of(self.rows)[1] == 1 else found
+        return kept_from_folding(b, found) if self.size == 1 else found
 
     def reshaped(self, y: ir.Value, index: int) -> ir.Value:
         """Return [N,W] as result `index` has it."""
-        b, shape = self.ctx.b, shape_of(self.ctx.tensor(0)) or [1]
-        rest = [size for k, size in enumerate(shape) if k != self.axis]
+        b = self.ctx.b
+        rest = [size for k, size in enumerate(self.shape) if k != self.axis]
         y = b.reshape(y, [*rest, shape_of(y)[1]])
-        perms = list(range(len(shape) - 1))
-        perms.insert(self.axis, len(shape) - 1)
+        perms = list(range(len(rest)))
+        perms.insert(self.axis, len(rest))
         return b.reshape(b.transpose(y, perms), self.ctx.out_shape(index))
 
 
-def _lines(ctx: Lowering, dim: int | None) -> _Lines:
-    """Return operand 0 along the axis in operand `dim` (None: the first)."""
-    refuse_unsigned(ctx)
-    static_shape(ctx.tensor(0))
-    data = stored(ctx.b, ctx.tensor(0))
-    (x,) = data.values
-    if not shape_of(x):
-        x = ctx.b.reshape(x, [1])
-    axis = 0 if dim is None else ctx.dim(dim, len(shape_of(x)))
-    return _Lines(ctx, data, last(ctx.b, x, axis)[0], axis)
+def lines(ctx: Lowering, dim: int) -> Lines:
+    """Return operand 0 along the axis in operand `dim`."""
+    x = ctx.tensor(0)
+    return Lines.of(ctx, x, ctx.dim(dim, max(1, len(shape_of(x)))))
 
 
 # --- the ops -------------------------------------------------------------------------------------
+
+
+def _all_sorted(rows: Lines, *, descending: bool = False) -> ir.Value:
+    return sorted_places(rows.ctx.b, rows.rows, rows.size, descending=descending)
 
 
 @lowers("torch.aten.sort", "torch.aten.sort.stable", quantized=_SHARED)
 def sort(ctx: Lowering) -> list[ir.Value]:
     """`sort(x, dim, descending)` and `sort(x, stable?, dim, descending)`; always stable."""
     first = 2 if aten_name(ctx).endswith("stable") else 1
-    lines = _lines(ctx, first)
-    count = shape_of(lines.rows)[1]
-    places = sorted_places(ctx.b, lines.rows, count, descending=ctx.flag(first + 1))
-    return [lines.result(places), lines.indices(places)]
+    rows = lines(ctx, first)
+    places = _all_sorted(rows, descending=ctx.flag(first + 1))
+    return [rows.result(places), rows.indices(places)]
 
 
 @lowers("torch.aten.argsort", "torch.aten.argsort.stable")
 def argsort(ctx: Lowering) -> ir.Value:
     """`argsort(x, dim, descending)` and `argsort(x, stable, dim, descending)`."""
     first = 2 if aten_name(ctx).endswith("stable") else 1
-    lines = _lines(ctx, first)
-    count = shape_of(lines.rows)[1]
-    places = sorted_places(ctx.b, lines.rows, count, descending=ctx.flag(first + 1))
-    return lines.indices(places, 0)
+    rows = lines(ctx, first)
+    return rows.indices(_all_sorted(rows, descending=ctx.flag(first + 1)), 0)
 
 
 @lowers("torch.aten.msort", quantized=_SHARED)
 def msort(ctx: Lowering) -> ir.Value:
     """`msort(x)`: along the first dim."""
-    lines = _lines(ctx, None)
-    return lines.result(sorted_places(ctx.b, lines.rows, shape_of(lines.rows)[1], descending=False))
+    rows = Lines.of(ctx, ctx.tensor(0), 0)
+    return rows.result(_all_sorted(rows))
 
 
 @lowers("torch.aten.topk", quantized=_SHARED)
 def topk(ctx: Lowering) -> list[ir.Value]:
     """`topk(x, k, dim, largest, sorted)`."""
-    lines, count, largest = _lines(ctx, 2), ctx.integer(1), ctx.flag(3)
-    n, k = shape_of(lines.rows)
-    if count <= 8 or (n * k * k > _MOST and count <= _FEW):
-        places = _top_places(ctx.b, lines.rows, count, largest=largest)
+    found, count, largest = lines(ctx, 2), ctx.integer(1), ctx.flag(3)
+    n, k = shape_of(found.rows)
+    if count <= 8 or (n * k * k > _MANY and count <= _FEW):
+        places = _top_places(ctx.b, found.rows, count, largest=largest)
     else:
-        places = sorted_places(ctx.b, lines.rows, count, descending=largest)
-    return [lines.result(places), lines.indices(places)]
-
-
-def _nth(lines: _Lines, n: int) -> ir.Value:
-    """Return as [N,1] where the n-th smallest of each line is."""
-    b, rows = lines.ctx.b, lines.rows
-    places = sorted_places(b, rows, n + 1, descending=False)
-    return b.slice(places, [0, n], [shape_of(rows)[0], 1])
-
-
-@lowers("torch.aten.kthvalue", quantized=_SHARED)
-def kthvalue(ctx: Lowering) -> list[ir.Value]:
-    """`kthvalue(x, k, dim, keepdim)`."""
-    lines = _lines(ctx, 2)
-    place = _nth(lines, ctx.integer(1) - 1)
-    return [lines.result(place), lines.indices(place)]
-
-
-@lowers("torch.aten.median.dim", quantized=_SHARED)
-def median_dim(ctx: Lowering) -> list[ir.Value]:
-    """`median(x, dim, keepdim)`: the lower one of two; NaN is not looked for."""
-    lines = _lines(ctx, 1)
-    place = _nth(lines, (shape_of(lines.rows)[1] - 1) // 2)
-    return [lines.result(place), lines.indices(place)]
-
-
-@lowers("torch.aten.median", quantized=_SHARED)
-def median(ctx: Lowering) -> ir.Value:
-    """The median of all elements."""
-    b = ctx.b
-    refuse_unsigned(ctx)
-    count = math.prod(static_shape(ctx.tensor(0)))
-    data = stored(b, ctx.tensor(0))
-    rows = b.reshape(data.values[0], [1, count])
-    places = sorted_places(b, rows, (count - 1) // 2 + 1, descending=False)
-    place = b.slice(places, [0, (count - 1) // 2], [1, 1])
-    return data.back(b.reshape(gather_rows(b, b.reshape(rows, [1, count, 1]), place), []))
-
-
-@lowers("torch.aten.quantile.scalar")
-def quantile(ctx: Lowering) -> ir.Value:
-    """`quantile(x, q, dim?, keepdim, interpolation)`."""
-    b, mode = ctx.b, ctx.text(4)
-    x = ctx.tensor(0)
-    shape = static_shape(x)
-    axis = None if ctx.is_none(2) else ctx.dim(2, len(shape))
-    rows = b.reshape(x, [1, math.prod(shape)]) if axis is None else last(b, x, axis)[0]
-    n, k = shape_of(rows)
-    place = ctx.real(1) * (k - 1)
-    low, high = math.floor(place), math.ceil(place)
-    part = {"linear": place - low, "lower": 0.0, "higher": 1.0, "midpoint": 0.5}.get(mode)
-    if mode == "nearest":
-        low = high = round(place)
-        part = 0.0
-    if part is None:
-        raise Refusal(f"interpolation '{mode}' has no lowering")
-    places = sorted_places(b, rows, high + 1, descending=False)
-    found = [
-        Term(b, gather_rows(b, b.reshape(rows, [n, k, 1]), b.slice(places, [0, at], [n, 1])))
-        for at in (low, high)
-    ]
-    value = found[0] if low == high else found[0] + (found[1] - found[0]) * part
-    # Lines are in the order of the other dims, and so is the result.
-    assert element_of(value.value) == ctx.out_element()
-    return b.reshape(value.value, ctx.out_shape())
+        places = sorted_places(ctx.b, found.rows, count, descending=largest)
+    return [found.result(places), found.indices(places)]

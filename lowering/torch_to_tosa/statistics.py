@@ -1,4 +1,4 @@
-"""Variances, deviations, norms and logarithms of sums."""
+"""Variances, deviations, norms, histograms and logarithms of sums."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import QuantParams, element_of, i, is_float, shape_of
+from tosaic.dialects.types import QuantParams, element_of, f32, i, is_float, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.arithmetic import requantized, rescaled, widened
 from tosaic.lowering.quantization.fixed_point import (
@@ -17,9 +17,10 @@ from tosaic.lowering.quantization.fixed_point import (
     reciprocal_root,
     shifted_right,
 )
-from tosaic.lowering.torch_to_tosa.formula import Term, exp, log, square_root
+from tosaic.lowering.torch_to_tosa.formula import Term, exp, log, power, square_root
 from tosaic.lowering.torch_to_tosa.normalization import mean_over
 from tosaic.lowering.torch_to_tosa.operators import aten_name
+from tosaic.lowering.torch_to_tosa.pieces import part, refuse_many, static_shape
 from tosaic.lowering.torch_to_tosa.reduction import (
     extreme_over,
     nonzero,
@@ -152,8 +153,9 @@ def vector_norm(b: Builder, x: ir.Value, order: float, axes: list[int]) -> ir.Va
         return extreme_over(b, size.value, axes, largest=order > 0)
     if order == 1:
         return reduce_over(b, "reduce_sum", size.value, axes)
-    total = reduce_over(b, "reduce_sum", size.with_("pow", order).value, axes)
-    return Term(b, total).with_("pow", 1 / order).value
+    total = reduce_over(b, "reduce_sum", power(size, size.like(order)).value, axes)
+    root = Term(b, total)
+    return power(root, root.like(1 / order)).value
 
 
 def _norm(ctx: Lowering, order: float, axes: list[int]) -> ir.Value:
@@ -222,13 +224,49 @@ def norm(ctx: Lowering) -> ir.Value:
     return _norm(ctx, order, reduced_axes(ctx, 2 if aten_name(ctx).endswith("dim") else None))
 
 
-@lowers("torch.aten.dist")
-def dist(ctx: Lowering) -> ir.Value:
-    """`dist(x, y, p)`: the norm of the difference."""
-    b = ctx.b
-    apart = b.sub(*(b.cast(ctx.tensor(n), ctx.out_element()) for n in (0, 1)))
-    whole = list(range(len(shape_of(apart))))
-    return b.reshape(vector_norm(b, apart, ctx.real(2), whole), ctx.out_shape())
+@lowers("torch.aten.renorm")
+def renorm(ctx: Lowering) -> ir.Value:
+    """`renorm(x, p, dim, most)`: slices along dim whose norm exceeds `most` are scaled to it."""
+    b, x = ctx.b, Term(ctx.b, ctx.tensor(0))
+    rank, most = len(shape_of(x.value)), ctx.real(3)
+    axes = [k for k in range(rank) if k != ctx.dim(2, rank)]
+    size = Term(b, vector_norm(b, x.value, ctx.real(1), axes))
+    return (x * (size > most).where(most / (size + 1e-7), 1)).value
+
+
+# --- histograms ----------------------------------------------------------------------------------
+
+
+def _edges(b: Builder, low: Term, high: Term, bins: int) -> Term:
+    """Return `bins` + 1 numbers from `low` to `high`, counted from the nearer end."""
+    steps = np.arange(bins + 1)
+    near, far = (Term(b, b.const(n, low.element)) for n in (steps, bins - steps))
+    step = (high - low) * (1 / bins)
+    first = Term(b, b.const(steps <= bins // 2, i(1)))
+    return first.where(low + step * near, high - step * far)
+
+
+@lowers("torch.aten.histc")
+def histc(ctx: Lowering) -> ir.Value:
+    """`histc(x, bins, min, max)`: how many elements lie in each of equal bins."""
+    b, bins, low, high = ctx.b, ctx.integer(1), ctx.real(2), ctx.real(3)
+    count = math.prod(static_shape(ctx.tensor(0)))
+    refuse_many(count * bins, "sorting into bins")
+    x = Term(b, b.reshape(ctx.tensor(0), [count, 1])).converted(f32())
+    if low == high:
+        ends = [Term(b, b.reshape(extreme_over(b, x.value, [0], largest=n), [1])) for n in (0, 1)]
+        flat = ends[0].equals(ends[1])
+        ends = [flat.where(ends[0] - 1, ends[0]), flat.where(ends[1] + 1, ends[1])]
+    else:
+        ends = [Term(b, b.const(np.array([v]), x.element)) for v in (low, high)]
+    edges = _edges(b, *ends, bins)
+    above = (x >= edges) & (x <= ends[1])
+    total = b.reduce("tosa.reduce_sum", above.converted(x.element).value, 0)
+    counts = [Term(b, part(b, total, 1, start, bins)) for start in (0, 1)]
+    last = Term(b, b.const(np.arange(bins) == bins - 1, i(1)))
+    # The last bin holds its upper end too.
+    found = counts[0] - last.where(0, counts[1])
+    return b.reshape(found.converted(ctx.out_element()).value, ctx.out_shape())
 
 
 # --- logarithms of sums --------------------------------------------------------------------------

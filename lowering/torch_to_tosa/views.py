@@ -1,4 +1,4 @@
-"""Diagonals, triangles, flips, rolls, windows and other rearrangements of a tensor's elements."""
+"""Dims swapped, tensors stacked and repeated, flips and rolls: elements in another order."""
 
 from __future__ import annotations
 
@@ -10,26 +10,11 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import DYNAMIC, i, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
-from tosaic.lowering.torch_to_tosa.formula import Term
-from tosaic.lowering.torch_to_tosa.indexing import broadcast, static_shape, stored, take_along
+from tosaic.lowering.torch_to_tosa.indexing import stored, take_along
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.promotion import compute_type
-from tosaic.lowering.torch_to_tosa.windows import strided_slice
+from tosaic.lowering.torch_to_tosa.pieces import broadcast, joined, part, stacked, static_shape
 
 _SHARED = Quantized.SHARED
-_FEW_PARTS = 32
-
-
-def part(b: Builder, x: ir.Value, axis: int, start: int, size: int) -> ir.Value:
-    """Return `size` items of `x` along `axis` from `start`."""
-    begin, extent = [0] * len(shape_of(x)), shape_of(x)
-    begin[axis], extent[axis] = start, size
-    return b.slice(x, begin, extent)
-
-
-def joined(b: Builder, values: list[ir.Value], axis: int) -> ir.Value:
-    """Return `values` one behind the other along `axis`."""
-    return values[0] if len(values) == 1 else b.concat(values, axis)
 
 
 # --- dims ----------------------------------------------------------------------------------------
@@ -129,7 +114,7 @@ def narrow(ctx: Lowering) -> ir.Value:
     "torch.aten.row_stack",
     quantized=_SHARED,
 )
-def stacked(ctx: Lowering) -> ir.Value:
+def hstack(ctx: Lowering) -> ir.Value:
     """`hstack(tensors)` and the like: a concat of values of at least one, two or three dims."""
     b, values = ctx.b, ctx.tensors(0)
     word = aten_name(ctx).removeprefix("torch.aten.")[0]
@@ -201,89 +186,6 @@ def repeat_interleave_by(ctx: Lowering) -> ir.Value:
     return data.back(take_along(b, values, axis, b.const(index, i(32))))
 
 
-# --- diagonals and triangles ---------------------------------------------------------------------
-
-
-def diagonal_of(b: Builder, x: ir.Value, offset: int) -> ir.Value:
-    """Return the diagonal of the last two dims: every (columns + 1)-th element."""
-    *batch, rows, columns = shape_of(x)
-    start = offset if offset >= 0 else -offset * columns
-    count = min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns)
-    if count <= 0:
-        raise Refusal("the diagonal is empty")
-    flat = b.reshape(x, [math.prod(batch), rows * columns])
-    return b.reshape(strided_slice(b, flat, 1, start, count, columns + 1), [*batch, count])
-
-
-def diagonal_matrix(b: Builder, x: ir.Value, offset: int) -> ir.Value:
-    """Return `x` [..., n] on a diagonal of matrices of zeros."""
-    *batch, count = shape_of(x)
-    size, outer = count + abs(offset), math.prod(batch)
-    rows = b.pad(b.reshape(x, [outer, count, 1]), [(0, 0), (0, 0), (0, size)])
-    flat = b.reshape(rows, [outer, count * (size + 1)])
-    start = offset if offset >= 0 else -offset * size
-    missing = size * size - start - count * (size + 1)
-    if start or missing > 0:
-        flat = b.pad(flat, [(0, 0), (start, max(0, missing))])
-    return b.reshape(part(b, flat, 1, 0, size * size), [*batch, size, size])
-
-
-@lowers("torch.aten.diagonal", "torch.aten.linalg_diagonal", quantized=_SHARED)
-def diagonal(ctx: Lowering) -> ir.Value:
-    """`diagonal(x, offset, dim1, dim2)`."""
-    b, x = ctx.b, ctx.tensor(0)
-    rank = len(static_shape(x))
-    dims = [ctx.dim(2, rank), ctx.dim(3, rank)]
-    order = [k for k in range(rank) if k not in dims] + dims
-    return diagonal_of(b, b.transpose(x, order), ctx.integer(1))
-
-
-@lowers("torch.aten.diag_embed", quantized=_SHARED)
-def diag_embed(ctx: Lowering) -> ir.Value:
-    """`diag_embed(x, offset, dim1, dim2)`."""
-    b, x = ctx.b, ctx.tensor(0)
-    static_shape(x)
-    rank = len(ctx.out_shape())
-    dims = [ctx.dim(2, rank), ctx.dim(3, rank)]
-    made = diagonal_matrix(b, x, ctx.integer(1))
-    order = [k for k in range(rank) if k not in dims] + dims
-    return b.transpose(made, [order.index(k) for k in range(rank)])
-
-
-@lowers("torch.aten.diag", "torch.aten.diagflat", quantized=_SHARED)
-def diag(ctx: Lowering) -> ir.Value:
-    """`diag(x, offset)`: of a matrix its diagonal, of a vector a matrix."""
-    b, x = ctx.b, ctx.tensor(0)
-    shape = static_shape(x)
-    if aten_name(ctx).endswith("diagflat"):
-        x = b.reshape(x, [math.prod(shape)])
-    make = diagonal_matrix if len(shape_of(x)) == 1 else diagonal_of
-    return make(b, x, ctx.integer(1))
-
-
-@lowers("torch.aten.trace", quantized=Quantized.RESCALED)
-def trace(ctx: Lowering) -> ir.Value:
-    """The sum of the diagonal."""
-    b, x = ctx.b, ctx.tensor(0)
-    static_shape(x)
-    line = Term(b, diagonal_of(b, x, 0)).converted(compute_type(ctx.out_element())).value
-    return b.reshape(b.reduce("tosa.reduce_sum", line, 0), ctx.out_shape())
-
-
-@lowers("torch.aten.tril", "torch.aten.triu", quantized=_SHARED)
-def tril(ctx: Lowering) -> ir.Value:
-    """`tril(x, diagonal)` and `triu`: zeros on one side of a diagonal."""
-    b, x = ctx.b, ctx.tensor(0)
-    shape = static_shape(x)
-    keep = np.tril if aten_name(ctx).endswith("tril") else np.triu
-    mask = keep(np.ones(shape[-2:], bool), ctx.integer(1))
-    data = stored(b, x)
-    (values,) = data.values
-    ones = [1] * (len(shape) - 2)
-    zero = b.reshape(data.number(0), [1] * len(shape))
-    return data.back(b.select(b.const(mask.reshape(*ones, *mask.shape), i(1)), values, zero))
-
-
 # --- flips and rolls -----------------------------------------------------------------------------
 
 
@@ -323,6 +225,15 @@ def rot90(ctx: Lowering) -> ir.Value:
     return x
 
 
+def rolled(b: Builder, x: ir.Value, axis: int, shift: int) -> ir.Value:
+    """Return `x` moved along `axis` by `shift`; what leaves at one end comes in at the other."""
+    size = shape_of(x)[axis]
+    cut = -shift % size
+    if not cut:
+        return x
+    return b.concat([part(b, x, axis, cut, size - cut), part(b, x, axis, 0, cut)], axis)
+
+
 @lowers("torch.aten.roll", quantized=_SHARED)
 def roll(ctx: Lowering) -> ir.Value:
     """`roll(x, shifts, dims)`; without dims, of the elements in order."""
@@ -331,121 +242,21 @@ def roll(ctx: Lowering) -> ir.Value:
     if not dims:
         x, dims = b.reshape(x, [math.prod(shape)]), [0]
     for shift, dim in zip(shifts, dims, strict=True):
-        axis = normalize_dim(dim, len(shape_of(x)))
-        size = shape_of(x)[axis]
-        cut = -shift % size
-        if cut:
-            pieces = [part(b, x, axis, cut, size - cut), part(b, x, axis, 0, cut)]
-            x = b.concat(pieces, axis)
+        x = rolled(b, x, normalize_dim(dim, len(shape_of(x))), shift)
     return b.reshape(x, shape)
 
 
-# --- windows and differences ---------------------------------------------------------------------
+# --- products of sets ----------------------------------------------------------------------------
 
 
-@lowers("torch.aten.unfold", quantized=_SHARED)
-def unfold(ctx: Lowering) -> ir.Value:
-    """`unfold(x, dim, size, step)`: windows, each as a new last dim."""
-    b, x, size, step = ctx.b, ctx.tensor(0), ctx.integer(2), ctx.integer(3)
-    shape = static_shape(x)
-    if not shape:
-        return b.reshape(x, ctx.out_shape())
-    axis = ctx.dim(1, len(shape))
-    count = (shape[axis] - size) // step + 1
-    behind = list(range(axis + 1, len(shape)))
-    wide = [*shape[:axis], count, size, *shape[axis + 1 :]]
-    if min(count, size) > _FEW_PARTS:
-        index = np.arange(count)[:, None] * step + np.arange(size)
-        data = stored(b, x)
-        found = take_along(b, data.values[0], axis, b.const(index, i(32)))
-        windows = data.back(found)
-    elif size == step:
-        windows = b.reshape(part(b, x, axis, 0, count * size), wide)
-    elif count <= size:
-        windows = joined(b, [part(b, x, axis, n * step, size) for n in range(count)], axis)
-        windows = b.reshape(windows, wide)
-    else:
-        columns = [strided_slice(b, x, axis, n, count, step) for n in range(size)]
-        apart = [*shape[:axis], count, 1, *shape[axis + 1 :]]
-        windows = joined(b, [b.reshape(column, apart) for column in columns], axis + 1)
-    perms = [*range(axis + 1), *(k + 1 for k in behind), axis + 1]
-    return b.transpose(windows, perms)
-
-
-@lowers("torch.aten.diff")
-def diff(ctx: Lowering) -> ir.Value:
-    """`diff(x, times, dim, prepend?, append?)`."""
-    b, x = ctx.b, ctx.tensor(0)
-    static_shape(x)
-    if ctx.integer(1) == 0:
-        return x
-    axis = ctx.dim(2, len(shape_of(x)))
-    ends = [None if ctx.is_none(n) else ctx.tensor(n) for n in (3, 4)]
-    parts = [v for v in (ends[0], x, ends[1]) if v is not None]
-    value = Term(b, joined(b, parts, axis))
-    bits = str(value.element) == "i1"
-    value = value if bits else value.at_least_i32()
-    for _ in range(ctx.integer(1)):
-        size = shape_of(value.value)[axis] - 1
-        if size < 1:
-            raise Refusal("the difference is empty")
-        low, high = (Term(b, part(b, value.value, axis, start, size)) for start in (0, 1))
-        value = high ^ low if bits else high - low
-    return value.converted(ctx.out_element()).value
-
-
-@lowers("torch.aten.trapezoid.dx", "torch.aten.trapz.dx")
-def trapezoid(ctx: Lowering) -> ir.Value:
-    """`trapezoid(y, dx, dim)`: the sum of the means of neighbours."""
-    b, y = ctx.b, ctx.tensor(0)
-    axis = ctx.dim(2, len(static_shape(y)))
-    size = shape_of(y)[axis] - 1
-    low, high = (Term(b, b.cast(part(b, y, axis, s, size), ctx.out_element())) for s in (0, 1))
-    total = Term(b, b.reduce("tosa.reduce_sum", (low + high).value, axis))
-    return b.reshape((total * (ctx.real(1) / 2)).value, ctx.out_shape())
-
-
-@lowers("torch.aten.trapezoid.x", "torch.aten.trapz.x")
-def trapezoid_over(ctx: Lowering) -> ir.Value:
-    """`trapezoid(y, x, dim)`: neighbours are as far apart as in x; a vector x lies along dim."""
-    b, element = ctx.b, ctx.out_element()
-    y, x = (b.cast(ctx.tensor(n), element) for n in (0, 1))
-    rank = len(static_shape(y))
-    axis = ctx.dim(2, rank)
-    if len(static_shape(x)) == 1:
-        x = b.reshape(x, [shape_of(x)[0] if k == axis else 1 for k in range(rank)])
-    x, y = b.equal_ranks(x, y)
-    axis += len(shape_of(y)) - rank
-
-    def pair(v: ir.Value) -> tuple[Term, Term]:
-        size = shape_of(v)[axis] - 1
-        return Term(b, part(b, v, axis, 0, size)), Term(b, part(b, v, axis, 1, size))
-
-    (x0, x1), (y0, y1) = pair(x), pair(y)
-    areas = ((x1 - x0) * (y0 + y1)).value
-    total = Term(b, b.reduce("tosa.reduce_sum", areas, axis)) * 0.5
-    return b.reshape(total.value, ctx.out_shape())
-
-
-@lowers("torch.aten.cross", "torch.aten.linalg_cross")
-def cross(ctx: Lowering) -> ir.Value:
-    """`cross(x, y, dim)` of vectors of three."""
-    b, out = ctx.b, ctx.out_shape()
-    axis = out.index(3) if ctx.is_none(2) else ctx.dim(2, len(out))
-    x, y = (broadcast(b, ctx.tensor(n), out) for n in (0, 1))
-    x, y = (b.cast(v, ctx.out_element()) for v in (x, y))
-
-    def turned(v: ir.Value, by: int) -> ir.Value:
-        return b.concat([part(b, v, axis, by, 3 - by), part(b, v, axis, 0, by)], axis)
-
-    return b.sub(b.mul(turned(x, 1), turned(y, 2)), b.mul(turned(x, 2), turned(y, 1)))
-
-
-@lowers("torch.aten.kron", quantized=Quantized.RESCALED, activations=(0, 1))
-def kron(ctx: Lowering) -> ir.Value:
-    """`kron(x, y)`: each element of x times all of y."""
-    b = ctx.b
-    x, y = b.equal_ranks(*(b.cast(ctx.tensor(n), ctx.out_element()) for n in (0, 1)))
-    left = [n for size in static_shape(x) for n in (size, 1)]
-    right = [n for size in static_shape(y) for n in (1, size)]
-    return b.reshape(b.mul(b.reshape(x, left), b.reshape(y, right)), ctx.out_shape())
+@lowers("torch.aten.cartesian_prod", quantized=_SHARED)
+def cartesian_prod(ctx: Lowering) -> ir.Value:
+    """`cartesian_prod(vectors)`: a row for each way to take one element of each."""
+    b, vectors = ctx.b, ctx.tensors(0)
+    sizes = [math.prod(static_shape(v)) for v in vectors]
+    rank = len(sizes)
+    columns = [
+        broadcast(b, b.reshape(v, [size if k == n else 1 for k in range(rank)]), sizes)
+        for n, (v, size) in enumerate(zip(vectors, sizes, strict=True))
+    ]
+    return b.reshape(stacked(b, columns, rank), ctx.out_shape())

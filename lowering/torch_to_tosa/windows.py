@@ -90,3 +90,31 @@ def strided_slice(
     outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
     x = b.slice(b.reshape(x, [outer, count, step, inner]), [0] * 4, [outer, count, 1, inner])
     return b.reshape(x, [*shape[:axis], count, *shape[axis + 1 :]])
+
+
+def spread(b: Builder, x: ir.Value, axis: int, step: int) -> ir.Value:
+    """Put ``step - 1`` zeros between the elements along `axis`."""
+    if step == 1:
+        return x
+    shape = shape_of(x)
+    left, right = shape[:axis], shape[axis + 1 :]
+    outer, inner = math.prod(left), math.prod(right)
+    y = b.reshape(x, [outer, shape[axis], 1, inner])
+    y = b.pad(y, [(0, 0), (0, 0), (0, step - 1), (0, 0)])
+    y = b.reshape(y, [*left, shape[axis] * step, *right])
+    return pad_or_crop(b, y, axis, 0, 1 - step)
+
+
+def pad_or_crop(
+    b: Builder, x: ir.Value, axis: int, before: int, after: int, value: float = 0
+) -> ir.Value:
+    """Add `value` at both ends of `axis`, or take off as many elements where negative."""
+    begin, size = [0] * len(shape_of(x)), shape_of(x)
+    begin[axis] = max(0, -before)
+    size[axis] -= max(0, -before) + max(0, -after)
+    x = b.slice(x, begin, size)
+    if max(before, after) <= 0:
+        return x
+    padding = [(0, 0)] * len(size)
+    padding[axis] = (max(0, before), max(0, after))
+    return b.pad(x, padding, value)

@@ -25,11 +25,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .deit_tiny import DeitTiny
+from .llama_block import LlamaBlock
+from .lstm import Lstm
 from .mlperf_tiny import DeepAutoencoder, DsCnn, MobileNetV1, ResNet8
 from .mobilenet_v2 import MobileNetV2
 from .mobilenet_v3_small import MobileNetV3Small
@@ -49,14 +53,16 @@ class ModelSpec:
     Attributes:
         name: Key in `MODELS`.
         factory: Makes the module with PyTorch's (or the paper's) random initialisation.
-        input_shape: Shape of the one input, NCHW or NC, batch 1.
+        input_shape: Shape of the one input: NCHW or NC, batch 1; a sequence is [N,T,C] or [T,N,C].
         description: One line for tables and help texts.
+        convolutional: Whether it is a CNN, or another net that channels-last layouts suit.
     """
 
     name: str
     factory: Callable[[], nn.Module]
     input_shape: tuple[int, ...]
     description: str
+    convolutional: bool = True
 
 
 MODELS: dict[str, ModelSpec] = {
@@ -79,6 +85,16 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec("mobilenet_v2", MobileNetV2, (1, 3, 224, 224), "MobileNetV2 width 1.0"),
         ModelSpec("mobilenet_v3_small", MobileNetV3Small, (1, 3, 224, 224), "MobileNetV3-Small"),
         ModelSpec("resnet18", ResNet18, (1, 3, 224, 224), "ResNet-18"),
+        ModelSpec("deit_tiny", DeitTiny, (1, 3, 224, 224), "DeiT-Tiny, 12 blocks", False),
+        ModelSpec(
+            "deit_tiny_d2",
+            partial(DeitTiny, depth=2),
+            (1, 3, 224, 224),
+            "DeiT-Tiny, its first 2 blocks",
+            False,
+        ),
+        ModelSpec("llama_block", LlamaBlock, (1, 32, 64), "Llama-style decoder block", False),
+        ModelSpec("lstm", Lstm, (5, 3, 10), "LSTM of two layers over 5 steps", False),
     )
 }
 

@@ -63,9 +63,9 @@ def measure(model_name: str, target_name: str, *, seed: int) -> dict[str, Any]:
     held_out = bench.held_out_inputs(model_name, seed)
     fake_quantized = program.module(check_guards=False)
     with torch.no_grad():
-        reference = torch.cat([model(sample) for sample in held_out])
-        fake = torch.cat([fake_quantized(sample) for sample in held_out])
-    integer = torch.cat([torch.from_numpy(compiled.run(sample)[0]) for sample in held_out])
+        reference = torch.stack([model(sample) for sample in held_out])
+        fake = torch.stack([fake_quantized(sample) for sample in held_out])
+    integer = torch.stack([torch.from_numpy(compiled.run(sample)[0]) for sample in held_out])
 
     stages = dict(compiled.report.seconds)
     vela_seconds = stages.pop("vela", 0.0)

@@ -291,8 +291,8 @@ def measure(model_name: str, target: str, *, seed: int, tosa_directory: Path) ->
 
     held_out = bench.held_out_inputs(model_name, seed)
     with torch.no_grad():
-        reference = torch.cat([model(sample) for sample in held_out])
-        fake = torch.cat([quantized(sample) for sample in held_out])
+        reference = torch.stack([model(sample) for sample in held_out])
+        fake = torch.stack([quantized(sample) for sample in held_out])
 
     placement = _placement(edge)
     files = sorted(tosa_directory.glob("output*.tosa"))  # their Vela step leaves an out.tosa too

@@ -1,0 +1,139 @@
+"""Norms written out by hand become the one op they are, so that they are quantised as a unit.
+
+Published Llama code, for one, has its RMS norm as five operators; quantised one by one, the square
+and the root leave few of 8 bits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+aten = torch.ops.aten
+_TINY = 1e-6  # an epsilon that no quantised norm comes near
+
+
+@dataclass(frozen=True)
+class _Norm:
+    """``x / sqrt(mean(x * x) + epsilon)`` over the last dim."""
+
+    x: Node
+    epsilon: float
+    gain: float = 1.0
+
+
+def compose(model: GraphModule) -> GraphModule:
+    """Replace RMS norms and L2 normalisations over the last dim in `model` by `aten.rms_norm`."""
+    for node in list(model.graph.nodes):
+        norm = _root_mean_square(node) or _unit_length(node)
+        if norm is not None:
+            _replace(model, node, norm)
+    model.graph.eliminate_dead_code()
+    model.recompile()
+    return model
+
+
+def _replace(model: GraphModule, node: Node, norm: _Norm) -> None:
+    size = norm.x.meta["val"].shape[-1]
+    weight, last = _weight_after(model, node, size) if norm.gain == 1 else (None, node)
+    with model.graph.inserting_before(last):
+        if norm.gain != 1:
+            weight = _constant(model, torch.full((size,), norm.gain), node)
+        new = model.graph.call_function(
+            aten.rms_norm.default, (norm.x, [size], weight, norm.epsilon)
+        )
+    new.meta.update(last.meta)
+    last.replace_all_uses_with(new)
+
+
+def _constant(model: GraphModule, value: torch.Tensor, like: Node) -> Node:
+    name = next(f"_gain_{n}" for n in range(10**9) if not hasattr(model, f"_gain_{n}"))
+    model.register_buffer(name, value)
+    node = model.graph.get_attr(name)
+    mode = getattr(like.meta["val"], "fake_mode", None)
+    node.meta["val"] = value if mode is None else mode.from_tensor(value)
+    return node
+
+
+def _weight_after(model: GraphModule, node: Node, size: int) -> tuple[Node | None, Node]:
+    """Return (weight, the product with it) where that is all `node` is read for."""
+    users = list(node.users)
+    if len(users) == 1 and users[0].target is aten.mul.Tensor:
+        other = next((a for a in users[0].args if a is not node), None)
+        if isinstance(other, Node) and other.op == "get_attr":
+            if tuple(other.meta["val"].shape) == (size,):
+                return other, users[0]
+    return None, node
+
+
+def _root_mean_square(node: Node) -> _Norm | None:
+    """``x * rsqrt(mean(x * x, -1, keepdim) + epsilon)``."""
+    for x, root in _both_ways(node, aten.mul.Tensor):
+        total = _argument(root, aten.rsqrt.default)
+        for mean, epsilon in _both_ways(total, aten.add.Tensor):
+            if not isinstance(epsilon, int | float) or not _is_over_last_dim(mean):
+                continue
+            if _squared(mean.args[0]) is x and _is_float(x):
+                return _Norm(x, float(epsilon))
+    return None
+
+
+def _unit_length(node: Node) -> _Norm | None:
+    """``x / max(norm(x, 2, -1, keepdim), epsilon)``, as `F.normalize` writes it."""
+    if node.target is not aten.div.Tensor or len(node.args) != 2:
+        return None
+    x, length = node.args
+    if isinstance(length, Node) and length.target is aten.expand_as.default:
+        length = length.args[0]
+    norm = _argument(length, aten.clamp_min.default)
+    if norm is None or norm.target is not aten.linalg_vector_norm.default or not _is_float(x):
+        return None
+    source, order, dims, keep = (*norm.args, 2, None, False)[:4]
+    epsilon = length.args[1]
+    if source is not x or order != 2 or not keep or not _is_last(dims, x) or epsilon > _TINY:
+        return None
+    size = x.meta["val"].shape[-1]
+    return _Norm(x, float(epsilon) ** 2 / size, 1 / math.sqrt(size))
+
+
+def _is_over_last_dim(mean: Any) -> bool:
+    if not isinstance(mean, Node) or mean.target is not aten.mean.dim:
+        return False
+    source, dims, keep = (*mean.args, False)[:3]
+    return bool(keep) and _is_last(dims, source)
+
+
+def _is_last(dims: Any, x: Any) -> bool:
+    return list(dims or []) in ([-1], [x.meta["val"].dim() - 1])
+
+
+def _squared(value: Any) -> Node | None:
+    if not isinstance(value, Node):
+        return None
+    if value.target is aten.pow.Tensor_Scalar and value.args[1] == 2:
+        return value.args[0]  # type: ignore[return-value]
+    if value.target is aten.mul.Tensor and value.args[0] is value.args[1]:
+        return value.args[0]  # type: ignore[return-value]
+    return None
+
+
+def _argument(value: Any, target: Any) -> Any:
+    """Return the first argument of a call of `target`, else None."""
+    return value.args[0] if isinstance(value, Node) and value.target is target else None
+
+
+def _both_ways(value: Any, target: Any) -> list[tuple[Any, Any]]:
+    """Return the operands of a binary op, in both orders."""
+    if not isinstance(value, Node) or value.target is not target or value.kwargs:
+        return []
+    x, y = value.args
+    return [(x, y), (y, x)]
+
+
+def _is_float(value: Any) -> bool:
+    tensor = value.meta.get("val") if isinstance(value, Node) else None
+    return isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float32

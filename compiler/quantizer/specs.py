@@ -1,0 +1,83 @@
+"""What PT2E is told of a tensor: its dtype, range of integers, and how its parameters are found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torchao.quantization.pt2e import FakeQuantize
+from torchao.quantization.pt2e.quantizer import QuantizationSpec
+
+from tosaic.quantizer.observers import ACTIVATION_OBSERVERS, UNBOUNDED, Bounds
+from tosaic.quantizer.recipe import Scheme
+from tosaic.quantizer.weight_observers import WEIGHT_OBSERVERS
+
+# The smallest scale: below it a rescale leaves TOSA's range, and a dead channel divides by zero.
+_EPSILON = 2**-16
+# An int16 step of the same range is 2**8 times smaller.
+_EPSILON_INT16 = _EPSILON / 2**8
+_HEADROOM = {"int8": 0.03, "int16": 0.25}
+_OBSERVER = {"int8": "histogram", "int16": "minmax"}
+
+
+def activation_spec(
+    scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED, *, training: bool = False
+) -> QuantizationSpec:
+    """How activations stored as `dtype` ("int8", "int16") that stay within `bounds` are quantised.
+
+    In training, ranges are a moving average of minima and maxima, and rounding is simulated.
+    """
+    wide = dtype == "int16"
+    observer = _OBSERVER[dtype] if scheme.observer == "auto" else scheme.observer
+    headroom = _HEADROOM[dtype] if scheme.headroom is None else scheme.headroom
+    options: dict[str, Any] = {
+        "eps": _EPSILON_INT16 if wide else _EPSILON,
+        "headroom": headroom,
+        "bounds": bounds,
+    }
+    if observer == "percentile":
+        options["percentile"] = scheme.percentile
+    if training:
+        maker = FakeQuantize.with_args(
+            observer=ACTIVATION_OBSERVERS["moving_average"], **(options | {"headroom": 0.0})
+        )
+    else:
+        maker = ACTIVATION_OBSERVERS[observer].with_args(**options)
+    symmetric = wide or scheme.symmetric
+    limits = torch.iinfo(torch.int16 if wide else torch.int8)
+    return QuantizationSpec(
+        dtype=torch.int16 if wide else torch.int8,
+        observer_or_fake_quant_ctr=maker,
+        quant_min=limits.min,
+        quant_max=limits.max,
+        qscheme=torch.per_tensor_symmetric if symmetric else torch.per_tensor_affine,
+    )
+
+
+def weight_spec(scheme: Scheme, axis: int, *, training: bool = False) -> QuantizationSpec:
+    """How weights with output channels along `axis` are quantised."""
+    per_channel, limit = scheme.per_channel, 7 if scheme.weights == "int4" else 127
+    kind = scheme.weight_observer
+    if kind == "auto":
+        kind = "mse" if scheme.weights == "int4" else "minmax"
+    observer = WEIGHT_OBSERVERS[kind, per_channel]
+    options: dict[str, Any] = {"eps": _EPSILON, "training_weights": training}
+    if per_channel:
+        options["ch_axis"] = axis  # PT2E hands it to observers only, not to what simulates rounding
+    if training:
+        maker = FakeQuantize.with_args(observer=observer, **options)
+    else:
+        maker = observer.with_args(**options)
+    return QuantizationSpec(
+        dtype=torch.int8,
+        observer_or_fake_quant_ctr=maker,
+        quant_min=-limit,
+        quant_max=limit,
+        qscheme=torch.per_channel_symmetric if per_channel else torch.per_tensor_symmetric,
+        ch_axis=axis if per_channel else None,
+    )
+
+
+def dtype_of(spec: QuantizationSpec) -> str:
+    """Return the activation dtype of `activation_spec`'s result by name."""
+    return "int16" if spec.dtype == torch.int16 else "int8"

@@ -1,0 +1,74 @@
+"""A constant added to a concat is added to its parts, where a part is constant itself.
+
+A vision transformer joins a class token to its patches and adds position embeddings. Written so,
+the token is rounded as a parameter, as a part of the concat and as a sum, on the coarse grid of the
+patches; added beforehand, it is rounded once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+from torchao.quantization.pt2e.quantizer import QuantizationAnnotation
+
+aten = torch.ops.aten
+_VIEWS = (
+    *(aten.expand.default, aten.reshape.default, aten.view.default, aten.permute.default),
+    *(aten.unsqueeze.default, aten.transpose.int, aten.slice.Tensor),
+)
+
+
+def split_constants(model: GraphModule) -> GraphModule:
+    """Rewrite every ``add(cat([constant, x, ...]), constant)`` in `model`."""
+    for node in list(model.graph.nodes):
+        if node.target is not aten.add.Tensor or node.kwargs:
+            continue
+        for joined, constant in (node.args, node.args[::-1]):
+            if _is_split(joined, constant):
+                _split(model, node, joined, constant)
+                break
+    model.graph.eliminate_dead_code()
+    model.recompile()
+    return model
+
+
+def _is_constant(value: Any) -> bool:
+    while isinstance(value, Node) and value.target in _VIEWS:
+        value = value.args[0]
+    return isinstance(value, Node) and value.op == "get_attr"
+
+
+def _is_split(joined: Any, constant: Any) -> bool:
+    if not isinstance(joined, Node) or joined.target is not aten.cat.default:
+        return False
+    if len(joined.users) > 1 or not _is_constant(constant):
+        return False
+    shapes = [n.meta["val"].shape for n in (joined, constant)]
+    known = [_is_constant(part) for part in joined.args[0]]  # type: ignore[union-attr]
+    return shapes[0] == shapes[1] and any(known) and not all(known)
+
+
+def _split(model: GraphModule, node: Node, joined: Node, constant: Node) -> None:
+    parts: list[Node] = list(joined.args[0])  # type: ignore[arg-type]
+    dim = joined.args[1] if len(joined.args) > 1 else 0
+
+    def call(target: Any, *args: Any, known: bool) -> Node:
+        new = model.graph.call_function(target, args)
+        new.meta.update(node.meta)
+        new.meta["val"] = target(*torch.fx.map_arg(args, lambda n: n.meta["val"]))
+        if known:  # computed from parameters alone: only what reads it is quantised
+            new.meta["quantization_annotation"] = QuantizationAnnotation(_annotated=True)
+        return new
+
+    sums, start = [], 0
+    with model.graph.inserting_before(node):
+        for part in parts:
+            stop = start + part.meta["val"].shape[dim]
+            piece = call(aten.slice.Tensor, constant, dim, start, stop, known=True)
+            sums.append(call(aten.add.Tensor, part, piece, known=_is_constant(part)))
+            start = stop
+        whole = call(aten.cat.default, sums, dim, known=False)
+    node.replace_all_uses_with(whole)
+    model.graph.erase_node(node)

@@ -1,0 +1,89 @@
+"""How weight ranges are found: extremes, or the range of least squared error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
+
+_FRACTIONS = torch.linspace(1.0, 0.3, 36).tolist()
+
+
+def least_error_bound(x: Tensor, axis: int | None, limit: int) -> Tensor:
+    """Return b, per index of `axis`, for which rounding to ``limit`` steps up to b errs least."""
+    rows = x.detach().reshape(1, -1) if axis is None else x.detach().transpose(0, axis).flatten(1)
+    largest = rows.abs().amax(1, keepdim=True)
+    best, least = largest, torch.full_like(largest, float("inf"))
+    for fraction in _FRACTIONS:
+        bound = largest * fraction
+        step = (bound / limit).clamp(min=torch.finfo(torch.float32).tiny)
+        rounded = (rows / step).round().clamp(-limit, limit) * step
+        error = (rounded - rows).square().sum(1, keepdim=True)
+        best = torch.where(error < least, bound, best)
+        least = torch.minimum(error, least)
+    return best.flatten()
+
+
+class _Current:
+    """Sees the weights of now only, for training; else those of the first call, which stay."""
+
+    def __init__(self, *, training_weights: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.follows = training_weights
+        self.seen = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.follows or not self.seen:
+            self.seen = True
+            self._observe(x)
+        return x
+
+    def _observe(self, x: Tensor) -> None:
+        low, high = self._range(x)
+        self.min_val.resize_(low.shape).copy_(low)  # type: ignore[attr-defined]
+        self.max_val.resize_(high.shape).copy_(high)  # type: ignore[attr-defined]
+
+    def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+
+class WeightMinMax(_Current, MinMaxObserver):  # type: ignore[misc]
+    """Smallest and largest weight."""
+
+    def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        low, high = torch.aminmax(x.detach())
+        return low, high
+
+
+class PerChannelWeightMinMax(_Current, PerChannelMinMaxObserver):  # type: ignore[misc]
+    """Smallest and largest weight of each channel."""
+
+    def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        low, high = torch.aminmax(x.detach().transpose(0, self.ch_axis).flatten(1), dim=1)
+        return low, high
+
+
+class WeightLeastError(_Current, MinMaxObserver):  # type: ignore[misc]
+    """The range of least squared error."""
+
+    def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        bound = least_error_bound(x, None, self.quant_max).squeeze(0)
+        return -bound, bound
+
+
+class PerChannelWeightLeastError(_Current, PerChannelMinMaxObserver):  # type: ignore[misc]
+    """The range of least squared error of each channel."""
+
+    def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        bound = least_error_bound(x, self.ch_axis, self.quant_max)
+        return -bound, bound
+
+
+WEIGHT_OBSERVERS: dict[tuple[str, bool], Any] = {
+    ("minmax", False): WeightMinMax,
+    ("minmax", True): PerChannelWeightMinMax,
+    ("mse", False): WeightLeastError,
+    ("mse", True): PerChannelWeightLeastError,
+}

@@ -157,7 +157,7 @@ def compile(
     quantize: str | QuantRecipe | Quantizer | None = None,
     calibration: Iterable[Any] = (),
     io_layout: str = "nchw",
-    io_dtype: str = "int8",
+    io_dtype: str = "auto",
     dynamic_shapes: Any = None,
     dims: Mapping[str, int] | None = None,
     progress: Progress = lambda stage: None,
@@ -173,7 +173,8 @@ def compile(
             quantiser; None compiles the model as it is.
         calibration: representative inputs, each a tensor or a tuple of tensors.
         io_layout: "nchw" or "nhwc", the order of rank-4 inputs and outputs.
-        io_dtype: "int8" or "float32", the element type of a quantised model's inputs and outputs.
+        io_dtype: the element type of a quantised model's inputs and outputs: "auto" (as quantised),
+            "int8", "uint8", "int16" or "float32".
         dynamic_shapes: which dims of the inputs vary, as torch.export takes it.
         dims: sizes for dynamic dims, by symbol or by place: ``{"x.0": 4}`` is dim 0 of input x.
         progress: called with each stage's name as it starts.

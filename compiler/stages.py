@@ -9,7 +9,7 @@ from tosaic.errors import InputError
 from tosaic.targets import Target
 
 LAYOUTS = ("nchw", "nhwc")
-IO_DTYPES = ("int8", "float32")
+IO_DTYPES = ("auto", "int8", "uint8", "int16", "float32")
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,14 @@ class Options:
     """What a user chooses beside the target.
 
     `io_layout` is the dimension order of rank-4 inputs and outputs. `io_dtype` is the element type
-    of a quantised model's inputs and outputs: int8 (default; what NPUs take), or float32 where the
-    target computes in float. `dims` fixes dynamic dims, as tosaic-specialize-shapes takes them:
+    of a quantised model's inputs and outputs: "auto" is what the recipe made them, int8 as a rule;
+    another integer type takes a rescale at the boundary, float32 a target that computes in float.
+    `dims` fixes dynamic dims, as tosaic-specialize-shapes takes them:
     ``("x.0:4",)`` gives dim 0 of input x the size 4.
     """
 
     io_layout: str = "nchw"
-    io_dtype: str = "int8"
+    io_dtype: str = "auto"
     dims: tuple[str, ...] = ()
 
     def check(self, target: Target) -> None:
@@ -37,8 +38,8 @@ class Options:
         if self.io_dtype == "float32" and not target.takes_float:
             raise InputError(
                 f"Target {target.name} has no float arithmetic, so inputs and outputs cannot be "
-                "float32. Leave io_dtype at int8 and quantise outside (the manifest has the "
-                "scales; CompiledProgram.run does it for float arrays)."
+                "float32. Use integers (auto, int8, uint8 or int16) and quantise outside (the "
+                "manifest has the scales; CompiledProgram.run does it for float arrays)."
             )
 
 
@@ -54,10 +55,12 @@ def stages(target: Target, options: Options, *, quantized: bool) -> list[tuple[s
         dims = ",".join(options.dims)
         out.append(("specialize", f"tosaic-specialize-shapes{{dims={dims}}}"))
     out.append(("to-tosa", "tosaic-import-to-tosa"))
-    out.append(("narrow", "tosaic-narrow-float64,tosaic-narrow-int64"))
+    # Where the target has 64-bit integers, they stay.
+    integers = "" if "int64" in target.extensions else ",tosaic-narrow-int64"
+    out.append(("narrow", f"tosaic-narrow-float64{integers}"))
     if quantized:
         casts = "tosaic-lower-quant-casts," if target.takes_float else ""
-        boundary = "tosaic-quantize-io,canonicalize," if options.io_dtype == "int8" else ""
+        boundary = _boundary(options.io_dtype)
         out.append(("quantize", f"tosaic-quantize,{boundary}{casts}tosaic-strip-quant-types"))
     layout = f"tosaic-io-layout{{layout={options.io_layout}}}"
     out.append(("optimize", f"{layout},tosaic-optimize"))
@@ -65,10 +68,19 @@ def stages(target: Target, options: Options, *, quantized: bool) -> list[tuple[s
     return out
 
 
+def _boundary(io_dtype: str) -> str:
+    if io_dtype == "float32":
+        return ""
+    option = "" if io_dtype == "auto" else f"{{dtype={io_dtype}}}"
+    return f"tosaic-quantize-io{option},canonicalize,"
+
+
 def _legalize(target: Target) -> str:
     """Rewrites into what `target` takes, cheapest form first, and the check that it does."""
     if target.kind != "ethos-u":
-        return "tosaic-legalize"
+        # Vela compresses weights itself, and passes for Ethos-U read them as i8.
+        pack = "tosaic-pack-int4," if "int4" in target.extensions else ""
+        return f"{pack}tosaic-legalize"
     device = target.accelerator.split("-")[1]
     family = f"{{accelerator={device}}}"
     # Ethos-U85 has a bilinear resize of its own.
@@ -76,7 +88,9 @@ def _legalize(target: Target) -> str:
     return (
         f"{upscale}tosaic-split-strided-conv,tosaic-lower-transpose-conv,"
         f"tosaic-transpose-by-slices,tosaic-hoist-slices,tosaic-maximum-by-columns,"
+        f"tosaic-sink-reshapes,canonicalize,cse,"
         f"tosaic-matrix-transpose{family},tosaic-fold-columns{family},"
         f"tosaic-lower-global-mean{family},tosaic-fold-pad,tosaic-requantize-by-depthwise,"
-        f"canonicalize,cse,tosaic-legalize,tosaic-check-ethos-u{family}"
+        f"canonicalize,cse,tosaic-unshare-rescales,tosaic-legalize,"
+        f"tosaic-check-ethos-u{family}"
     )

@@ -396,10 +396,12 @@ class Builder:
     def matmul(
         self, a: ir.Value, b: ir.Value, *, zero_points: tuple[int, int] = (0, 0)
     ) -> ir.Value:
-        """Multiply [N,H,C] with [N,C,W]."""
+        """Multiply [N,H,C] with [N,C,W]; of halves the result is f32, of integers i32."""
         n, h, c = shape_of(a)
+        total = _sum_type(element_of(a))
+        total = f32() if is_float(total) and total.width < 32 else total
         if c == 0:
-            return self.filled([n, h, shape_of(b)[2]], 0, _sum_type(element_of(a)))
+            return self.filled([n, h, shape_of(b)[2]], 0, total)
         return self.value(
             "tosa.matmul",
             [
@@ -408,7 +410,7 @@ class Builder:
                 self.zero_point(element_of(a), zero_points[0]),
                 self.zero_point(element_of(b), zero_points[1]),
             ],
-            tensor([n, h, shape_of(b)[2]], _sum_type(element_of(a))),
+            tensor([n, h, shape_of(b)[2]], total),
         )
 
     def max_pool2d(
@@ -473,10 +475,12 @@ class Builder:
         *,
         zero_points: tuple[int, int] = (0, 0),
         rounding: str = "SINGLE_ROUND",
+        unsigned: tuple[bool, bool] = (False, False),
     ) -> ir.Value:
         """Rescale integer `x` to `element`; more than one multiplier is per last-dim channel.
 
-        Multipliers have 31 bits, those of an i48 15.
+        Multipliers have 31 bits, those of an i48 15. `unsigned` says of operand and result whether
+        their bits are read without a sign.
         """
         scale32 = element_of(x).width != 48
         return self.value(
@@ -485,15 +489,15 @@ class Builder:
                 x,
                 self.const(np.array(multipliers), i(32 if scale32 else 16)),
                 self.const(np.array(shifts), i(8)),
-                self.zero_point(element_of(x), zero_points[0]),
-                self.zero_point(element, zero_points[1]),
+                self.zero_point(element_of(x), _signed(zero_points[0], element_of(x), unsigned[0])),
+                self.zero_point(element, _signed(zero_points[1], element, unsigned[1])),
             ],
             tensor(shape_of(x), element),
             scale32=ir.BoolAttr.get(scale32),
             rounding_mode=ir.Attribute.parse(f"#tosa.rounding_mode<{rounding}>"),
             per_channel=ir.BoolAttr.get(len(multipliers) > 1),
-            input_unsigned=ir.BoolAttr.get(False),
-            output_unsigned=ir.BoolAttr.get(False),
+            input_unsigned=ir.BoolAttr.get(unsigned[0]),
+            output_unsigned=ir.BoolAttr.get(unsigned[1]),
         )
 
     # --- quant casts ---------------------------------------------------------------------------
@@ -515,6 +519,12 @@ class Builder:
     def storage(self, x: ir.Value) -> ir.Value:
         """Return `x` as its storage integers."""
         return self.scast(x, storage_of(element_of(x)))
+
+
+def _signed(value: int, element: ir.Type, unsigned: bool) -> int:
+    """Return the signed integer of the same bits."""
+    width = storage_of(element).width
+    return value - (1 << width) if unsigned and value >= 1 << (width - 1) else value
 
 
 def _table_out(x: ir.Value) -> ir.Type:

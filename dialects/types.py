@@ -161,7 +161,16 @@ def dense(array: npt.NDArray[Any], element: ir.Type) -> ir.Attribute:
         )
     if str(element) in _BYTES_OF:
         array = _odd_bytes(array, _BYTES_OF[str(element)])
+    if str(element) == "bf16":
+        array = _bf16_bits(array)
     return ir.DenseElementsAttr.get(array, type=element, shape=shape)
+
+
+def _bf16_bits(array: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+    """Return f32 numbers as bf16, which numpy lacks: rounded half to even."""
+    bits = np.asarray(array, np.float32).view(np.uint32)
+    rounded = bits + 0x7FFF + ((bits >> 16) & 1)
+    return (np.where(np.isnan(array), bits, rounded) >> 16).astype(np.uint16).view(np.int16)
 
 
 def _is_negative_zero_mix(array: npt.NDArray[Any]) -> bool:

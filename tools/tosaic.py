@@ -70,7 +70,7 @@ def command() -> None:
 @click.option("-o", "--output", "folder", required=True, metavar="DIR", help="Where files go.")
 @click.option("--name", help="Stem of the files' names.  [default: the factory's name]")
 @click.option("--io-layout", default="nchw", show_default=True, metavar="|".join(LAYOUTS))
-@click.option("--io-dtype", default="int8", show_default=True, metavar="|".join(IO_DTYPES))
+@click.option("--io-dtype", default="auto", show_default=True, metavar="|".join(IO_DTYPES))
 @click.option("--dim", "dims", multiple=True, metavar="x.0=4", help="Size of a dynamic dim.")
 @click.option("--input-shape", multiple=True, metavar="1x3x8x8", help="One per input, [:dtype].")
 @click.option("--inputs", metavar="NPZ", help="Example inputs, in place of --input-shape.")

@@ -2,7 +2,7 @@
 
 `tosaic.name` (a string) is the tensor's name for users; `tosaic.qtype` (a TypeAttr of a
 `!quant.uniform` type) says what the integers of an input or output mean; `tosaic.unsigned` (a
-unit) that i8 stands for uint8.
+unit) that i8 stands for uint8; `tosaic.range` (two integers) which values an input may have.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tosaic.errors import InputError
 NAME = "tosaic.name"
 QTYPE = "tosaic.qtype"
 UNSIGNED = "tosaic.unsigned"
+RANGE = "tosaic.range"
 
 
 def main_function(module: ir.Module) -> Any:

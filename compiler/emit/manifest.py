@@ -14,6 +14,7 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import has_no_elements, quant_params
 from tosaic.emit.functions import (
     QTYPE,
+    RANGE,
     UNSIGNED,
     argument_attributes,
     main_function,
@@ -42,7 +43,8 @@ class TensorInfo:
 
     `shape` has -1 for a dynamic dim; `dtype` is numpy's name (``int8``, ``float32``, ``bool``, or
     ``int48`` and ``bfloat16`` which numpy has not). Where `scale` is set the tensor is quantised:
-    ``real = scale * (stored - zero_point)``.
+    ``real = scale * (stored - zero_point)``. `range` is within which values of an input the
+    program's int32 arithmetic is known not to overflow, where that is not all that its dtype holds.
     """
 
     name: str
@@ -50,6 +52,7 @@ class TensorInfo:
     dtype: str
     scale: float | None = None
     zero_point: int | None = None
+    range: tuple[int, int] | None = None
 
     @property
     def has_elements(self) -> bool:
@@ -212,7 +215,8 @@ def _tensor_info(name: str, type_: ir.Type, attributes: dict[str, ir.Attribute])
         dtype = "uint8"
     params = quant_params(attributes[QTYPE].value) if QTYPE in attributes else None
     if params is None:
-        return TensorInfo(name, shape, dtype)
+        limits = tuple(attributes[RANGE]) if RANGE in attributes else None
+        return TensorInfo(name, shape, dtype, range=limits)
     if params.per_axis:
         raise InputError(
             f"Tensor '{name}' is quantised per axis; inputs and outputs have one scale. Quantise "
@@ -222,4 +226,6 @@ def _tensor_info(name: str, type_: ir.Type, attributes: dict[str, ir.Attribute])
 
 
 def _from_dict(data: dict[str, Any]) -> TensorInfo:
-    return TensorInfo(**{**data, "shape": tuple(data["shape"])})
+    limits = data.get("range")
+    fixed = {"shape": tuple(data["shape"]), "range": None if limits is None else tuple(limits)}
+    return TensorInfo(**{**data, **fixed})

@@ -79,4 +79,12 @@ def _checked(info: TensorInfo, array: Array) -> Array:
             f"Input '{info.name}' must be {dtype} {list(info.shape)}, got {array.dtype} "
             f"{list(array.shape)}."
         )
+    if info.range is not None and array.size:
+        low, high = info.range
+        if array.min() < low or array.max() > high:
+            raise InputError(
+                f"Input '{info.name}' holds values from {array.min()} to {array.max()}; the "
+                f"program was compiled for {low} to {high}, beyond which its int32 arithmetic "
+                "could overflow. Limit it with torch.clamp, or let the model compute in float."
+            )
     return np.ascontiguousarray(array).reshape(info.shape)  # ascontiguousarray makes rank 0 rank 1

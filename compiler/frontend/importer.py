@@ -28,6 +28,7 @@ from tosaic.frontend.frames import user_frame
 from tosaic.lowering.pipeline import Pipeline
 
 ENTRY = "main"
+_NO_FORM = (torch.complex32, torch.complex128)
 
 
 def import_program(program: ExportedProgram, context: ir.Context) -> ir.Module:
@@ -53,6 +54,7 @@ def import_program(program: ExportedProgram, context: ir.Context) -> ir.Module:
 
 def _import(program: ExportedProgram, context: ir.Context) -> ir.Module:
     _refuse_mutation(program)
+    _refuse_complex(program)
     importer = FxImporter(context=context, hooks=_Literals())
     importer._cc = _Locations(context, py_attr_tracker=importer._py_attr_tracker)
     try:
@@ -81,6 +83,22 @@ def _refuse_mutation(program: ExportedProgram) -> None:
                 f"The model returns {getattr(spec.arg, 'value', spec.arg)!r}, which is no tensor; "
                 "a program's outputs are tensors. Leave it out, or make it a tensor."
             )
+
+
+def _refuse_complex(program: ExportedProgram) -> None:
+    """Refuse complex numbers that the torch dialect has no form for."""
+    for node in program.graph.nodes:
+        value = node.meta.get("val")
+        wide = isinstance(value, torch.Tensor) and value.dtype in _NO_FORM
+        if not wide and not any(isinstance(x, complex) for x in pytree.tree_leaves(node.args)):
+            continue
+        frame = user_frame(node.meta.get("stack_trace") or "")
+        where = f" at {frame[0]}:{frame[1]}" if frame is not None else ""
+        what = f"a {value.dtype} tensor" if wide else "a complex number as an argument"
+        raise InputError(
+            f"'{node.name}'{where} has {what}, which TOSA does not have. Compute the real and the "
+            "imaginary part as two real tensors."
+        )
 
 
 def _annotate_signature(function: Any, program: ExportedProgram) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+from tosaic.quantizer.emitter import Emitter, operands
+
 aten = torch.ops.aten
 _TINY = 1e-6  # an epsilon that no quantised norm comes near
 
@@ -39,27 +41,16 @@ def compose(model: GraphModule) -> GraphModule:
 
 def _replace(model: GraphModule, node: Node, norm: _Norm) -> None:
     size = norm.x.meta["val"].shape[-1]
-    weight, last = _weight_after(model, node, size) if norm.gain == 1 else (None, node)
+    weight, last = _weight_after(node, size) if norm.gain == 1 else (None, node)
+    e = Emitter(model, last)
     with model.graph.inserting_before(last):
         if norm.gain != 1:
-            weight = _constant(model, torch.full((size,), norm.gain), node)
-        new = model.graph.call_function(
-            aten.rms_norm.default, (norm.x, [size], weight, norm.epsilon)
-        )
-    new.meta.update(last.meta)
+            weight = e.constant("_gain", torch.full((size,), norm.gain))
+        new = e(aten.rms_norm.default, norm.x, [size], weight, norm.epsilon)
     last.replace_all_uses_with(new)
 
 
-def _constant(model: GraphModule, value: torch.Tensor, like: Node) -> Node:
-    name = next(f"_gain_{n}" for n in range(10**9) if not hasattr(model, f"_gain_{n}"))
-    model.register_buffer(name, value)
-    node = model.graph.get_attr(name)
-    mode = getattr(like.meta["val"], "fake_mode", None)
-    node.meta["val"] = value if mode is None else mode.from_tensor(value)
-    return node
-
-
-def _weight_after(model: GraphModule, node: Node, size: int) -> tuple[Node | None, Node]:
+def _weight_after(node: Node, size: int) -> tuple[Node | None, Node]:
     """Return (weight, the product with it) where that is all `node` is read for."""
     users = list(node.users)
     if len(users) == 1 and users[0].target is aten.mul.Tensor:
@@ -72,9 +63,9 @@ def _weight_after(model: GraphModule, node: Node, size: int) -> tuple[Node | Non
 
 def _root_mean_square(node: Node) -> _Norm | None:
     """``x * rsqrt(mean(x * x, -1, keepdim) + epsilon)``."""
-    for x, root in _both_ways(node, aten.mul.Tensor):
+    for x, root in operands(node, aten.mul.Tensor):
         total = _argument(root, aten.rsqrt.default)
-        for mean, epsilon in _both_ways(total, aten.add.Tensor):
+        for mean, epsilon in operands(total, aten.add.Tensor):
             if not isinstance(epsilon, int | float) or not _is_over_last_dim(mean):
                 continue
             if _squared(mean.args[0]) is x and _is_float(x):
@@ -124,14 +115,6 @@ def _squared(value: Any) -> Node | None:
 def _argument(value: Any, target: Any) -> Any:
     """Return the first argument of a call of `target`, else None."""
     return value.args[0] if isinstance(value, Node) and value.target is target else None
-
-
-def _both_ways(value: Any, target: Any) -> list[tuple[Any, Any]]:
-    """Return the operands of a binary op, in both orders."""
-    if not isinstance(value, Node) or value.target is not target or value.kwargs:
-        return []
-    x, y = value.args
-    return [(x, y), (y, x)]
 
 
 def _is_float(value: Any) -> bool:

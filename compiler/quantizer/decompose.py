@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +12,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from tosaic.lowering.torch_to_tosa.rnn import Cell, Net, cells_of
 from tosaic.quantizer.compose import compose
+from tosaic.quantizer.emitter import Emitter
 from tosaic.quantizer.hoist_slices import hoist_slices
+from tosaic.quantizer.rotary import split_rotations
 from tosaic.quantizer.split_constants import split_constants
 
 aten = torch.ops.aten
@@ -29,7 +30,7 @@ def regrouped(model: GraphModule) -> GraphModule:
 
     What no output needs is left out on the way.
     """
-    return hoist_slices(decompose(split_constants(compose(model))))
+    return hoist_slices(decompose(split_constants(split_rotations(compose(model)))))
 
 
 def decompose(model: GraphModule) -> GraphModule:
@@ -73,76 +74,6 @@ def _is_static(node: Node) -> bool:
     )
 
 
-@dataclass(frozen=True)
-class Emitter:
-    """Adds nodes in place of `origin`, with its metadata; also the `Algebra` of tosaic's rnn."""
-
-    model: GraphModule
-    origin: Node
-
-    def __call__(self, target: Any, *args: Any, **kwargs: Any) -> Node:
-        """Add a call of ATen op `target`; arguments may hold nodes."""
-        node = self.model.graph.call_function(target, args, kwargs)
-        inherited = self.origin.meta.items()
-        node.meta.update({k: v for k, v in inherited if k not in ("val", "tensor_meta")})
-        values, named = torch.fx.map_arg((args, kwargs), lambda n: n.meta["val"])
-        node.meta["val"] = target(*values, **named)
-        return node
-
-    def constant(self, name: str, value: torch.Tensor) -> Node:
-        """Add a buffer of the model."""
-        unique = next(f"{name}_{n}" for n in range(10**9) if not hasattr(self.model, f"{name}_{n}"))
-        self.model.register_buffer(unique, value)
-        node = self.model.graph.get_attr(unique)
-        mode = getattr(self.origin.all_input_nodes[0].meta["val"], "fake_mode", None)
-        node.meta["val"] = value if mode is None else mode.from_tensor(value, static_shapes=True)
-        return node
-
-    def value(self, node: Node) -> torch.Tensor | None:
-        """Return the value of a parameter or buffer, None for what the model computes."""
-        known = getattr(self.model, str(node.target), None) if node.op == "get_attr" else None
-        return None if known is None else known.detach()
-
-    def shape(self, node: Node) -> list[int]:
-        """Return the shape of a node's value."""
-        return list(node.meta["val"].shape)
-
-    # --- Algebra -------------------------------------------------------------------------------
-
-    def linear(self, x: Node, weight: Node, bias: Node | None) -> Node:
-        """Return ``x @ weight.T + bias``."""
-        return self(aten.linear.default, x, weight, bias)
-
-    def function(self, name: str, x: Node) -> Node:
-        """Return "sigmoid", "tanh" or "relu" of `x`."""
-        return self(getattr(aten, name).default, x)
-
-    def arithmetic(self, name: str, x: Node, y: Node) -> Node:
-        """Return the "add", "sub" or "mul" of two values."""
-        return self(getattr(aten, name).Tensor, x, y)
-
-    def chunks(self, x: Node, count: int) -> list[Node]:
-        """Return the last dim in `count` equal parts."""
-        size = self.shape(x)[-1] // count
-        return [self(aten.slice.Tensor, x, -1, n * size, (n + 1) * size) for n in range(count)]
-
-    def rows(self, x: Node) -> list[Node]:
-        """Return the items along the first dim."""
-        return [self(aten.select.int, x, 0, n) for n in range(self.shape(x)[0])]
-
-    def stack(self, values: Sequence[Node]) -> Node:
-        """Return `values` along a new first dim."""
-        return self(aten.stack.default, list(values), 0)
-
-    def join(self, values: Sequence[Node]) -> Node:
-        """Return `values` joined along the last dim."""
-        return self(aten.cat.default, list(values), -1)
-
-    def swapped(self, x: Node) -> Node:
-        """Return `x` with its first two dims swapped."""
-        return self(aten.transpose.int, x, 0, 1)
-
-
 def _attention(
     e: Emitter,
     q: Node,
@@ -157,9 +88,10 @@ def _attention(
 ) -> Node | None:
     if dropout:
         return None
-    if enable_gqa and e.shape(q)[-3] != e.shape(k)[-3]:
-        k, v = (_repeated_heads(e, x, e.shape(q)[-3]) for x in (k, v))
-    scores = e(aten.matmul.default, q, e(aten.transpose.int, k, -2, -1))
+    (k, times), (v, times_v) = _shared_heads(e, q, k), _shared_heads(e, q, v)
+    if times != times_v:
+        return None
+    scores = _by_group(e, q, e(aten.transpose.int, k, -2, -1), times)
     factor = e.shape(q)[-1] ** -0.5 if scale is None else scale
     scores = e(aten.mul.Tensor, scores, factor)
     shape = e.shape(scores)
@@ -181,7 +113,37 @@ def _attention(
     else:
         whole = e(aten.expand.default, never, shape)
         weights = e(aten._masked_softmax.default, scores, whole, len(shape) - 1, 2)
-    return e(aten.matmul.default, weights, v)
+    return _by_group(e, weights, v, times)
+
+
+def _by_group(e: Emitter, x: Node, y: Node, times: int) -> Node:
+    """Return ``x @ y`` where each head of `y` serves `times` of `x`, which follow each other."""
+    if times == 1:
+        return e(aten.matmul.default, x, y)
+    *batch, heads, rows, inside = e.shape(x)
+    stacked = e(aten.reshape.default, x, [*batch, heads // times, times * rows, inside])
+    out = e(aten.matmul.default, stacked, y)
+    return e(aten.reshape.default, out, [*batch, heads, rows, e.shape(y)[-1]])
+
+
+def _shared_heads(e: Emitter, q: Node, x: Node) -> tuple[Node, int]:
+    """Return keys (or values) without the copies that models make of shared heads, and how many
+    heads of `q` read each."""
+    heads = e.shape(q)[-3] if len(e.shape(q)) > 2 else 1
+    given = e.shape(x)[-3] if len(e.shape(x)) > 2 else 1
+    if given != heads:
+        return x, heads // given
+    expand = x.args[0] if x.target in (aten.reshape.default, aten.view.default) else None
+    if not isinstance(expand, Node) or expand.target is not aten.expand.default:
+        return x, 1
+    single = expand.args[0]
+    source = e.shape(single)  # type: ignore[arg-type]
+    if len(source) < 4 or source[-3] != 1 or e.shape(expand)[:-3] != source[:-3]:
+        return x, 1
+    shape = [*source[:-3], *source[-2:]]
+    if [*shape[:-3], heads, *shape[-2:]] != e.shape(x):
+        return x, 1
+    return e(aten.reshape.default, single, shape), heads // source[-4]
 
 
 def _added_mask(e: Emitter, scores: Node, mask: Node) -> tuple[Node, Node | None]:
@@ -194,14 +156,6 @@ def _added_mask(e: Emitter, scores: Node, mask: Node) -> tuple[Node, Node | None
     if bool(rest.any()):
         scores = e(aten.add.Tensor, scores, e.constant("_attention_bias", rest))
     return scores, e.constant("_attention_mask", hidden)
-
-
-def _repeated_heads(e: Emitter, x: Node, heads: int) -> Node:
-    *batch, given, length, depth = e.shape(x)
-    times = heads // given
-    split = e(aten.unsqueeze.default, x, len(batch) + 1)
-    wide = e(aten.expand.default, split, [*batch, given, times, length, depth])
-    return e(aten.reshape.default, wide, [*batch, heads, length, depth])
 
 
 def _states(e: Emitter, state: Node) -> list[Node | None]:

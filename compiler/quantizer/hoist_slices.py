@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+from tosaic.quantizer.emitter import Emitter
+
 aten = torch.ops.aten
 
 
@@ -24,15 +26,9 @@ class _Slice:
     start: int
     stop: int
 
-    def apply(self, graph: torch.fx.Graph, x: Node) -> Node:
-        """Add the slice of `x`; one along a dim of 1, which is broadcast, takes it all."""
-        if x.meta["val"].shape[self.dim] == 1 and self.stop - self.start <= 1:
-            return x
-        args = (x, self.dim, self.start, self.stop)
-        node = graph.call_function(aten.slice.Tensor, args)
-        kept = {k: v for k, v in x.meta.items() if k not in ("val", "tensor_meta")}
-        node.meta.update(kept, val=aten.slice.Tensor(x.meta["val"], *args[1:]))
-        return node
+    def apply(self, e: Emitter, x: Node) -> Node:
+        """Add the slice of `x`."""
+        return e(aten.slice.Tensor, x, self.dim, self.start, self.stop)
 
 
 # (producer, slice of its result) -> the slice of each of its operands, None: as it is; or None
@@ -66,7 +62,7 @@ def _selects_as_slices(model: GraphModule) -> None:
             continue
         start = index % size
         with model.graph.inserting_before(node):
-            cut = _Slice(dim % x.meta["val"].dim(), start, start + 1).apply(model.graph, x)
+            cut = _Slice(dim % x.meta["val"].dim(), start, start + 1).apply(Emitter(model, x), x)
         node.args = (cut, dim, 0)
 
 
@@ -96,12 +92,12 @@ def _hoisted(model: GraphModule, node: Node, cut: _Slice) -> bool:
     if wanted is None:
         return False
     with model.graph.inserting_before(producer):
-        known = {x: part.apply(model.graph, x) for x, part in wanted.items()}
+        e = Emitter(model, producer)
+        known = {x: part.apply(e, x) for x, part in wanted.items()}
         args = torch.fx.map_arg(producer.args, lambda n: known.get(n, n))
         if producer.target in _RESHAPES:
             args = (args[0], list(node.meta["val"].shape))
-        fresh = model.graph.call_function(producer.target, args, producer.kwargs)
-    fresh.meta.update(producer.meta, val=node.meta["val"])
+        fresh = e(producer.target, *args, **producer.kwargs)
     for reader in [node, *readers]:
         reader.replace_all_uses_with(fresh)
         model.graph.erase_node(reader)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from tosaic.collector import collector_paused
 from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
 from tosaic.frontend.lift import lift
+from tosaic.quantizer.fit_weights import WeightFitter
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
 
@@ -38,17 +39,19 @@ def quantize(
     """
     program = export_model(model, example_inputs, dynamic_shapes=dynamic_shapes)
     prepared = prepare_pt2e(program.module(check_guards=False), quantizer or TosaQuantizer())
-    if calibrate(prepared, calibration) == 0:
+    fitter = WeightFitter(prepared)
+    if calibrate(fitter if fitter.is_needed else prepared, calibration) == 0:
         raise InputError(
             "Quantisation needs calibration data and got none. Pass a few representative inputs: "
             "calibration=[inputs, …], or --calibration data.npz on the command line."
         )
+    fitter.fit()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return lift(convert_pt2e(prepared), program)
 
 
-def calibrate(prepared: torch.fx.GraphModule, calibration: Iterable[Any]) -> int:
+def calibrate(prepared: Callable[..., Any], calibration: Iterable[Any]) -> int:
     """Run every calibration item through `prepared`; return how many there were."""
     count = 0
     with torch.no_grad():

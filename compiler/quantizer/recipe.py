@@ -24,12 +24,14 @@ WEIGHTS = ("int8", "int4")
 INPUTS = ("auto", "int8", "any")
 OBSERVERS = ("auto", "minmax", "moving_average", "histogram", "percentile", "mse", "kl")
 WEIGHT_OBSERVERS = ("auto", "minmax", "mse")
+ROUNDINGS = ("auto", "nearest", "fitted")
 _CHOICES = {
     "activations": ACTIVATIONS,
     "inputs": INPUTS,
     "weights": WEIGHTS,
     "observer": OBSERVERS,
     "weight_observer": WEIGHT_OBSERVERS,
+    "rounding": ROUNDINGS,
 }
 _OVERRIDES = "override"
 
@@ -50,7 +52,9 @@ class Scheme:
     "percentile" (the inner `percentile` per cent). "auto" is histogram for int8 and minmax for
     int16. `headroom` widens the range by a fraction, by default 0.03 for int8 and 0.25 for int16: a
     few calibration inputs never show the whole range. `weight_observer` is "minmax" or "mse";
-    "auto" is minmax for int8 and mse for int4.
+    "auto" is minmax for int8 and mse for int4. `rounding` of weights is "nearest", or "fitted" for
+    the least error of what a layer computes on the calibration data; "auto" is fitted where weights
+    are int4 or activations int16.
     """
 
     activations: str = "int8"
@@ -62,6 +66,14 @@ class Scheme:
     percentile: float = 99.99
     headroom: float | None = None
     weight_observer: str = "auto"
+    rounding: str = "auto"
+
+    @property
+    def fits_weights(self) -> bool:
+        """Whether weights are rounded for the least error of what their layer computes."""
+        if self.rounding == "auto":
+            return self.weights == "int4" or self.activations == "int16"
+        return self.rounding == "fitted"
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -97,6 +109,7 @@ class Override:
     percentile: float | None = None
     headroom: float | None = None
     weight_observer: str | None = None
+    rounding: str | None = None
 
     def __post_init__(self) -> None:
         """Check the fields.

@@ -61,7 +61,9 @@ def weight_spec(scheme: Scheme, axis: int, *, training: bool = False) -> Quantiz
     if kind == "auto":
         kind = "mse" if scheme.weights == "int4" else "minmax"
     observer = WEIGHT_OBSERVERS[kind, per_channel]
-    options: dict[str, Any] = {"eps": _EPSILON, "training_weights": training}
+    options: dict[str, Any] = {"eps": _EPSILON, "follows": training}
+    if not training:
+        options["fitted"] = scheme.fits_weights
     if per_channel:
         options["ch_axis"] = axis  # PT2E hands it to observers only, not to what simulates rounding
     if training:

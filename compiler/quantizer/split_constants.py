@@ -13,6 +13,8 @@ import torch
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation
 
+from tosaic.quantizer.emitter import Emitter, operands
+
 aten = torch.ops.aten
 _VIEWS = (
     *(aten.expand.default, aten.reshape.default, aten.view.default, aten.permute.default),
@@ -23,9 +25,7 @@ _VIEWS = (
 def split_constants(model: GraphModule) -> GraphModule:
     """Rewrite every ``add(cat([constant, x, ...]), constant)`` in `model`."""
     for node in list(model.graph.nodes):
-        if node.target is not aten.add.Tensor or node.kwargs:
-            continue
-        for joined, constant in (node.args, node.args[::-1]):
+        for joined, constant in operands(node, aten.add.Tensor):
             if _is_split(joined, constant):
                 _split(model, node, joined, constant)
                 break
@@ -51,24 +51,21 @@ def _is_split(joined: Any, constant: Any) -> bool:
 
 
 def _split(model: GraphModule, node: Node, joined: Node, constant: Node) -> None:
-    parts: list[Node] = list(joined.args[0])  # type: ignore[arg-type]
-    dim = joined.args[1] if len(joined.args) > 1 else 0
-
-    def call(target: Any, *args: Any, known: bool) -> Node:
-        new = model.graph.call_function(target, args)
-        new.meta.update(node.meta)
-        new.meta["val"] = target(*torch.fx.map_arg(args, lambda n: n.meta["val"]))
-        if known:  # computed from parameters alone: only what reads it is quantised
-            new.meta["quantization_annotation"] = QuantizationAnnotation(_annotated=True)
-        return new
-
+    e, dim = Emitter(model, node), joined.args[1] if len(joined.args) > 1 else 0
     sums, start = [], 0
     with model.graph.inserting_before(node):
-        for part in parts:
-            stop = start + part.meta["val"].shape[dim]
-            piece = call(aten.slice.Tensor, constant, dim, start, stop, known=True)
-            sums.append(call(aten.add.Tensor, part, piece, known=_is_constant(part)))
+        for part in joined.args[0]:  # type: ignore[union-attr]
+            stop = start + e.shape(part)[dim]  # type: ignore[arg-type,index]
+            piece = _unquantized(e(aten.slice.Tensor, constant, dim, start, stop))
+            total = e(aten.add.Tensor, part, piece)
+            sums.append(_unquantized(total) if _is_constant(part) else total)
             start = stop
-        whole = call(aten.cat.default, sums, dim, known=False)
+        whole = e(aten.cat.default, sums, dim)
     node.replace_all_uses_with(whole)
     model.graph.erase_node(node)
+
+
+def _unquantized(node: Node) -> Node:
+    """Mark what is computed from parameters alone: only what reads it is quantised."""
+    node.meta["quantization_annotation"] = QuantizationAnnotation(_annotated=True)
+    return node

@@ -27,11 +27,15 @@ def least_error_bound(x: Tensor, axis: int | None, limit: int) -> Tensor:
 
 
 class _Current:
-    """Sees the weights of now only, for training; else those of the first call, which stay."""
+    """Sees the weights of now only, for training; else those of the first call, which stay.
 
-    def __init__(self, *, training_weights: bool = False, **options: Any) -> None:
+    `fitted` is for WeightFitter: whether it is to choose how these weights are rounded.
+    """
+
+    def __init__(self, *, follows: bool = False, fitted: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self.follows = training_weights
+        self.follows = follows
+        self.fitted = fitted
         self.seen = False
 
     def forward(self, x: Tensor) -> Tensor:

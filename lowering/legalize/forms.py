@@ -26,6 +26,7 @@ from tosaic.dialects.types import (
     tensor,
 )
 from tosaic.errors import PipelineError
+from tosaic.lowering.quantization.arithmetic import rescaled
 
 Ints = npt.NDArray[np.int64]
 
@@ -69,6 +70,11 @@ def is_i8(value: ir.Value) -> bool:
     return is_signless_integer(element_of(value), 8) and DYNAMIC not in shape_of(value)
 
 
+def is_i16(value: ir.Value) -> bool:
+    """Return whether `value` is a static i16 tensor."""
+    return is_signless_integer(element_of(value), 16) and DYNAMIC not in shape_of(value)
+
+
 @dataclass(frozen=True)
 class Rescale:
     """A RESCALE of signed integers with constant parameters."""
@@ -81,8 +87,10 @@ class Rescale:
 
     @classmethod
     def of(cls, op: Any) -> Rescale | None:
-        """Read `op`; None if it is another op, or unsigned, 16-bit or not constant."""
-        if op is None or op.name != "tosa.rescale" or not op.attributes["scale32"].value:
+        """Read `op`; None if it is another op, unsigned, 16-bit but of i48, or not constant."""
+        if op is None or op.name != "tosa.rescale":
+            return None
+        if not op.attributes["scale32"].value and element_of(op.operands[0]).width != 48:
             return None
         if op.attributes["input_unsigned"].value or op.attributes["output_unsigned"].value:
             return None
@@ -166,7 +174,7 @@ class Tail:
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution of a static i8 feature map with constant i8 weights."""
+    """A convolution of a static i8 or i16 feature map with constant i8 weights."""
 
     x: ir.Value
     weight: Ints
@@ -180,7 +188,9 @@ class Convolution:
     @classmethod
     def of(cls, op: Any, name: str = "tosa.conv2d") -> Convolution | None:
         """Read `op` (`pad` is a TRANSPOSE_CONV2D's out_pad); None if dilated or not constant."""
-        if op is None or isinstance(op, ir.Block) or op.name != name or not is_i8(op.operands[0]):
+        if op is None or isinstance(op, ir.Block) or op.name != name:
+            return None
+        if not (is_i8(op.operands[0]) or is_i16(op.operands[0])):
             return None
         if "dilation" in op.attributes and attr_ints(op, "dilation") != [1, 1]:
             return None
@@ -222,6 +232,5 @@ def window_sum(
 
 
 def copied(b: Builder, x: ir.Value) -> ir.Value:
-    """Return i8 `x` unchanged, computed by a depthwise 1x1 convolution: the cheapest copy."""
-    multiplier, shift = UNIT
-    return b.rescale(window_sum(b, x, [[1]], 0), i(8), [multiplier], [shift])
+    """Return i8 or i16 `x` unchanged, by a depthwise 1x1 convolution: the cheapest copy."""
+    return rescaled(b, window_sum(b, x, [[1]], 0), 1.0, element_of(x))

@@ -10,7 +10,7 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import constant_value, i, shape_of
+from tosaic.dialects.types import constant_value, element_of, i, is_signless_integer, shape_of
 from tosaic.lowering.legalize.forms import Rescale, defining, is_i8, sole_reader, window_sum
 from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
 from tosaic.lowering.quantization.arithmetic import multiplier_and_shift
@@ -18,17 +18,21 @@ from tosaic.lowering.quantization.arithmetic import multiplier_and_shift
 
 @pattern("tosa.rescale")
 def requantize(op: Any, b: Builder) -> ir.Value | None:
-    """RESCALE i8 to i8 is the same RESCALE on the accumulator of ``1 * (x - zero_point)``."""
+    """RESCALE i8 to i8 or i16 is that RESCALE on the accumulator of ``1 * (x - zero_point)``."""
     rescale = Rescale.of(op)
-    if rescale is None or not (is_i8(rescale.x) and is_i8(op.results[0])):
+    element = element_of(op.results[0])
+    if rescale is None or not (is_i8(rescale.x) and is_signless_integer(element, 8, 16)):
         return None
+    reader = sole_reader(op.results[0])
+    if reader is not None and reader.name in ("tosa.table", "tosa.mul"):
+        return None  # a part of that operation
     image = _as_image(b, rescale.x)
     if image is None:
         return None
     before, after = rescale.zero_points
     lone = dataclasses.replace(rescale, zero_points=(0, after))
     return b.reshape(
-        lone.build(b, window_sum(b, image, [[1]], before), i(8)), shape_of(op.results[0])
+        lone.build(b, window_sum(b, image, [[1]], before), element), shape_of(op.results[0])
     )
 
 
@@ -100,7 +104,8 @@ def _factors_and_source(product: Any) -> tuple[Any, Rescale | None]:
 @register_pass
 @dataclasses.dataclass(frozen=True)
 class RequantizeByDepthwise(PatternPass):
-    """Replace a RESCALE of i8 to i8, and products by a constant per channel, by a depthwise 1x1.
+    """Replace a RESCALE of i8 to i8 or i16, and products by a constant per channel, by a
+    depthwise 1x1.
 
     Vela runs a RESCALE with nothing to join as an operation of 1.5 (U55) or 1 (U85) cycles per
     element; the depthwise convolution takes half. A lone RESCALE gives the same integers. In a

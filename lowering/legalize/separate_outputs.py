@@ -13,10 +13,10 @@ from tosaic.lowering.passes import Pass, register_pass
 @register_pass
 @dataclasses.dataclass(frozen=True)
 class SeparateOutputs(Pass):
-    """Put a `tosa.identity` before results that are arguments, or that are returned twice.
+    """Put a `tosa.identity` before results that are arguments or constants, or returned twice.
 
     A flatbuffer names each output tensor once and Vela wants each to have a writer; a model may
-    return its input, or the same value under two names.
+    return its input, what it knows beforehand, or the same value under two names.
     """
 
     name: ClassVar[str] = "tosaic-separate-outputs"
@@ -32,7 +32,7 @@ def _separate(block: Any) -> None:
     terminator = block.operations[len(block.operations) - 1].operation
     seen: list[ir.Value] = []
     for n, value in enumerate(terminator.operands):
-        if isinstance(value.owner, ir.Block) or value in seen:
+        if isinstance(value.owner, ir.Block) or value.owner.name == "tosa.const" or value in seen:
             b = Builder(terminator.location, ir.InsertionPoint(terminator))
             terminator.operands[n] = b.unary("tosa.identity", value)
         seen.append(value)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import i, shape_of
+from tosaic.dialects.builder import Builder, accumulator_of
+from tosaic.dialects.types import element_of, i, shape_of
 from tosaic.lowering.legalize.forms import Convolution, Ints, copied
 
 
@@ -99,7 +99,7 @@ def fold_convolution(
     return b.conv2d(
         _gathered(b, source, rows.group, columns.group, planes),
         b.const(weight, i(8)),
-        b.const(np.tile(conv.bias, columns.outputs), i(32)),
+        b.const(np.tile(conv.bias, columns.outputs), accumulator_of(element_of(conv.x))),
         pad=(
             rows.folded_before,
             rows.folded_after(h, out_h),

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import i, shape_of
+from tosaic.dialects.builder import Builder, accumulator_of
+from tosaic.dialects.types import element_of, i, shape_of
 from tosaic.lowering.legalize.forms import Convolution, Ints, Tail
 from tosaic.lowering.passes import Pattern, PatternPass, register_pass
 
@@ -99,7 +99,7 @@ def _phase(b: Builder, conv: Convolution, rows: _Axis, columns: _Axis, phase: in
     return b.conv2d(
         conv.x,
         b.const(weight.reshape(-1, *shape[2:]), i(8)),
-        b.const(np.tile(conv.bias, columns.stride), i(32)),
+        b.const(np.tile(conv.bias, columns.stride), accumulator_of(element_of(conv.x))),
         pad=(*rows.padding(down), *columns.padding(across)),
         zero_points=conv.zero_points,
     )

@@ -7,7 +7,6 @@ about 14 bits good. Mantissas are named m, fixed-point scales are powers of two 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +39,11 @@ def normalize(b: Builder, x: ir.Value) -> Normalized:
     """Return positive i32 `x` normalised."""
     shift = b.sub(b.unary("tosa.clz", x), b.splat(x, 1))
     mantissa = b.binary("tosa.logical_left_shift", x, shift)
-    index = rescaled(b, mantissa, 2.0**-23, i(8), zero_points=(0, -128))
-    return Normalized(mantissa, shift, index)
+    return Normalized(mantissa, shift, _guess_index(b, mantissa))
+
+
+def _guess_index(b: Builder, mantissa: ir.Value) -> ir.Value:
+    return rescaled(b, mantissa, 2.0**-23, i(8), zero_points=(0, -128))
 
 
 def lookup(b: Builder, index: ir.Value, values: Array, bits: int) -> ir.Value:
@@ -84,30 +86,34 @@ def shifted_right(b: Builder, x: ir.Value, amount: ir.Value) -> ir.Value:
     )
 
 
-def _mantissas() -> Array:
-    return np.clip(_GUESS_INDEX + 128, 128, 256) / 256
+def _plus(b: Builder, x: ir.Value, value: int) -> ir.Value:
+    return b.add(x, b.splat(x, value))
 
 
-def _guess(b: Builder, x: Normalized, function: Callable[[Array], Array]) -> ir.Value:
-    """Return ``round(128 * function(m))``, in [128, 256), as i32."""
-    values = np.clip(np.rint(128 * function(_mantissas())), 128, 255)
-    table = b.table(x.index, values - 192, i(8))
-    return b.add(rescaled(b, table, 1.0, i(32)), b.splat(x.mantissa, 192))
+def _mantissas(least: int) -> Array:
+    """Return the mantissa of each guess, those below ``least / 256`` as that."""
+    return np.clip(_GUESS_INDEX + 128, least, 256) / 256
+
+
+def _guess(b: Builder, index: ir.Value, values: Array) -> ir.Value:
+    """Return i32 ``round(128 * values)``, in [128, 256)."""
+    table = b.table(index, np.clip(np.rint(128 * values), 128, 255) - 192, i(8))
+    return _plus(b, rescaled(b, table, 1.0, i(32)), 192)
 
 
 def reciprocal(b: Builder, x: Normalized) -> ir.Value:
     """Return 2**15 / m as i32 in (2**15, 2**16]."""
-    guess = _guess(b, x, lambda m: 1 / m)
+    guess = _guess(b, x.index, 1 / _mantissas(128))
     product = b.mul(rescaled(b, x.mantissa, 2.0**-15, i(32)), guess)  # m * r * 2**23
     rest = b.sub(b.splat(product, 2**24), product)  # (2 - m r) * 2**23
     return rescaled(b, b.mul(guess, rescaled(b, rest, 2.0**-8, i(32))), 2.0**-7, i(32))
 
 
-def reciprocal_root(b: Builder, x: Normalized) -> ir.Value:
-    """Return 2**15 / sqrt(m) as i32 in (2**15, 2**15.5]."""
-    guess = _guess(b, x, lambda m: 1 / np.sqrt(m))
+def reciprocal_root(b: Builder, mantissa: ir.Value) -> ir.Value:
+    """Return 2**15 / sqrt(m) as i32 in (2**15, 2**16], for i32 m * 2**31 with m in [1/4, 1)."""
+    guess = _guess(b, _guess_index(b, mantissa), 1 / np.sqrt(_mantissas(64)))
     square = b.mul(guess, guess)
-    product = b.mul(rescaled(b, x.mantissa, 2.0**-17, i(32)), square)  # m * r**2 * 2**28
+    product = b.mul(rescaled(b, mantissa, 2.0**-17, i(32)), square)  # m * r**2 * 2**28
     rest = b.sub(b.splat(product, 3 * 2**28), product)
     return rescaled(b, b.mul(guess, rescaled(b, rest, 2.0**-14, i(32))), 2.0**-7, i(32))
 
@@ -117,8 +123,8 @@ def logarithm(b: Builder, x: Normalized, unit: float) -> ir.Value:
 
     log m = -log r + log(m r) with m r = 1 + d and d below 1 %, so log(1 + d) is d - d*d/2.
     """
-    guess_values = np.clip(np.rint(128 / _mantissas()), 128, 255)
-    guess = _guess(b, x, lambda m: 1 / m)
+    guess_values = np.clip(np.rint(128 / _mantissas(128)), 128, 255)
+    guess = _guess(b, x.index, 1 / _mantissas(128))
     fine = 2.0**-14
     table = lookup(b, x.index, -np.log(guess_values / 128) / fine, 15)
     product = b.mul(rescaled(b, x.mantissa, 2.0**-15, i(32)), guess)

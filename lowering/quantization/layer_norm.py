@@ -20,15 +20,8 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import QuantParams, i, shape_of
 from tosaic.lowering.quantization.arithmetic import int32_constant, requantized, rescaled
-from tosaic.lowering.quantization.fixed_point import (
-    FINE_INDEX,
-    FINE_STEP,
-    fine_lookup,
-    normalize,
-    reciprocal_root,
-)
+from tosaic.lowering.quantization.fixed_point import reciprocal_root, shifted_right
 
-_LIMIT = 2**15 - 1
 _GAIN_BITS = 13
 _OUT_BITS = 15  # of the normalised value, before the gain: below sqrt(count)
 _LARGEST_FLOOR = 2**28  # beyond it, the input is nothing beside epsilon
@@ -66,11 +59,11 @@ def layer_norm(
     flat = b.reshape(b.storage(x), [1, 1, int(np.prod(shape)) // count, count])
     rows = _centred(b, flat, params, count) if centre else _widened(b, flat, params)
     # The sum of squares in units of 2**headroom, in which `count` times epsilon is `floor`. It is
-    # less than 2**30; an even headroom leaves the parity of its exponent.
+    # less than 2**30, and at least 2; its root must be a power of two times a mantissa's.
     headroom = 2 * math.ceil((math.log2(count) + (params.bits == 16)) / 2)
     squares = rescaled(b, b.mul(rows.value, rows.value, element=i(32)), 2.0**-headroom, i(32))
     unit = 2.0**headroom * (rows.step * params.scale) ** 2 / count  # of the variance
-    floor = int(min(max(1, round(epsilon / unit)), _LARGEST_FLOOR))
+    floor = int(min(max(2, round(epsilon / unit)), _LARGEST_FLOOR))
     total = b.reduce("tosa.reduce_sum", squares, 3)
     total = b.add(total, b.splat(total, floor))
     y, step = _normalized(b, rows.value, total, count, headroom)
@@ -104,20 +97,17 @@ def _normalized(
 
     `total` is the sum of squares shifted right by `headroom`, below 2**31.
     """
-    normal = normalize(b, total)
-    # The sum of squares is m * 2**e with e = exponents + headroom. No element is above its root, so
-    # a row may be doubled 15 - ceil(e / 2) times: from -headroom / 2, and up to 14 times more.
-    exponents = 31 - np.clip(FINE_INDEX, 1, 30)
-    fewest = -headroom // 2
-    index = rescaled(b, normal.shift, FINE_STEP, i(16))
-    powers = fine_lookup(b, index, 2.0 ** (15 - np.ceil(exponents / 2)))
-    grown = b.mul(x, powers, element=i(32))
-    grown = rescaled(b, grown, 2.0**fewest, i(16))
-    # Now the sum of squares is m or m / 2 times 2**30, and 1/sqrt(m) is in (1, sqrt 2].
-    factors = fine_lookup(b, index, np.where(exponents % 2, 2.0**14.5, 2.0**14))
-    root = rescaled(b, reciprocal_root(b, normal), 0.5, i(16))
-    inverse = rescaled(b, b.mul(root, factors, element=i(32)), 2.0**-14, i(16))
-    # inverse is 2**29 / sqrt(sum of squares); y = x / sqrt(sum / count)
+    # total = m * 2**(31 - 2 * d) with m in [1/4, 1) and d in [0, 14].
+    # Ethos-U shifts with rounding only: (s - 1 + 1) >> 1 for a shift s of clz - 1.
+    leading = b.sub(b.unary("tosa.clz", total), b.splat(total, 2))
+    d = shifted_right(b, leading, b.splat(leading, 1))
+    mantissa = b.binary("tosa.logical_left_shift", total, b.add(d, d))
+    power = b.binary("tosa.logical_left_shift", b.splat(d, 1), d)
+    # No element is above the root of the sum of squares, sqrt(m) * 2**(15.5 - d + headroom / 2).
+    grown = b.mul(x, rescaled(b, power, 1.0, i(16)), element=i(32))
+    grown = rescaled(b, grown, 2.0 ** (-(headroom + 1) / 2), i(16))
+    # Now that root is sqrt(m) * 2**15, and y = x / root * sqrt(count).
+    inverse = rescaled(b, reciprocal_root(b, mantissa), 0.5, i(16))
     return b.mul(grown, inverse, element=i(32)), math.sqrt(count) * 2.0**-29
 
 
@@ -147,5 +137,7 @@ def _affine(
     gains = b.const(np.rint(gain / largest * 2.0**_GAIN_BITS).reshape(axis), i(16))
     y = b.mul(value, gains, element=i(32))
     if offset.any():
-        y = b.add(y, b.const(int32_constant(np.clip(offset / unit, -(2**30), 2**30).reshape(axis)), i(32)))
+        y = b.add(
+            y, b.const(int32_constant(np.clip(offset / unit, -(2**30), 2**30).reshape(axis)), i(32))
+        )
     return requantized(b, y, unit, out)

@@ -40,7 +40,8 @@ from tosaic.lowering.quantization.fixed_point import (
 _ONE = 2**15 - 1  # the exponential of 0
 _LEAST = 2**8  # the smallest exponential that has bits enough
 _EXACT = 0.99  # output steps in which the reciprocal's unit is one; 256 parts of 1/256 are
-_HIDDEN = 2.0**15  # input steps that push a hidden element out of the table
+_HIDDEN = 2.0**9  # input steps that push a hidden element out of the table
+_UNIT = 2.0**10  # parts of an input step in which hidden ones are pushed
 _FRACTION = 14  # bits below the reciprocal's, for its shift
 _LONGEST = 2**16  # elements along a dynamic axis
 
@@ -133,12 +134,18 @@ def _powers(
 ) -> ir.Value:
     """Return the i16 exponentials of `x`, of which `_ONE` is the largest there is or can be."""
     stored = b.storage(x)
-    if mask is not None:
-        away = b.sub(rescaled(b, stored, 1.0, i(32)), rescaled(b, mask.hidden, _HIDDEN, i(32)))
-        stored = rescaled(b, away, 1.0, i(16))
-    steps = _below(b, stored, axis) if shift else stored
     top = 0 if shift else params.high
-    return fine_lookup(b, rescaled(b, steps, FINE_STEP, i(16)), _exponentials(params, top))
+    table = _exponentials(params, top)
+    if mask is None:
+        steps = _below(b, stored, axis) if shift else stored
+        return fine_lookup(b, rescaled(b, steps, FINE_STEP, i(16)), table)
+    # Factors as in a sum of tensors of unlike scales, which Ethos-U has in one operation.
+    hidden = rescaled(b, mask.hidden, _HIDDEN * _UNIT, i(32))
+    away = b.sub(rescaled(b, stored, _UNIT, i(32)), hidden)
+    if not shift:
+        return fine_lookup(b, rescaled(b, away, FINE_STEP / _UNIT, i(16)), table)
+    steps = _below(b, rescaled(b, away, 1 / _UNIT, i(16)), axis)
+    return fine_lookup(b, rescaled(b, steps, FINE_STEP, i(16)), table)
 
 
 def _below(b: Builder, stored: ir.Value, axis: int) -> ir.Value:

@@ -52,7 +52,7 @@ def _report(found: dict[str, Diagnostic], op: Any) -> None:
     if op.name in ("func.return", "quant.qcast", "quant.dcast"):
         message = (
             "the model's input or output would stay in float here; use integer model I/O "
-            "(io_dtype='int8'), or a target that computes in float"
+            "(io_dtype='auto'), or a target that computes in float"
         )
     else:
         message = (

@@ -4,40 +4,50 @@ Motivation. PyTorch makes indices, sizes, argmax results and comparisons of them
 no 64-bit integers, and no target has them in hardware.
 
 Overview. One walk gives each integer tensor the interval [low, high] of its elements: constants
-exactly, results by interval arithmetic on the operands' (Moore, "Interval Analysis", 1966). If all
-intervals of int64 tensors lie within int32, computing in int32 gives the same numbers, and all of
-them are retyped at once. Ops that see the width itself (clz, a logical shift of negative numbers)
-and ops without a rule have no interval.
+exactly, results by interval arithmetic on the operands' (see intervals.py). If all intervals of
+int64 tensors lie within int32, computing in int32 gives the same numbers, and all of them are
+retyped at once. Ops that see the width itself (clz, a logical shift of negative numbers) and ops
+without a rule have no interval.
+
+Inputs. What a model adds up fits or not by what its integer inputs hold, which nobody has said. The
+largest range of inputs is looked for with which everything fits; it is written on the arguments
+that are taken to be within it, goes into the manifest, and is checked when the program runs.
+
+Floats. TOSA's cast of a float saturates, so an int64 made of one is right within int32, and at its
+limits beyond. Limits, selections and moves keep that so; anything else must see a smaller interval.
 """
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
-import itertools
-import math
-import operator
-from collections.abc import Callable
 from typing import Any, ClassVar
 
-from tosaic.dialects.bindings import ir
-from tosaic.dialects.types import (
-    DYNAMIC,
-    constant_value,
-    element_of,
-    i,
-    is_float,
-    is_signless_integer,
-    shape_of,
-)
+from tosaic.dialects.bindings import func, ir
+from tosaic.dialects.types import element_of, i, is_float
 from tosaic.errors import Diagnostic
 from tosaic.lowering.passes import Pass, diagnostic_at, error_at, fail_if, register_pass
+from tosaic.lowering.shape.intervals import (
+    INT32,
+    Interval,
+    is_exact,
+    result_interval,
+    type_range,
+)
 from tosaic.lowering.shape.narrowing import has_element, narrow, walk_ops
+from tosaic.lowering.signature import set_signature, signature_attrs
 
-Interval = tuple[int, int]
-_MANTISSA = {"f64": 53, "f32": 24, "f16": 11, "bf16": 8}
-INT32: Interval = (-(2**31), 2**31 - 1)
-Rule = Callable[[Any, list["Interval | None"]], "Interval | None"]
-_RULES: dict[str, Rule] = {}
+RANGE = "tosaic.range"
+_ANY_INT64: Interval = (-(2**63), 2**63 - 1)
+# Ops to which a saturated number is as good as the number itself, but for what they pass on.
+_SATURATED_AS_WELL = frozenset(
+    f"tosa.{name}"
+    for name in (
+        *("clamp", "concat", "identity", "maximum", "minimum", "reduce_max", "reduce_min"),
+        *("reshape", "reverse", "select", "slice", "tile", "transpose"),
+    )
+)
+_COMPARISONS = frozenset(("tosa.equal", "tosa.greater", "tosa.greater_equal"))
 
 
 @register_pass
@@ -45,16 +55,17 @@ _RULES: dict[str, Rule] = {}
 class NarrowInt64(Pass):
     """Replace int64 by int32 where interval analysis proves that every value fits.
 
-    Arguments have any int64 value in principle; with `assume-inputs-fit` (the default) they are
-    taken to fit `input-bits`, as token ids, indices and masks do, and the caller passes int32. The
-    default of 31 bits leaves room for an offset that the model adds. Arguments and results that
-    were int64 are marked `tosaic.narrowed = "i64"` for the I/O manifest. A result that can leave
-    int32 is an error with the op's place and the interval.
+    Integer arguments have any value in principle; with `assume-inputs-fit` (the default) they are
+    taken to lie in the largest range with which everything fits: of `input-bits` at most, and of
+    `least-bits` at least. Arguments that it limits say so in `tosaic.range`. Arguments and results
+    that were int64 are marked `tosaic.narrowed = "i64"`. A result that can leave int32 even so is
+    an error with the op's place and the interval.
     """
 
     name: ClassVar[str] = "tosaic-narrow-int64"
     assume_inputs_fit: bool = True
-    input_bits: int = 31
+    input_bits: int = 32
+    least_bits: int = 8
 
     def run(self, module: ir.Operation) -> None:
         """Find the intervals, report what does not fit, then retype."""
@@ -62,11 +73,24 @@ class NarrowInt64(Pass):
         ops = walk_ops(module)
         if not any(has_element(v, wide) for op in ops for v in _defined(op)):
             return
-        analysis = _Analysis(wide, self.input_bits if self.assume_inputs_fit else None)
-        for op in ops:
-            analysis.visit(op)
+        analysis = self._analysis(ops, wide)
         fail_if(analysis.problems, "Some int64 values cannot be shown to fit int32.")
+        for function in (op.opview for op in ops if isinstance(op.opview, func.FuncOp)):
+            _write_ranges(function, analysis)
         narrow(module, wide, i(32), lambda type_, n: ir.IntegerAttr.get(type_, _saturated(n)))
+
+    def _analysis(self, ops: list[Any], wide: ir.Type) -> _Analysis:
+        """Return the analysis with the most input bits that has no problems, else the first."""
+        if not self.assume_inputs_fit:
+            return _Analysis.of(ops, wide, None)
+        first = _Analysis.of(ops, wide, self.input_bits)
+        if not first.problems:
+            return first
+        smaller = range(self.least_bits, self.input_bits)
+        fitting = bisect.bisect_left(
+            smaller, True, key=lambda bits: bool(_Analysis.of(ops, wide, bits).problems)
+        )
+        return _Analysis.of(ops, wide, smaller[fitting - 1]) if fitting else first
 
 
 def _saturated(number: int) -> int:
@@ -79,58 +103,136 @@ def _defined(op: Any) -> list[ir.Value]:
     return [*op.results, *(argument for block in blocks for argument in block.arguments)]
 
 
+def _write_ranges(function: Any, analysis: _Analysis) -> None:
+    if function.is_external:
+        return
+    arguments, results = signature_attrs(function)
+    for argument, attributes in zip(function.arguments, arguments, strict=True):
+        if argument in analysis.limited:
+            attributes[RANGE] = ir.DenseI64ArrayAttr.get(analysis.limited[argument])
+    set_signature(function, arguments, results)
+
+
 class _Analysis:
     """Intervals by value; an int64 value that does not fit is reported once and taken to fit."""
 
     def __init__(self, wide: ir.Type, input_bits: int | None) -> None:
         self.problems: list[Diagnostic] = []
+        self.limited: dict[ir.Value, Interval] = {}
         self._wide = wide
         self._input_bits = input_bits
         self._known: dict[ir.Value, Interval | None] = {}
+        self._saturated: dict[ir.Value, Diagnostic] = {}
+
+    @classmethod
+    def of(cls, ops: list[Any], wide: ir.Type, input_bits: int | None) -> _Analysis:
+        """Analyse `ops` with integer inputs of `input_bits`; None is all that their type holds."""
+        made = cls(wide, input_bits)
+        for op in ops:
+            made.visit(op)
+        return made
 
     def visit(self, op: Any) -> None:
+        """Find the interval of what `op` computes, and what in it does not fit."""
         for region in op.regions:
             for block in region.blocks:
                 for number, argument in enumerate(block.arguments):
                     self._argument(op, number, argument)
+        self._read(op)
         if len(op.results) == 0 or not isinstance(op.results[0].type, ir.RankedTensorType):
             return
-        intervals = [self.of(v) for v in op.operands]
-        rule = _RULES.get(str(op.name))
+        intervals = [self.interval(v) for v in op.operands]
+        found = result_interval(op, intervals)
         for result in op.results:
-            found = rule(op, intervals) if rule is not None else None
-            if not has_element(result, self._wide):
-                self._known[result] = found if _exact(found, element_of(result)) else None
-                continue
-            fits = found is not None and INT32[0] <= found[0] and found[1] <= INT32[1]
-            if not fits and any(True for _ in result.uses):
-                self.problems.append(error_at(op, _explain(op, found, intervals)))
-            self._known[result] = found if fits else INT32
+            if has_element(result, self._wide):
+                self._wide_result(op, result, found, intervals)
+            else:
+                self._known[result] = found if is_exact(found, element_of(result)) else None
 
-    def of(self, value: ir.Value) -> Interval | None:
+    def interval(self, value: ir.Value) -> Interval | None:
         """Return the interval of `value`: what is known, within what its type can hold."""
         if not isinstance(value.type, ir.RankedTensorType):
             return None
         found = self._known.get(value)
         if found is not None or is_float(element_of(value)):
             return found
-        return _range_of(element_of(value))
+        return type_range(element_of(value))
+
+    def _wide_result(
+        self,
+        op: Any,
+        result: ir.Value,
+        found: Interval | None,
+        intervals: list[Interval | None],
+    ) -> None:
+        if found is not None and _fits(found):
+            self._known[result] = found
+            return
+        problem = error_at(op, _explain(op, found, intervals))
+        if _is_from_float(op) or self._keeps_saturated(op):
+            self._known[result] = found or _ANY_INT64
+            self._saturated[result] = problem
+            return
+        if any(True for _ in result.uses):
+            self.problems.append(problem)
+        self._known[result] = INT32
+
+    def _keeps_saturated(self, op: Any) -> bool:
+        return op.name in _SATURATED_AS_WELL and any(v in self._saturated for v in op.operands)
+
+    def _read(self, op: Any) -> None:
+        """Report the saturated numbers that `op` reads and would compute something else with."""
+        if op.name in _SATURATED_AS_WELL:
+            return
+        for number, value in enumerate(op.operands):
+            if value not in self._saturated:
+                continue
+            # An index beyond int32 is beyond everything, and a conversion to int32 not defined.
+            if op.name == "tosa.gather" and number == 1:
+                continue
+            if op.name == "tosa.cast" and has_element(op.results[0], i(32)):
+                continue
+            if op.name in _COMPARISONS and self._between_limits(op.operands[1 - number]):
+                continue
+            problem = self._saturated[value]
+            if problem not in self.problems:
+                self.problems.append(problem)
+
+    def _between_limits(self, value: ir.Value) -> bool:
+        found = self.interval(value)
+        return found is not None and INT32[0] < found[0] and found[1] < INT32[1]
 
     def _argument(self, op: Any, number: int, argument: ir.Value) -> None:
-        if not has_element(argument, self._wide):
+        is_wide = has_element(argument, self._wide)
+        if not is_wide and not has_element(argument, i(32)):
             return
-        bits = min(32, self._input_bits or 32)
-        self._known[argument] = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         owner = str(op.operation.name)
-        if owner == "func.func" and self._input_bits is None:
+        if owner == "func.func":
+            self._limit(argument)
+        elif is_wide:
+            message = f"an int64 tensor enters a region of {owner}; cast it to int32 before"
+            self.problems.append(diagnostic_at(op.location, message))
+            self._known[argument] = INT32
+        if owner == "func.func" and is_wide and self._input_bits is None:
             message = (
                 f"argument {number} is int64 and may hold values beyond int32; let the model take "
                 "int32, or compile with assume-inputs-fit"
             )
             self.problems.append(diagnostic_at(op.location, message))
-        elif owner != "func.func":
-            message = f"an int64 tensor enters a region of {owner}; cast it to int32 before"
-            self.problems.append(diagnostic_at(op.location, message))
+
+    def _limit(self, argument: ir.Value) -> None:
+        bits = min(32, self._input_bits or 32)
+        self._known[argument] = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        if bits < 32:
+            self.limited[argument] = self._known[argument]
+
+
+def _fits(found: Interval) -> bool:
+    return INT32[0] <= found[0] and found[1] <= INT32[1]
+
+
+def _is_from_float(op: Any) -> bool:
+    return bool(op.name == "tosa.cast") and is_float(element_of(op.operands[0]))
 
 
 def _explain(op: Any, found: Interval | None, intervals: list[Interval | None]) -> str:
@@ -144,175 +246,3 @@ def _explain(op: Any, found: Interval | None, intervals: list[Interval | None]) 
         f"the int64 result of {op.name} on {operands} lies in [{found[0]}, {found[1]}], which "
         "exceeds int32; limit an operand with torch.clamp, or compute in float"
     )
-
-
-def _exact(found: Interval | None, element: ir.Type) -> bool:
-    """Return whether numbers in `found` neither wrap around in `element` nor get rounded."""
-    if found is None:
-        return False
-    whole = _range_of(element)
-    if whole is None:
-        bits = _MANTISSA.get(str(element), 0)
-        whole = -(2**bits), 2**bits
-    return whole[0] <= found[0] and found[1] <= whole[1]
-
-
-def _range_of(element: ir.Type) -> Interval | None:
-    if not is_signless_integer(element):
-        return None
-    if element.width == 1:
-        return 0, 1
-    return -(2 ** (element.width - 1)), 2 ** (element.width - 1) - 1
-
-
-# --- interval arithmetic -------------------------------------------------------------------------
-
-
-def _rule(*names: str) -> Callable[[Rule], Rule]:
-    def enter(fn: Rule) -> Rule:
-        for name in names:
-            _RULES[f"tosa.{name}"] = fn
-        return fn
-
-    return enter
-
-
-def _simple(name: str, fn: Callable[..., Interval | None], operands: slice = slice(None)) -> None:
-    """Enter a rule that needs the operands' intervals, all known."""
-
-    def rule(op: Any, intervals: list[Interval | None]) -> Interval | None:
-        used = intervals[operands]
-        return None if any(x is None for x in used) else fn(*used)
-
-    _RULES[f"tosa.{name}"] = rule
-
-
-def _union(*intervals: Interval) -> Interval:
-    return min(low for low, _ in intervals), max(high for _, high in intervals)
-
-
-def _corners(fn: Callable[[int, int], int], x: Interval, y: Interval) -> Interval:
-    """The interval of a function that is monotone in each operand."""
-    values = [fn(a, c) for a, c in itertools.product(x, y)]
-    return min(values), max(values)
-
-
-def _intdiv(x: Interval, y: Interval) -> Interval:
-    # A divisor of 0 is undefined in TOSA; quotients are largest for divisors next to it.
-    divisors = [d for d in (*y, -1, 1) if d != 0 and y[0] <= d <= y[1]]
-    quotients = [abs(n) // abs(d) * (1 if (n < 0) == (d < 0) else -1) for n in x for d in divisors]
-    return min([0, *quotients]), max([0, *quotients])
-
-
-def _bitwise(*operands: Interval) -> Interval:
-    bits = max(
-        value.bit_length() for interval in operands for value in (*interval, -1 - interval[0])
-    )
-    low = 0 if all(x[0] >= 0 for x in operands) else -(2**bits)
-    return low, 2**bits - 1
-
-
-def _shifted_left(x: Interval, y: Interval) -> Interval | None:
-    if y[0] < 0 or y[1] > 63:
-        return None
-    return _corners(lambda a, c: a << c, x, y)
-
-
-def _shifted_right(x: Interval, y: Interval) -> Interval | None:
-    if y[0] < 0 or y[1] > 31:
-        return None
-    return _corners(lambda a, c: a >> c, x, y)
-
-
-def _bitwise_and(x: Interval, y: Interval) -> Interval:
-    positive = [high for low, high in (x, y) if low >= 0]
-    return (0, min(positive)) if positive else _bitwise(x, y)
-
-
-for _name in ("identity", "reverse", "transpose", "reduce_max", "reduce_min", "gather"):
-    _simple(_name, lambda x: x, slice(1))
-for _name in ("reshape", "slice", "tile"):
-    _simple(_name, lambda x: x, slice(1))
-_simple("add", lambda x, y: (x[0] + y[0], x[1] + y[1]))
-_simple("sub", lambda x, y: (x[0] - y[1], x[1] - y[0]))
-_simple("mul", lambda x, y, shift: None if any(shift) else _corners(operator.mul, x, y))
-_simple("negate", lambda x: (-x[1], -x[0]), slice(1))
-_simple("abs", lambda x: (0 if x[0] <= 0 <= x[1] else min(map(abs, x)), max(map(abs, x))))
-_simple("maximum", lambda x, y: (max(x[0], y[0]), max(x[1], y[1])))
-_simple("minimum", lambda x, y: (min(x[0], y[0]), min(x[1], y[1])))
-_simple("intdiv", _intdiv)
-_simple("concat", _union)
-_simple("select", _union, slice(1, None))
-_simple("scatter", lambda values, _indices, new: _union(values, new))
-_simple("bitwise_and", _bitwise_and)
-_simple("bitwise_or", _bitwise)
-_simple("bitwise_xor", _bitwise)
-_simple("bitwise_not", lambda x: (-1 - x[1], -1 - x[0]))
-_simple("logical_left_shift", _shifted_left)
-_simple("arithmetic_right_shift", _shifted_right)
-_simple("logical_right_shift", lambda x, y: None if x[0] < 0 else _shifted_right(x, y))
-
-
-def _of_nothing(op: Any, _: list[Interval | None]) -> Interval:
-    """No element is outside of any interval."""
-    return 0, 0
-
-
-_RULES["tensor.empty"] = _of_nothing
-
-
-@_rule("const")
-def _const(op: Any, _: list[Interval | None]) -> Interval | None:
-    values = constant_value(op.results[0])
-    if values is None or values.size == 0 or values.dtype.kind not in "iu":
-        return None
-    return int(values.min()), int(values.max())
-
-
-@_rule("clamp")
-def _clamp(op: Any, intervals: list[Interval | None]) -> Interval | None:
-    low, high = op.attributes["min_val"].value, op.attributes["max_val"].value
-    if intervals[0] is not None:
-        low, high = (min(max(v, low), high) for v in intervals[0])
-    return (math.floor(low), math.ceil(high)) if math.isfinite(low + high) else None
-
-
-@_rule("cast", "ceil", "floor")
-def _kept(op: Any, intervals: list[Interval | None]) -> Interval | None:
-    """Bounds are whole numbers, so rounding keeps to them; narrow integers may wrap around."""
-    return intervals[0] if _exact(intervals[0], element_of(op.results[0])) else None
-
-
-@_rule("sigmoid", "tanh", "sin", "cos", "erf")
-def _unit(op: Any, _: list[Interval | None]) -> Interval:
-    return -1, 1
-
-
-@_rule("pad")
-def _pad(op: Any, intervals: list[Interval | None]) -> Interval | None:
-    if intervals[0] is None or intervals[2] is None:
-        return None
-    return _union(intervals[0], intervals[2])
-
-
-@_rule("argmax")
-def _argmax(op: Any, _: list[Interval | None]) -> Interval | None:
-    size = shape_of(op.operands[0])[op.attributes["axis"].value]
-    return INT32 if size == DYNAMIC else (0, max(0, size - 1))
-
-
-@_rule("reduce_sum")
-def _reduce_sum(op: Any, intervals: list[Interval | None]) -> Interval | None:
-    size = shape_of(op.operands[0])[op.attributes["axis"].value]
-    if intervals[0] is None or size == DYNAMIC:
-        return None
-    return intervals[0][0] * size, intervals[0][1] * size
-
-
-@_rule("reduce_product")
-def _reduce_product(op: Any, intervals: list[Interval | None]) -> Interval | None:
-    size = shape_of(op.operands[0])[op.attributes["axis"].value]
-    if intervals[0] is None or size == DYNAMIC or size > 64:
-        return None
-    largest = max(map(abs, intervals[0])) ** size
-    return (0 if intervals[0][0] >= 0 else -largest), largest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -21,11 +22,9 @@ from tosaic.dialects.types import (
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.softmax import Mask
 from tosaic.lowering.quantization.softmax import softmax as integer_softmax
+from tosaic.lowering.torch_to_tosa.indexing import known_value
 from tosaic.lowering.torch_to_tosa.linear import matmul
-from tosaic.lowering.torch_to_tosa.normalization import softmax_over
-
-# Far below every score, and finite: a row without any allowed key must not become NaN.
-_NEVER = -3.0e38
+from tosaic.lowering.torch_to_tosa.normalization import safe_softmax_over, softmax_over
 
 
 @lowers("torch.aten.scaled_dot_product_attention")
@@ -51,16 +50,28 @@ def attention(ctx: Lowering) -> ir.Value:
         rows, columns = shape_of(scores)[-2:]
         if DYNAMIC in (rows, columns):
             raise Refusal("causal attention over a dynamic length; specialise the shapes")
-        never = np.triu(np.full((rows, columns), _NEVER), 1)
+        never = np.triu(np.full((rows, columns), -math.inf), 1)
         scores = b.add(scores, b.const(never, element_of(scores)))
-    mask = ctx.optional(3)
-    if mask is not None and is_signless_integer(element_of(mask), 1):
-        scores = b.select(mask, scores, b.splat(scores, _NEVER))
-    elif mask is not None:
-        # -inf is how masks say "never"; scores stay finite.
-        scores = b.add(scores, b.clamp(mask, _NEVER, None))
-    weights = softmax_over(b, scores, len(shape_of(scores)) - 1, log=False)
+    mask, axis = ctx.optional(3), len(shape_of(scores)) - 1
+    if mask is None:
+        weights = softmax_over(b, scores, axis, log=False)
+    else:
+        weights = _masked_weights(b, scores, mask, axis)
     return b.reshape(matmul(b, weights, v), ctx.out_shape())
+
+
+def _masked_weights(b: Builder, scores: ir.Value, mask: ir.Value, axis: int) -> ir.Value:
+    """Return the softmax of `scores` under a mask: false or -inf means never, elsewhere added."""
+    boolean = is_signless_integer(element_of(mask), 1)
+    if boolean:
+        scores = b.select(mask, scores, b.splat(scores, -math.inf))
+    else:
+        scores = b.add(scores, b.cast(mask, element_of(scores)))
+    known = known_value(mask)
+    allowed = None if known is None else known if boolean else known > -math.inf
+    if allowed is not None and allowed.any(-1).all():
+        return softmax_over(b, scores, axis, log=False)
+    return safe_softmax_over(b, scores, axis)
 
 
 def _repeated_heads(b: Builder, x: ir.Value, heads: int) -> ir.Value:
@@ -112,8 +123,8 @@ def _mask(ctx: Lowering, shape: list[int], axis: int) -> Mask:
 def masked_softmax(ctx: Lowering) -> ir.Value:
     """`_masked_softmax(x, mask, dim?, mask_type?)`: zero where the mask is true."""
     b, x, mask = ctx.b, ctx.tensor(0), ctx.tensor(1)
-    x = b.select(mask, b.splat(x, _NEVER), x)
-    return softmax_over(b, x, _masked_axis(ctx, shape_of(x)), log=False)
+    x = b.select(mask, b.splat(x, -math.inf), x)
+    return safe_softmax_over(b, x, _masked_axis(ctx, shape_of(x)))
 
 
 @lowers("torch.prims.convert_element_type")

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import is_float, is_static, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
-from tosaic.lowering.torch_to_tosa.constants import constant, returned
-from tosaic.lowering.torch_to_tosa.promotion import number_of, operand
+from tosaic.lowering.torch_to_tosa.promotion import number, operand
 
 
 def _static_shape(ctx: Lowering) -> list[int]:
@@ -26,7 +25,7 @@ def _made(ctx: Lowering, values: npt.NDArray[Any]) -> ir.Value:
     element = ctx.out_element()
     if not is_float(element) and values.dtype.kind == "f" and np.isfinite(values).all():
         values = np.trunc(values)
-    return returned(ctx, constant(ctx.b, values, element))
+    return ctx.b.const(values, element)
 
 
 # Names -> what fills them: a number, or the operand that says it.
@@ -47,11 +46,7 @@ def _filled_with(names: tuple[str, ...], index: int) -> None:
     @lowers(*(f"torch.aten.{name}" for name in names))
     def lower(ctx: Lowering) -> ir.Value:
         """A tensor of one number."""
-        number = number_of(ctx, index)
-        # `scalar` says why it is not known.
-        return _made(
-            ctx, np.full(_static_shape(ctx), ctx.scalar(index) if number is None else number)
-        )
+        return _made(ctx, np.full(_static_shape(ctx), number(ctx, index)))
 
 
 _filled_with(("full", "full_like", "fill.Scalar"), 1)
@@ -61,7 +56,7 @@ _filled_with(("new_full",), 2)
 @lowers("torch.aten.scalar_tensor", "torch.prim.NumToTensor.Scalar")
 def scalar_tensor(ctx: Lowering) -> ir.Value:
     """A tensor without dims of a number."""
-    return _made(ctx, np.array(ctx.scalar(0)))
+    return _made(ctx, np.array(number(ctx, 0)))
 
 
 @lowers("torch.aten.fill.Tensor", "torch.aten.copy")
@@ -98,18 +93,18 @@ def arange(ctx: Lowering) -> ir.Value:
 @lowers("torch.aten.arange.start")
 def arange_start(ctx: Lowering) -> ir.Value:
     """`arange(start, end)`."""
-    return _range(ctx, ctx.scalar(0), 1)
+    return _range(ctx, number(ctx, 0), 1)
 
 
 @lowers("torch.aten.arange.start_step")
 def arange_step(ctx: Lowering) -> ir.Value:
     """`arange(start, end, step)`."""
-    return _range(ctx, ctx.scalar(0), ctx.scalar(2))
+    return _range(ctx, number(ctx, 0), number(ctx, 2))
 
 
 def _spaced(ctx: Lowering) -> npt.NDArray[np.float64]:
     (count,) = _static_shape(ctx)
-    return np.linspace(ctx.real(0), ctx.real(1), count)
+    return np.linspace(number(ctx, 0), number(ctx, 1), count)
 
 
 @lowers("torch.aten.linspace")

@@ -11,6 +11,7 @@ from tosaic.lowering.ops import Lowering, Quantized, lowers
 from tosaic.lowering.torch_to_tosa import formula
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.promotion import (
+    number,
     operand,
     pair,
     precise_pair,
@@ -35,7 +36,7 @@ def _of_bools(ctx: Lowering) -> bool:
 
 def _sum(ctx: Lowering, combine: Callable[[Term, Term], Term], scaled: int) -> ir.Value:
     """Combine operands 0 and 1, of which `scaled` is multiplied by operand 2 first."""
-    factor = ctx.scalar(2)
+    factor = number(ctx, 2)
     if factor == 1:
         return result(ctx, combine(*pair(ctx)))
     terms = list(precise_pair(ctx))
@@ -46,7 +47,7 @@ def _sum(ctx: Lowering, combine: Callable[[Term, Term], Term], scaled: int) -> i
 @lowers(*_forms("add"), quantized=Quantized.RESCALED, activations=_BOTH)
 def add(ctx: Lowering) -> ir.Value:
     """`add(x, y, alpha)` = x + alpha * y; of bools, whether one of them is true."""
-    if _of_bools(ctx) and ctx.scalar(2):
+    if _of_bools(ctx) and number(ctx, 2):
         return (operand(ctx, 0, i(1)) | operand(ctx, 1, i(1))).value
     return _sum(ctx, lambda x, y: x + y, 1)
 
@@ -163,7 +164,7 @@ def lerp(ctx: Lowering) -> ir.Value:
 def addcmul(ctx: Lowering) -> ir.Value:
     """`addcmul(x, a, b, value)` = x + value * a * b."""
     x, a, c = _three(ctx)
-    value = ctx.scalar(3)
+    value = number(ctx, 3)
     return result(ctx, x + (a if value == 1 else a * value) * c)
 
 
@@ -171,7 +172,7 @@ def addcmul(ctx: Lowering) -> ir.Value:
 def addcdiv(ctx: Lowering) -> ir.Value:
     """`addcdiv(x, a, b, value)` = x + value * a / b."""
     x, a, c = _three(ctx)
-    value = ctx.scalar(3)
+    value = number(ctx, 3)
     return result(ctx, x + (a if value == 1 else a * value) / c)
 
 

@@ -27,12 +27,10 @@ from tosaic.lowering.ops import (
     part_type,
 )
 from tosaic.lowering.torch_to_tosa.complex import lowers_always, seen
-from tosaic.lowering.torch_to_tosa.constants import returned
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.pieces import last, part, static_shape
+from tosaic.lowering.torch_to_tosa.pieces import last, part, rolled, static_shape
 from tosaic.lowering.torch_to_tosa.resize import along
-from tosaic.lowering.torch_to_tosa.views import rolled
 from tosaic.lowering.torch_to_tosa.windows import pad_or_crop
 
 _FEW = 128  # up to which a product is taken for powers of two as well
@@ -268,4 +266,4 @@ def fftfreq(ctx: Lowering) -> ir.Value:
     """`fftfreq(n, spacing)`: the frequencies of a spectrum, `rfftfreq` of half of one."""
     half = aten_name(ctx).endswith("rfftfreq")
     numbers = (np.fft.rfftfreq if half else np.fft.fftfreq)(ctx.integer(0), ctx.real(1))
-    return returned(ctx, ctx.b.const(numbers, ctx.out_element()))
+    return ctx.b.const(numbers, ctx.out_element())

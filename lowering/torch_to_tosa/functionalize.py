@@ -11,6 +11,14 @@ from tosaic.lowering.passes import Pass, error_at, fail_if, register_pass
 from tosaic.lowering.torch_to_tosa.operators import op_name
 
 _IN_PLACE = re.compile(r"(torch\.aten\.[a-z0-9_]*[a-z0-9])_((?:\.\w+)?)")
+# Whose overloads are called otherwise in place.
+_OTHERWISE = {
+    "torch.aten.float_power_.Scalar": "torch.aten.float_power.Tensor_Scalar",
+    "torch.aten.float_power_.Tensor": "torch.aten.float_power.Tensor_Tensor",
+    "torch.aten.ldexp_": "torch.aten.ldexp.Tensor",
+    "torch.aten.pow_.Scalar": "torch.aten.pow.Tensor_Scalar",
+    "torch.aten.pow_.Tensor": "torch.aten.pow.Tensor_Tensor",
+}
 _VIEWS = {
     f"torch.aten.{name}"
     for name in [
@@ -69,7 +77,8 @@ class Functionalize(Pass):
         def visit(op: Any) -> Any:
             match = _IN_PLACE.fullmatch(op_name(op))
             if match and not match.group(1).endswith("_"):
-                found.append((op, match.group(1) + match.group(2)))
+                name = match.group(1) + match.group(2)
+                found.append((op, _OTHERWISE.get(match.group(), name)))
             return ir.WalkResult.ADVANCE
 
         module.walk(visit)

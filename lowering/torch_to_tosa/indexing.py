@@ -25,7 +25,6 @@ from tosaic.dialects.types import (
 )
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.arithmetic import dequantized_source, with_params
-from tosaic.lowering.torch_to_tosa.constants import constant
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import broadcast, last, refuse_many, static_shape
@@ -96,7 +95,7 @@ def wrapped(b: Builder, index: ir.Value, size: int, data: ir.Value) -> ir.Value:
     """
     known = known_value(index)
     if known is not None:
-        return constant(b, np.where(known < 0, known + size, known), i(32))
+        return b.const(np.where(known < 0, known + size, known), i(32))
     place = Term(b, b.cast(b.cast(index, i(32)), number_type(data, size)))
     return (place < 0).where(place + size, place).value
 

@@ -156,7 +156,7 @@ def _places(ctx: Lowering, cells: list[_Cells]) -> ir.Value:
     b = ctx.b
     if not list(ctx.op.results[1].uses):
         return b.const(np.zeros(ctx.out_shape(1)), ctx.out_element(1))
-    x = ordered(ctx)
+    x = Term(b, ordered(ctx)).at_least_i32().value  # TOSA compares no smaller integers
     rank, spatial = len(shape_of(x)), len(cells)
     count = math.prod(shape_of(x)[-spatial:])
     counting, lost = number_type(x, count), worst(element_of(x), largest=True)

@@ -6,6 +6,7 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import DYNAMIC, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
 from tosaic.lowering.torch_to_tosa.formula import Term
+from tosaic.lowering.torch_to_tosa.promotion import number_of
 from tosaic.lowering.torch_to_tosa.shuffles import padded_by_repeating
 
 SHARED = Quantized.SHARED
@@ -65,7 +66,7 @@ def permute(ctx: Lowering) -> ir.Value:
     return ctx.b.transpose(x, [normalize_dim(d, rank) for d in ctx.ints(1)])
 
 
-@lowers("torch.aten.transpose.int", quantized=SHARED)
+@lowers("torch.aten.transpose.int", "torch.aten.transpose", quantized=SHARED)
 def transpose(ctx: Lowering) -> ir.Value:
     """`transpose(x, dim0, dim1)`."""
     x = ctx.tensor(0)
@@ -180,7 +181,7 @@ def stack(ctx: Lowering) -> ir.Value:
 @lowers("torch.aten.constant_pad_nd", quantized=SHARED)
 def constant_pad(ctx: Lowering) -> ir.Value:
     """`constant_pad_nd(x, pads, value)`; pads run from the last dim, negative ones crop."""
-    return _pad(ctx, ctx.ints(1), ctx.scalar(2))
+    return _pad(ctx, ctx.ints(1), _number(ctx, 2))
 
 
 @lowers("torch.aten.pad", quantized=SHARED)
@@ -188,7 +189,12 @@ def pad(ctx: Lowering) -> ir.Value:
     """`pad(x, pads, mode, value?)`."""
     if ctx.text(2) != "constant":
         return padded_by_repeating(ctx, ctx.ints(1), ctx.text(2))
-    return _pad(ctx, ctx.ints(1), 0.0 if ctx.is_none(3) else ctx.scalar(3))
+    return _pad(ctx, ctx.ints(1), 0.0 if ctx.is_none(3) else _number(ctx, 3))
+
+
+def _number(ctx: Lowering, index: int) -> float:
+    number = number_of(ctx, index)
+    return ctx.scalar(index) if number is None else number  # which says why it is not known
 
 
 def _pad(ctx: Lowering, pads: list[int], value: float) -> ir.Value:

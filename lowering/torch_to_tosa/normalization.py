@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 from tosaic.dialects.bindings import ir
@@ -11,6 +14,7 @@ from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.layer_norm import layer_norm as integer_layer_norm
 from tosaic.lowering.quantization.softmax import log_softmax as integer_log_softmax
 from tosaic.lowering.quantization.softmax import softmax as integer_softmax
+from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.linear import as_rows
 from tosaic.lowering.torch_to_tosa.windows import to_nchw, to_nhwc
 
@@ -60,10 +64,10 @@ def _affine_norm(ctx: Lowering, *, training: bool, epsilon: float) -> ir.Value:
 
 def mean_over(b: Builder, x: ir.Value, axes: list[int]) -> ir.Value:
     """Return the mean of float `x` over `axes`, kept as dims of 1."""
-    count = int(np.prod([shape_of(x)[axis] for axis in axes]))
+    count = math.prod(shape_of(x)[axis] for axis in axes)
     for axis in axes:
         x = b.reduce("tosa.reduce_sum", x, axis)
-    return b.mul(x, b.splat(x, 1.0 / count))
+    return b.mul(x, b.splat(x, 1.0 / count if count else math.nan))
 
 
 def _integer_layer_norm(
@@ -246,6 +250,12 @@ def softmax_over(b: Builder, x: ir.Value, axis: int, *, log: bool) -> ir.Value:
     return b.mul(powers, b.unary("tosa.reciprocal", total))
 
 
+def safe_softmax_over(b: Builder, x: ir.Value, axis: int) -> ir.Value:
+    """Return softmax of float `x`, and zeros instead of NaN where a line is all -inf."""
+    nothing = Term(b, b.reduce("tosa.reduce_max", x, axis)).equals(-math.inf)
+    return nothing.where(0, Term(b, softmax_over(b, x, axis, log=False))).value
+
+
 def _integer_softmax(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams) -> ir.Value:
     return integer_softmax(ctx.b, x, params, out, axis=ctx.dim(1, len(shape_of(x))))
 
@@ -254,6 +264,15 @@ def _integer_log_softmax(
     ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
 ) -> ir.Value:
     return integer_log_softmax(ctx.b, x, params, out, axis=ctx.dim(1, len(shape_of(x))))
+
+
+def _along_dim(ctx: Lowering, compute: Callable[[ir.Value, int], ir.Value]) -> ir.Value:
+    """Apply `compute` to operand 0, in the type of the result, along the dim in operand 1."""
+    x = Term(ctx.b, ctx.tensor(0)).converted(ctx.out_element()).value
+    rank = len(shape_of(x))
+    if rank:
+        return compute(x, ctx.dim(1, rank))
+    return ctx.b.reshape(compute(ctx.b.reshape(x, [1]), 0), [])
 
 
 @lowers(
@@ -265,8 +284,7 @@ def _integer_log_softmax(
 )
 def softmax(ctx: Lowering) -> ir.Value:
     """`softmax(x, dim, dtype?)` and, decomposed, `_softmax(x, dim, half_to_float)`."""
-    x = ctx.b.cast(ctx.tensor(0), ctx.out_element())
-    return softmax_over(ctx.b, x, ctx.dim(1, len(shape_of(x))), log=False)
+    return _along_dim(ctx, lambda x, axis: softmax_over(ctx.b, x, axis, log=False))
 
 
 @lowers(
@@ -277,5 +295,10 @@ def softmax(ctx: Lowering) -> ir.Value:
 )
 def log_softmax(ctx: Lowering) -> ir.Value:
     """`log_softmax(x, dim, …)`."""
-    x = ctx.b.cast(ctx.tensor(0), ctx.out_element())
-    return softmax_over(ctx.b, x, ctx.dim(1, len(shape_of(x))), log=True)
+    return _along_dim(ctx, lambda x, axis: softmax_over(ctx.b, x, axis, log=True))
+
+
+@lowers("torch.aten._safe_softmax")
+def safe_softmax(ctx: Lowering) -> ir.Value:
+    """`_safe_softmax(x, dim, dtype?)`: zero where every element is -inf."""
+    return _along_dim(ctx, lambda x, axis: safe_softmax_over(ctx.b, x, axis))

@@ -44,6 +44,15 @@ def stacked(b: Builder, values: Sequence[ir.Value], axis: int) -> ir.Value:
     return joined(b, [b.reshape(value, wide) for value in values], axis)
 
 
+def rolled(b: Builder, x: ir.Value, axis: int, shift: int) -> ir.Value:
+    """Return `x` moved along `axis` by `shift`; what leaves at one end comes in at the other."""
+    size = shape_of(x)[axis]
+    cut = -shift % size
+    if not cut:
+        return x
+    return b.concat([part(b, x, axis, cut, size - cut), part(b, x, axis, 0, cut)], axis)
+
+
 def broadcast(b: Builder, x: ir.Value, shape: Sequence[int]) -> ir.Value:
     """Return `x` repeated to `shape`."""
     own = [1] * (len(shape) - len(shape_of(x))) + shape_of(x)

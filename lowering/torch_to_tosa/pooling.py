@@ -19,6 +19,7 @@ from tosaic.lowering.torch_to_tosa.windows import fit_window, to_nchw, to_nhwc
 
 
 def pair(values: Sequence[int], spatial: int, fill: int) -> list[int]:
+    """Return an operand of a pool per dim, of two at least; `fill` is for a dim that is added."""
     values = list(values) * spatial if len(values) == 1 else list(values)
     return [fill, *values] if spatial == 1 else values
 
@@ -200,6 +201,7 @@ def adaptive_avg_pool(ctx: Lowering) -> ir.Value:
 
 
 def adaptive(ctx: Lowering, *, average: bool, params: QuantParams | None = None) -> ir.Value:
+    """Pool operand 0 to `output_size`; given its parameters, round to them between two passes."""
     b, x, spatial = ctx.b, ctx.tensor(0), spatial_dims(ctx)
     sizes = pair(ctx.ints(1), spatial, 1)
     if spatial < 3:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.types import constant_value, i, is_float, is_signless_integer, shape_of
+from tosaic.dialects.types import (
+    constant_value,
+    element_of,
+    i,
+    is_float,
+    is_signless_integer,
+    shape_of,
+)
 from tosaic.lowering.ops import Lowering
 from tosaic.lowering.torch_to_tosa.formula import Term, compute_type
 
@@ -40,13 +47,12 @@ def promoted(ctx: Lowering, *indices: int) -> ir.Type:
     """
     groups: list[list[ir.Type]] = [[], [], []]
     for index in indices:
-        number = number_of(ctx, index)
-        if number is not None:
-            groups[2].append(_number_type(number))
+        value = number_of(ctx, index)
+        if value is not None:
+            groups[2].append(_number_type(value))
         else:
-            value = ctx.tensor(index)
-            element = ir.RankedTensorType(value.type).element_type
-            groups[0 if shape_of(value) else 1].append(element)
+            tensor = ctx.tensor(index)
+            groups[0 if shape_of(tensor) else 1].append(element_of(tensor))
     chosen: ir.Type | None = None
     for group in groups:
         best: ir.Type | None = None
@@ -71,17 +77,27 @@ def number_of(ctx: Lowering, index: int) -> float | None:
     return None
 
 
+def number(ctx: Lowering, index: int) -> float:
+    """Return operand `index` as a number.
+
+    Raises:
+        Refusal: where it is computed by the model.
+    """
+    known = number_of(ctx, index)
+    return ctx.scalar(index) if known is None else known
+
+
 def operand(ctx: Lowering, index: int, element: ir.Type) -> Term:
     """Return operand `index`, tensor or number, as a term of `element`."""
-    number = number_of(ctx, index)
-    if number is None:
+    value = number_of(ctx, index)
+    if value is None:
         tensor = ctx.tensor(index)
         known = constant_value(tensor) if not shape_of(tensor) else None
         if known is None:
             return Term(ctx.b, tensor).converted(element)
-        number = known.item()
+        value = known.item()
     rank = len(ctx.out_shape())
-    value = number if is_float(element) else int(number)
+    value = value if is_float(element) else int(value)
     return Term(ctx.b, ctx.b.const(np.full([1] * rank, value), element))
 
 

@@ -17,7 +17,7 @@ from tosaic.lowering.quantization.arithmetic import (
 )
 from tosaic.lowering.torch_to_tosa.formula import Term, exp, log
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.promotion import compute_type
+from tosaic.lowering.torch_to_tosa.promotion import precise_type
 from tosaic.lowering.torch_to_tosa.reduction import number_type, positions, reduced_count, worst
 
 Combine = Callable[[Term, Term], Term]
@@ -41,7 +41,7 @@ def scan(b: Builder, x: ir.Value, axis: int, combine: Combine, identity: float) 
 
 def _along(ctx: Lowering) -> tuple[ir.Value, int]:
     """Return operand 0 in the type to compute in, with a dim at least, and the axis."""
-    x = Term(ctx.b, ctx.tensor(0)).converted(compute_type(ctx.out_element())).value
+    x = Term(ctx.b, ctx.tensor(0)).converted(precise_type(ctx.out_element())).value
     if not shape_of(x):
         return ctx.b.reshape(x, [1]), 0
     return x, ctx.dim(1, len(shape_of(x)))

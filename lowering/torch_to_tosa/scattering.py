@@ -17,7 +17,7 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import constant_value, element_of, i, is_float, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
-from tosaic.lowering.torch_to_tosa.formula import Term
+from tosaic.lowering.torch_to_tosa.formula import Term, integer_quotient
 from tosaic.lowering.torch_to_tosa.indexing import (
     NothingSelected,
     Stored,
@@ -28,6 +28,7 @@ from tosaic.lowering.torch_to_tosa.indexing import (
     stored,
     wrapped,
 )
+from tosaic.lowering.torch_to_tosa.linear import matmul
 from tosaic.lowering.torch_to_tosa.pieces import (
     broadcast,
     last,
@@ -112,14 +113,12 @@ def accumulated(
     """
     (n, k, c), w = shape_of(x), shape_of(index)[1]
     element = element_of(x)
-    if mode == "mean" and not is_float(element):
-        raise Refusal("the mean of integers has no lowering here; convert to float")
     hit = writers(b, index, k)
     wide = Term(b, b.reshape(hit.value, [n, k, w, 1]))
     if n * k * w * c > _MOST_SUMMED:
         if mode not in ("add", "sum") or not is_float(element):
             refuse_many(n * k * w * c, "combining what is written at computed indices")
-        ones = b.matmul(hit.converted(element).value, source)
+        ones = matmul(b, hit.converted(element).value, source)
         return b.add(x, ones) if include else b.select(_any(b, hit, 2), ones, x)
     start = _identity(mode, element)
     parts = wide.where(Term(b, b.reshape(source, [n, 1, w, c])), start).value
@@ -133,9 +132,18 @@ def accumulated(
     if include:
         result = _combined(given, result, mode)
     if mode == "mean":
-        counts = b.reduce("tosa.reduce_sum", hit.converted(element).value, 2)
-        result = result / (Term(b, counts) + (1.0 if include else 0.0))
+        counting = element if is_float(element) else i(32)
+        counts = Term(b, b.reduce("tosa.reduce_sum", hit.converted(counting).value, 2))
+        result = _divided(result, counts + 1 if include else counts.maximum(1))
     return written.where(result, given).value
+
+
+def _divided(total: Term, count: Term) -> Term:
+    """Return ``total / count``; of integers the next one below."""
+    if is_float(total.element):
+        return total / count
+    q, r = integer_quotient(total.converted(count.element), count)
+    return (r < 0).where(q - 1, q).converted(total.element)
 
 
 def _any(b: Builder, hit: Term, axis: int) -> ir.Value:

@@ -10,6 +10,7 @@ from tosaic.dialects.types import shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import joined, part, static_shape
+from tosaic.lowering.torch_to_tosa.windows import pad_or_crop
 
 _SHARED = Quantized.SHARED
 _FEW = 8
@@ -73,10 +74,15 @@ def padded_by_repeating(ctx: Lowering, pads: list[int], mode: str) -> ir.Value:
 
 
 def _pad_axis(b: Builder, x: ir.Value, axis: int, before: int, after: int, mode: str) -> ir.Value:
-    if before < 0 or after < 0:
-        start = max(0, -before)
-        x = part(b, x, axis, start, shape_of(x)[axis] - start - max(0, -after))
-        before, after = max(0, before), max(0, after)
+    if mode == "circular":
+        x = pad_or_crop(b, x, axis, min(0, before), min(0, after))
+        return _extended(b, x, axis, max(0, before), max(0, after), mode)
+    # What is cropped at one end may be what the other end repeats.
+    x = _extended(b, x, axis, max(0, before), max(0, after), mode)
+    return pad_or_crop(b, x, axis, min(0, before), min(0, after))
+
+
+def _extended(b: Builder, x: ir.Value, axis: int, before: int, after: int, mode: str) -> ir.Value:
     size = shape_of(x)[axis]
     parts = [x]
     if mode == "reflect":

@@ -21,6 +21,7 @@ from tosaic.lowering.torch_to_tosa.formula import Term, exp, log, power, square_
 from tosaic.lowering.torch_to_tosa.normalization import mean_over
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import part, refuse_many, static_shape
+from tosaic.lowering.torch_to_tosa.promotion import precise_type
 from tosaic.lowering.torch_to_tosa.reduction import (
     extreme_over,
     nonzero,
@@ -92,7 +93,7 @@ def _variance(b: Builder, x: ir.Value, axes: list[int], correction: float) -> tu
     apart = Term(b, x) - mean
     total = Term(b, reduce_over(b, "reduce_sum", (apart * apart).value, axes))
     freedom = max(0.0, count - correction)
-    return total * (1 / freedom if freedom else math.inf), mean
+    return total * (1 / freedom if freedom else math.inf if count else math.nan), mean
 
 
 def _integer_var(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams) -> ir.Value:
@@ -153,9 +154,10 @@ def vector_norm(b: Builder, x: ir.Value, order: float, axes: list[int]) -> ir.Va
         return extreme_over(b, size.value, axes, largest=order > 0)
     if order == 1:
         return reduce_over(b, "reduce_sum", size.value, axes)
-    total = reduce_over(b, "reduce_sum", power(size, size.like(order)).value, axes)
+    precise = size.converted(precise_type(size.element))
+    total = reduce_over(b, "reduce_sum", power(precise, precise.like(order)).value, axes)
     root = Term(b, total)
-    return power(root, root.like(1 / order)).value
+    return power(root, root.like(1 / order)).converted(size.element).value
 
 
 def _norm(ctx: Lowering, order: float, axes: list[int]) -> ir.Value:

@@ -13,7 +13,6 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import element_of, shape_of
 from tosaic.lowering.ops import Complex, Lowering, Refusal, lowers, part_type
 from tosaic.lowering.torch_to_tosa.complex import lowers_always, seen
-from tosaic.lowering.torch_to_tosa.constants import returned
 from tosaic.lowering.torch_to_tosa.fft import inverse_waves, waves
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.indexing import known_value
@@ -159,4 +158,4 @@ def window(ctx: Lowering) -> ir.Value:
     shape = _WINDOWS[name.removesuffix("_window")](*(ctx.real(2 + n) for n in range(count)))
     steps = max(1, length if periodic else length - 1)
     values = shape(np.arange(length) / steps) if length > 1 else np.ones(length)
-    return returned(ctx, ctx.b.const(values, ctx.out_element()))
+    return ctx.b.const(values, ctx.out_element())

@@ -59,4 +59,5 @@ def widens(name: str, op: Any) -> bool:
     tensors = [v for v in (*op.operands, *op.results) if builtin_type(v) is not None]
     unsigned = [is_unsigned(v) for v in tensors]
     moves = ".".join(name.split(".")[:3]) in _MOVING and all(unsigned)
-    return any(unsigned) and not moves
+    # Quantised values are shifted to a signed range where they are cast (quantize.py).
+    return any(unsigned) and not moves and not name.startswith("torch.quantized_decomposed.")

@@ -10,9 +10,19 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import DYNAMIC, i, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
-from tosaic.lowering.torch_to_tosa.indexing import stored, take_along
+from tosaic.lowering.torch_to_tosa.formula import Term
+from tosaic.lowering.torch_to_tosa.indexing import known_value, stored, take_along
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.pieces import broadcast, joined, part, stacked, static_shape
+from tosaic.lowering.torch_to_tosa.pieces import (
+    broadcast,
+    joined,
+    part,
+    refuse_many,
+    rolled,
+    stacked,
+    static_shape,
+)
+from tosaic.lowering.torch_to_tosa.scans import scan
 
 _SHARED = Quantized.SHARED
 
@@ -165,15 +175,8 @@ def repeat_interleave(ctx: Lowering) -> ir.Value:
 
 @lowers("torch.aten.repeat_interleave.self_Tensor", quantized=_SHARED)
 def repeat_interleave_by(ctx: Lowering) -> ir.Value:
-    """`repeat_interleave(x, times, dim?)` with constant `times`."""
+    """`repeat_interleave(x, times, dim?, output_size?)`: each item as often as `times` says."""
     b, x = ctx.b, ctx.tensor(0)
-    try:
-        times = ctx.constant(1)
-    except Refusal:
-        raise Refusal(
-            "how often each item is repeated is computed by the model, and with it the size of "
-            "the result; make it a constant"
-        ) from None
     shape = static_shape(x)
     data = stored(b, x)
     (values,) = data.values
@@ -182,8 +185,28 @@ def repeat_interleave_by(ctx: Lowering) -> ir.Value:
         values, axis = b.reshape(values, shape), 0
     else:
         axis = ctx.dim(2, len(shape))
-    index = np.repeat(np.arange(shape[axis]), np.broadcast_to(times.reshape(-1), [shape[axis]]))
-    return data.back(take_along(b, values, axis, b.const(index, i(32))))
+    times, given = ctx.tensor(1), known_value(ctx.tensor(1))
+    if given is not None:
+        times_each = np.broadcast_to(given.reshape(-1), [shape[axis]])
+        index = b.const(np.repeat(np.arange(shape[axis]), times_each), i(32))
+    elif ctx.is_none(3):
+        raise Refusal(
+            "how often each item is repeated is computed by the model, and with it the size of "
+            "the result; make it a constant, or give output_size"
+        )
+    else:
+        index = _repeated_places(b, broadcast(b, times, [shape[axis]]), ctx.integer(3))
+    return data.back(take_along(b, values, axis, index))
+
+
+def _repeated_places(b: Builder, times: ir.Value, count: int) -> ir.Value:
+    """Return which of the items repeated `times` each is at 0 to `count`: as many as end before."""
+    size = shape_of(times)[0]
+    refuse_many(size * count, "repeating items as the model computes it")
+    ends = Term(b, scan(b, b.cast(times, i(32)), 0, Term.__add__, 0))
+    places = Term(b, b.const(np.arange(count).reshape(count, 1), i(32)))
+    before = (places >= Term(b, b.reshape(ends.value, [1, size]))).converted(i(32))
+    return b.reshape(b.reduce("tosa.reduce_sum", before.value, 1), [count])
 
 
 # --- flips and rolls -----------------------------------------------------------------------------
@@ -223,15 +246,6 @@ def rot90(ctx: Lowering) -> ir.Value:
         perms[first], perms[second] = second, first
         x = b.transpose(x, perms)
     return x
-
-
-def rolled(b: Builder, x: ir.Value, axis: int, shift: int) -> ir.Value:
-    """Return `x` moved along `axis` by `shift`; what leaves at one end comes in at the other."""
-    size = shape_of(x)[axis]
-    cut = -shift % size
-    if not cut:
-        return x
-    return b.concat([part(b, x, axis, cut, size - cut), part(b, x, axis, 0, cut)], axis)
 
 
 @lowers("torch.aten.roll", quantized=_SHARED)

@@ -50,6 +50,8 @@ def of_reshape(op: Any, b: Builder) -> ir.Value | None:
     box = Box.of(op)
     if isinstance(inner, ir.Block) or inner.name != "tosa.reshape" or box is None:
         return None
+    if any(use.owner.name != "tosa.slice" for use in op.operands[0].uses):
+        return None  # the reshape stays, and a tensor read in two shapes is copied
     source = inner.operands[0]
     outer = _box_before(shape_of(source), shape_of(op.operands[0]), box)
     if outer is None:

@@ -52,3 +52,27 @@ func.func @product(%x: tensor<1x8x8x3xi8>) -> tensor<1x8x8x3xi8> {
   %y = tosa.rescale %p, %m, %s, %zi, %zx {scale32 = true, rounding_mode = SINGLE_ROUND, per_channel = false, input_unsigned = false, output_unsigned = false} : (tensor<1x8x8x3xi32>, tensor<1xi32>, tensor<1xi8>, tensor<1xi32>, tensor<1xi8>) -> tensor<1x8x8x3xi8>
   return %y : tensor<1x8x8x3xi8>
 }
+
+// To i16 likewise; one that a TABLE or a MUL reads alone is a part of that operation.
+// CHECK-LABEL: @wider
+// CHECK: tosa.depthwise_conv2d %arg0
+// CHECK: tosa.rescale {{.*}} -> tensor<1x1x8x16xi16>
+func.func @wider(%x: tensor<1x1x8x16xi8>) -> tensor<1x1x8x16xi16> {
+  %zx = "tosa.const"() {values = dense<3> : tensor<1xi8>} : () -> tensor<1xi8>
+  %zy = "tosa.const"() {values = dense<0> : tensor<1xi16>} : () -> tensor<1xi16>
+  %m = "tosa.const"() {values = dense<1073741824> : tensor<1xi32>} : () -> tensor<1xi32>
+  %s = "tosa.const"() {values = dense<23> : tensor<1xi8>} : () -> tensor<1xi8>
+  %y = tosa.rescale %x, %m, %s, %zx, %zy {scale32 = true, rounding_mode = SINGLE_ROUND, per_channel = false, input_unsigned = false, output_unsigned = false} : (tensor<1x1x8x16xi8>, tensor<1xi32>, tensor<1xi8>, tensor<1xi8>, tensor<1xi16>) -> tensor<1x1x8x16xi16>
+  return %y : tensor<1x1x8x16xi16>
+}
+// CHECK-LABEL: @index
+// CHECK-NOT: tosa.depthwise_conv2d
+func.func @index(%x: tensor<1x1x8x16xi8>, %table: tensor<513xi16>) -> tensor<1x1x8x16xi32> {
+  %zx = "tosa.const"() {values = dense<0> : tensor<1xi8>} : () -> tensor<1xi8>
+  %zy = "tosa.const"() {values = dense<0> : tensor<1xi16>} : () -> tensor<1xi16>
+  %m = "tosa.const"() {values = dense<1073741824> : tensor<1xi32>} : () -> tensor<1xi32>
+  %s = "tosa.const"() {values = dense<23> : tensor<1xi8>} : () -> tensor<1xi8>
+  %0 = tosa.rescale %x, %m, %s, %zx, %zy {scale32 = true, rounding_mode = SINGLE_ROUND, per_channel = false, input_unsigned = false, output_unsigned = false} : (tensor<1x1x8x16xi8>, tensor<1xi32>, tensor<1xi8>, tensor<1xi8>, tensor<1xi16>) -> tensor<1x1x8x16xi16>
+  %y = tosa.table %0, %table : (tensor<1x1x8x16xi16>, tensor<513xi16>) -> tensor<1x1x8x16xi32>
+  return %y : tensor<1x1x8x16xi32>
+}

@@ -18,3 +18,13 @@ func.func @distinct(%arg0: tensor<4xf32>) -> (tensor<4xf32>, tensor<4xf32>) {
   %1 = tosa.log %arg0 : (tensor<4xf32>) -> tensor<4xf32>
   return %0, %1 : tensor<4xf32>, tensor<4xf32>
 }
+
+// A constant has no writer either.
+// CHECK-LABEL: func.func @constant
+// CHECK: %[[C:.*]] = "tosa.const"()
+// CHECK: %[[R:.*]] = tosa.identity %[[C]]
+// CHECK: return %[[R]]
+func.func @constant() -> tensor<2xf32> {
+  %0 = "tosa.const"() <{values = dense<1.0> : tensor<2xf32>}> : () -> tensor<2xf32>
+  return %0 : tensor<2xf32>
+}

@@ -1,0 +1,244 @@
+"""Rounding weights so that a layer's output errs least, and biases so that its mean does not.
+
+Nearest rounding makes each weight as exact as it can be, not what the layer computes. Here the
+columns of a weight are rounded one after another, and what each loses is made up for by those
+that are still to come, as far as inputs go together (Frantar et al., "GPTQ", 2022, section 3). The
+bias then takes up the mean of what is left (Nagel et al., "Data-Free Quantization", 2019).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.fx import GraphModule, Interpreter, Node
+
+aten = torch.ops.aten
+
+_MOST_COLUMNS = 2304  # of a layer whose columns are correlated; beyond, only the bias is fitted
+_MOST_POSITIONS = 512  # of an image that are looked at per calibration item
+_DAMPING = 0.01
+_BLOCK = 128
+
+
+@dataclass
+class _Inputs:
+    """Mean and covariance of what the columns of a weight are multiplied with, by group."""
+
+    count: int
+    total: Tensor
+    products: Tensor | None
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total / self.count
+
+    def covariance(self) -> Tensor | None:
+        """Return the [groups, columns, columns] covariance, made safe to invert."""
+        if self.products is None:
+            return None
+        mean = self.mean
+        matrix = self.products / self.count - mean[:, :, None] * mean[:, None, :]
+        diagonal = matrix.diagonal(dim1=1, dim2=2)
+        diagonal += _DAMPING * diagonal.mean(1, keepdim=True).clamp(min=1e-12)
+        return matrix
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A convolution or linear layer whose weight is to be fitted; nodes of the prepared graph."""
+
+    node: Node
+    observer: Any
+    weight: Node
+
+
+class WeightFitter(Interpreter):
+    """Runs a prepared model in its place while it is calibrated, then fits its weights."""
+
+    def __init__(self, prepared: GraphModule) -> None:
+        super().__init__(prepared)
+        self._layers = {layer.node: layer for layer in _layers(prepared)}
+        self._inputs: dict[Node, _Inputs] = {}
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether the recipe wants any weight fitted."""
+        return bool(self._layers)
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        """Run the model on a calibration item."""
+        return self.run(*inputs)
+
+    def run_node(self, n: Node) -> Any:
+        """Look at a layer's input, then run it."""
+        if n in self._layers:
+            x, _ = self.fetch_args_kwargs_from_env(n)
+            self._see(n, x[0], x[1])
+        return super().run_node(n)
+
+    def _see(self, node: Node, x: Tensor, weight: Tensor) -> None:
+        columns = _COLUMNS[node.target](x, weight, *node.args[3:]).float()
+        _, width, _ = columns.shape
+        total = columns.sum(2)
+        products = columns @ columns.mT if width <= _MOST_COLUMNS else None
+        seen = self._inputs.get(node)
+        if seen is None:
+            self._inputs[node] = _Inputs(columns.shape[2], total, products)
+            return
+        seen.count += columns.shape[2]
+        seen.total += total
+        if seen.products is not None and products is not None:
+            seen.products += products
+
+    def fit(self) -> None:
+        """Replace weights by what they are to be rounded to, and biases by corrected ones."""
+        for node, layer in self._layers.items():
+            if node in self._inputs:
+                self._fit(layer, self._inputs[node])
+
+    def _fit(self, layer: _Layer, inputs: _Inputs) -> None:
+        weight = _attribute(self.module, layer.weight)
+        groups = inputs.total.shape[0]
+        rows = weight.detach().reshape(groups, weight.shape[0] // groups, -1)
+        scale, _ = layer.observer.calculate_qparams()
+        steps = scale.reshape(-1, 1).expand(weight.shape[0], 1).reshape(groups, -1, 1)
+        limit = layer.observer.quant_max
+        rounded = _rounded(rows, steps, limit, inputs.covariance())
+        _replace(self.module, layer.weight, rounded.reshape(weight.shape))
+        shift = ((rows - rounded) * inputs.mean[:, None, :]).sum(2).reshape(-1)
+        _add_to_bias(self.module, layer.node, shift)
+
+
+def _rounded(rows: Tensor, steps: Tensor, limit: int, covariance: Tensor | None) -> Tensor:
+    """Return [groups, rows, columns] of weights as whole multiples of `steps`."""
+
+    def nearest(x: Tensor) -> Tensor:
+        return (x / steps).round().clamp(-limit, limit) * steps
+
+    if covariance is None:
+        return nearest(rows)
+    # Columns whose input varies most come first: what they lose can still be made up for.
+    order = covariance.diagonal(dim1=1, dim2=2).sum(0).argsort(descending=True)
+    ordered = covariance[:, order][:, :, order]
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(ordered))
+    upper = torch.linalg.cholesky(inverse, upper=True)
+    left, out = rows[:, :, order].clone(), torch.empty_like(rows)
+    for start in range(0, left.shape[2], _BLOCK):
+        end = min(start + _BLOCK, left.shape[2])
+        lost = torch.zeros_like(left[:, :, start:end])
+        for column in range(start, end):
+            exact = left[:, :, column : column + 1]
+            taken = nearest(exact)
+            out[:, :, column : column + 1] = taken
+            error = (exact - taken) / upper[:, column, column][:, None, None]
+            lost[:, :, column - start : column - start + 1] = error
+            left[:, :, column:end] -= error * upper[:, None, column, column:end]
+        left[:, :, end:] -= lost @ upper[:, start:end, end:]
+    result = torch.empty_like(out)
+    result[:, :, order] = out
+    return result
+
+
+def _layers(prepared: GraphModule) -> list[_Layer]:
+    modules = dict(prepared.named_modules())
+    found = []
+    for node in prepared.graph.nodes:
+        if node.op != "call_function" or node.target not in _COLUMNS:
+            continue
+        source = node.args[1]
+        observer = modules.get(str(source.target)) if source.op == "call_module" else None
+        if observer is None or not getattr(observer, "fitted", False):
+            continue
+        weight = source.args[0]
+        # A weight that several layers share fits none of them alone.
+        if weight.op == "get_attr" and len(weight.users) == len(source.users) == 1:
+            found.append(_Layer(node, observer, weight))
+    return found
+
+
+def _linear_columns(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+    del weight, rest
+    return _thinned(x.reshape(-1, x.shape[-1]).mT)[None]
+
+
+def _conv_columns(
+    x: Tensor,
+    weight: Tensor,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Return [groups, columns, positions] of a 1-D or 2-D convolution's input."""
+    if x.ndim == weight.ndim - 1:
+        x = x[None]
+    stride, dilation = (_two(v, weight.ndim - 2, 1) for v in (stride, dilation))
+    kernel = _two(list(weight.shape[2:]), weight.ndim - 2, 1)
+    if weight.ndim == 3:
+        x = x[:, :, None]
+    if isinstance(padding, str):
+        edges = [
+            d * (k - 1) if padding == "same" else 0 for d, k in zip(dilation, kernel, strict=True)
+        ]
+        x = F.pad(x, [n for e in reversed(edges) for n in (e // 2, e - e // 2)])
+        padding = [0, 0]
+    padding = _two(padding, weight.ndim - 2, 0)
+    columns = F.unfold(x, kernel, dilation, padding, stride)
+    n, width, positions = columns.shape
+    grouped = columns.reshape(n, groups, width // groups, positions).permute(1, 2, 0, 3)
+    return _thinned(grouped.reshape(groups, width // groups, n * positions))
+
+
+def _two(value: Any, dims: int, neutral: int) -> list[int]:
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    values = values * dims if len(values) < dims else values
+    return [neutral] * (2 - dims) + values
+
+
+def _thinned(columns: Tensor) -> Tensor:
+    step = -(-columns.shape[-1] // _MOST_POSITIONS)
+    return columns[..., ::step]
+
+
+_COLUMNS: dict[Any, Callable[..., Tensor]] = {
+    aten.linear.default: _linear_columns,
+    aten.conv1d.default: _conv_columns,
+    aten.conv1d.padding: _conv_columns,
+    aten.conv2d.default: _conv_columns,
+    aten.conv2d.padding: _conv_columns,
+}
+
+
+def _attribute(model: torch.nn.Module, node: Node) -> Tensor:
+    value: Any = model
+    for name in str(node.target).split("."):
+        value = getattr(value, name)
+    assert isinstance(value, Tensor)
+    return value
+
+
+def _replace(model: torch.nn.Module, node: Node, value: Tensor) -> None:
+    """Give `node` another value; the tensor it had may be the user's own."""
+    path, _, name = str(node.target).rpartition(".")
+    owner = model.get_submodule(path)
+    setattr(owner, name, torch.nn.Parameter(value) if name in owner._parameters else value)
+
+
+def _add_to_bias(model: GraphModule, node: Node, shift: Tensor) -> None:
+    bias = node.args[2] if len(node.args) > 2 else None
+    if isinstance(bias, Node):
+        if bias.op == "get_attr" and len(bias.users) == 1:
+            _replace(model, bias, _attribute(model, bias).detach() + shift)
+        return
+    name = f"{node.name}_fitted_bias"
+    model.register_buffer(name, shift)
+    with model.graph.inserting_before(node):
+        added = model.graph.get_attr(name)
+    added.meta["val"] = shift
+    node.args = (*node.args[:2], added, *node.args[3:])
+    model.recompile()

@@ -1,0 +1,99 @@
+"""Rotary positions without the rotated copy; Su et al., "RoFormer", arXiv:2104.09864.
+
+Models write ``x * cos + cat(-x2, x1) * sin`` with the halves x1, x2 of the last dim. The negation,
+the joined copy and its quantisation go where each half is multiplied by its own sines.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from tosaic.quantizer.emitter import Emitter, operands
+
+aten = torch.ops.aten
+
+
+def split_rotations(model: GraphModule) -> GraphModule:
+    """Rewrite every rotation in `model` by halves."""
+    for node in list(model.graph.nodes):
+        found = _rotation(node)
+        if found is None:
+            continue
+        with model.graph.inserting_before(node):
+            result = _split(Emitter(model, node), *found)
+        node.replace_all_uses_with(result)
+        model.graph.erase_node(node)
+    model.graph.eliminate_dead_code()
+    model.recompile()
+    return model
+
+
+def _rotation(node: Node) -> tuple[Node, Node, Node] | None:
+    """Return (x * cos, sin, x) where `node` is ``x * cos + cat(-x2, x1) * sin``."""
+    for whole, turned in operands(node, aten.add.Tensor):
+        for joined, sines in operands(turned, aten.mul.Tensor):
+            x = _rotated(joined)
+            if x is not None and _spans(node, whole, sines, x):
+                return whole, sines, x
+    return None
+
+
+def _rotated(joined: Any) -> Node | None:
+    """Return x where `joined` is ``cat((-x[..., half:], x[..., :half]), -1)``."""
+    if not isinstance(joined, Node) or joined.target is not aten.cat.default:
+        return None
+    parts, dim = joined.args[0], joined.args[1] if len(joined.args) > 1 else 0
+    if len(parts) != 2 or dim not in (-1, _rank(joined) - 1):  # type: ignore[arg-type]
+        return None
+    negative, first = parts  # type: ignore[misc]
+    if negative.target is not aten.neg.default:
+        return None
+    low, high = _half(first), _half(negative.args[0])
+    same = low is not None and high is not None and low[0] is high[0]
+    return low[0] if same and low[1] == 0 and high[1] == 1 else None  # type: ignore[index]
+
+
+def _half(value: Any) -> tuple[Node, int] | None:
+    """Return (x, 0 or 1) where `value` is the first or second half of x along its last dim."""
+    if value.target is operator.getitem and value.args[0].target is aten.chunk.default:
+        x, count, dim = (*value.args[0].args, 0)[:3]
+        return (x, value.args[1]) if count == 2 and dim in (-1, _rank(x) - 1) else None
+    if value.target is not aten.slice.Tensor:
+        return None
+    x, dim, start, stop, *step = (*value.args, *(0, None, None)[len(value.args) - 1 :])
+    if dim not in (-1, _rank(x) - 1) or any(s != 1 for s in step):
+        return None
+    size = int(x.meta["val"].shape[-1])
+    first, last, _ = slice(start, stop).indices(size)
+    if size % 2 or (first, last) not in ((0, size // 2), (size // 2, size)):
+        return None
+    return x, int(first > 0)
+
+
+def _rank(node: Node) -> int:
+    return int(node.meta["val"].dim())
+
+
+def _spans(node: Node, *values: Any) -> bool:
+    """Whether all have the last dim of `node`, so that halves of them belong together."""
+    size = node.meta["val"].shape[-1]
+    return all(isinstance(v, Node) and v.meta["val"].shape[-1] == size for v in values)
+
+
+def _split(e: Emitter, whole: Node, sines: Node, x: Node) -> Node:
+    half = e.shape(whole)[-1] // 2
+
+    def halves(value: Node) -> list[Node]:
+        known = e.value(value)
+        if known is not None:
+            return [e.constant("_sines", part.contiguous()) for part in known.chunk(2, -1)]
+        return [e(aten.slice.Tensor, value, -1, start, start + half) for start in (0, half)]
+
+    kept, given, by = halves(whole), halves(x), halves(sines)
+    first = e(aten.sub.Tensor, kept[0], e(aten.mul.Tensor, given[1], by[0]))
+    second = e(aten.add.Tensor, kept[1], e(aten.mul.Tensor, given[0], by[1]))
+    return e(aten.cat.default, [first, second], -1)

@@ -43,6 +43,7 @@ class Quantized(enum.Enum):
     TABLE = "one lookup per element"
     COMPOSITE = "quantised as one unit"
     CLAMP = "fused into its producer's output range"
+    READS = "reads integers; its result (a truth value, an index) is not quantised"
 
 
 class Refusal(Exception):
@@ -69,9 +70,11 @@ class OpEntry:
 
     `activations` are the operands that carry activations; `weight` and `bias` are operands of a
     WEIGHTED op, `weight_axis` is the output channel's axis. `integer` is how a COMPOSITE computes
-    in integers as a whole, for operands and results of `integer_bits`. `output_range` bounds the
-    result whatever the input (`range_arguments`: the operands that say so). `lower` is None for ops
-    that their consumer lowers (list results).
+    in integers as a whole. `integer_bits` are the widths an op is computed in between tensors where
+    they are not `widths`' defaults. `output_range` bounds the result whatever the input
+    (`range_arguments`: the operands that say so). A `precise` op computes halves (f16, bf16) in
+    f32, as PyTorch does, and rounds at the end. `lower` is None for ops that their consumer lowers
+    (list results).
     """
 
     name: str
@@ -82,9 +85,18 @@ class OpEntry:
     weight_axis: int = 0
     bias: int | None = None
     integer: IntegerLower | None = None
-    integer_bits: tuple[int, ...] = (8,)
+    integer_bits: tuple[int, ...] = ()
     output_range: tuple[float, float] | None = None
     range_arguments: tuple[int, int] | None = None
+    precise: bool = False
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The bits that quantised operands and results may have."""
+        if self.integer_bits:
+            return self.integer_bits
+        whole = self.integer is not None or self.quantized is Quantized.COMPOSITE
+        return (8,) if whole else (8, 16)
 
 
 _TABLE: dict[str, OpEntry] = {}
@@ -98,9 +110,10 @@ def lowers(
     weight_axis: int = 0,
     bias: int | None = None,
     integer: IntegerLower | None = None,
-    integer_bits: tuple[int, ...] = (8,),
+    integer_bits: tuple[int, ...] = (),
     output_range: tuple[float, float] | None = None,
     range_arguments: tuple[int, int] | None = None,
+    precise: bool = False,
 ) -> Callable[[L], L]:
     """Decorator: enter a lowering under torch-dialect op `names`."""
 
@@ -120,6 +133,7 @@ def lowers(
                 integer_bits,
                 output_range,
                 range_arguments,
+                precise,
             )
         return fn
 
@@ -168,6 +182,10 @@ def part_type(value: ir.Value) -> ir.Type | None:
     return None if parsed is None else tensor(parsed[0], ir.Type.parse(parsed[1]))
 
 
+def _is_half(element: ir.Type) -> bool:
+    return is_float(element) and element.width < 32
+
+
 def is_unsigned(value: ir.Value) -> bool:
     """Return whether `value` is a `!torch.vtensor` of uint8."""
     return str(value.type).endswith(",ui8>")
@@ -183,12 +201,15 @@ class Lowering:
 
     It has no complex numbers either. A lowering that serves them too sees one part, 0 for real or 1
     for imaginary: `parts` of operand 0 and the others, and of operand 1.
+
+    Where it is `precise`, halves are f32 on both sides.
     """
 
     op: Any
     b: Builder
     widened: bool = False
     parts: tuple[int, int] | None = None
+    precise: bool = False
 
     # --- operands ------------------------------------------------------------------------------
 
@@ -212,6 +233,8 @@ class Lowering:
             if wanted is None:
                 raise Refusal(f"an operand of type {value.type} is not a ranked dense tensor")
             x = self.b.value("torch_c.to_builtin_tensor", [value], wanted)
+        if self.precise and _is_half(element_of(x)):
+            return self.b.cast(x, ir.F32Type.get())
         return self._extended(x) if self.widened and is_unsigned(value) else x
 
     def _part(self, value: ir.Value, second: bool) -> ir.Value:
@@ -227,6 +250,9 @@ class Lowering:
 
     def _extended(self, x: ir.Value) -> ir.Value:
         """Return the i32 values of i8 bits that are read without a sign."""
+        known = constant_value(x)
+        if known is not None:
+            return self.b.const(known.astype(np.uint8), i(32))
         wide = self.b.cast(x, i(32))
         return self.b.binary("tosa.bitwise_and", wide, self.b.splat(wide, 255))
 
@@ -332,6 +358,8 @@ class Lowering:
             raise Refusal(f"its result type {result.type} is not a ranked tensor")
         if self.widened and is_unsigned(result):
             return tensor(ir.RankedTensorType(wanted).shape, i(32))
+        if self.precise and _is_half(ir.RankedTensorType(wanted).element_type):
+            return tensor(ir.RankedTensorType(wanted).shape, ir.F32Type.get())
         return wanted
 
     def out_shape(self, index: int = 0) -> list[int]:

@@ -11,7 +11,7 @@ def import_to_tosa() -> str:
     return (
         "tosaic-functionalize,tosaic-torch-to-tosa,"
         "torch-func-backend-type-conversion,"
-        "func.func(torch-finalizing-backend-type-conversion),canonicalize,"
+        "func.func(torch-finalizing-backend-type-conversion),tosaic-infer-shapes,canonicalize,"
         "tosaic-fold-constants,tosaic-fold-batch-norm,canonicalize,cse"
     )
 
@@ -20,7 +20,7 @@ def import_to_tosa() -> str:
 def quantize() -> str:
     """Float islands between quant casts to integer TOSA; the model's boundary stays as it is."""
     return (
-        "tosaic-propagate-casts,tosaic-fold-table,tosaic-fold-qdq,canonicalize,"
+        "tosaic-propagate-casts,tosaic-fold-table,tosaic-fold-compare,tosaic-fold-qdq,canonicalize,"
         "tosaic-fold-constants,canonicalize"
     )
 

@@ -5,6 +5,7 @@ A user's mistake is one paragraph on stderr and exit code 1. A traceback means a
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import NoReturn
 
 import click
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from tosaic.errors import Diagnostic, TosaicError
@@ -27,6 +29,29 @@ def stderr() -> Console:
 def stdout() -> Console:
     """Return the console for what was asked for."""
     return Console(soft_wrap=True, highlight=False)
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Return a table without lines around it; a column named ``>x`` is set to the right."""
+    made = Table(box=None, title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    return made
+
+
+def show(table: Table) -> None:
+    """Print a table to stdout."""
+    out = stdout()
+    if not out.is_terminal:
+        out.width = 160  # a file or pipe has none to fold columns for
+    out.print(table)
+
+
+def quiet_torch() -> None:
+    """Silence notes about optional CUDA parts of torchao and deprecations inside torch."""
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def print_problem(message: str, *, where: str = "", severity: str = "error") -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,14 @@ In-place forms (`relu_`, `add_`) count as their functional ones. An op that is n
 of it that its lowering refuses, fails the compile with its line in the model's source. A target may
 run less than that: what it refuses is reported the same way.
 """
+_TARGETS = Path(__file__).resolve().parents[1] / "docs" / "op_targets.json"
+_TARGETS_HEADER = """## By target
+
+Up to three small samples of each operator, from PyTorch's own test suite where it has some, in
+float and quantised by recipe, compiled for each target, Ethos-U through Vela: `yes` where all
+compile, `-` where none does. Measured by `test/opinfo/opinfo_targets.py`; whether the results are
+right is tested in `test/opinfo` (float) and `test/e2e` (integers).
+"""
 _UNTOLD = "The TOSA operator of that name."
 _SHORT = {
     Quantized.NO: "-",
@@ -76,6 +85,7 @@ _SHORT = {
     Quantized.TABLE: "table",
     Quantized.COMPOSITE: "composite",
     Quantized.CLAMP: "clamp",
+    Quantized.READS: "reads",
 }
 
 
@@ -95,7 +105,27 @@ def op_support_markdown() -> str:
             head = "| torch op | int8 | what is lowered |\n|---|---|---|"
             text = " ".join(title.split()).replace("``", "`")
             parts.append(f"## [{name}](../{path})\n\n{text}\n\n{head}\n{rows}")
+    parts.append(_target_table())
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _target_table() -> str:
+    """Return the operators by target, from what test/opinfo/opinfo_targets.py measured."""
+    measured = json.loads(_TARGETS.read_text(encoding="utf-8"))
+    first = next(iter(measured.values()))
+    columns = [(recipe, target) for recipe, targets in first.items() for target in targets]
+    head = " | ".join(f"{recipe} {target}" for recipe, target in columns)
+    rows = [f"| operator | {head} |", "|---" * (len(columns) + 1) + "|"]
+    for name, counts in measured.items():
+        cells = [_share(*counts[recipe][target]) for recipe, target in columns]
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join([_TARGETS_HEADER, *rows])
+
+
+def _share(compiled: int, tried: int) -> str:
+    if compiled in (0, tried):
+        return "yes" if compiled else "-"
+    return f"{compiled} of {tried}"
 
 
 def _lowered_by(entry: OpEntry) -> Lower:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import logging
 import math
 import re
 import time
@@ -22,7 +21,6 @@ import click
 import numpy as np
 from rich.markup import escape
 from rich.status import Status
-from rich.table import Table
 
 from tosaic.collector import collector_paused
 from tosaic.dialects.bindings import ir, make_context
@@ -44,6 +42,7 @@ from tosaic.targets import all_targets
 from tosaic.targets import target as find_target
 from tosaic.tools import console
 from tosaic.tools.arrays import Array, Slot, read_inputs, samples
+from tosaic.tools.explain import explain_command
 from tosaic.tools.tosaic_translate import READERS
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ def compile_command(
         raise InputError(f"--name '{name}' is not a plain file name. Use letters, digits, - and _.")
     with _Stages() as progress:
         progress("load")
-        _quiet_torch()
+        console.quiet_torch()
         import torch
 
         from tosaic.api import compile as compile_model
@@ -163,7 +162,7 @@ def _print_summary(program: CompiledProgram, files: Sequence[Path]) -> None:
     out, report = console.stdout(), program.report
     out.print(f"\n[bold]{report.target}[/bold]")
     _print_tensors(program.manifest)
-    table = _table("", "")
+    table = console.table("", "")
     table.show_header = False
     table.add_row("operators", _histogram(report.operators))
     seconds = ", ".join(f"{stage} {value:.2f}" for stage, value in report.seconds.items())
@@ -175,7 +174,7 @@ def _print_summary(program: CompiledProgram, files: Sequence[Path]) -> None:
             memory += f", DRAM {report.vela.dram_kib:.1f} KiB"
         table.add_row("memory", memory)
     table.add_row("files", "\n".join(str(file) for file in files))
-    _show(table)
+    console.show(table)
 
 
 def _print_layers(program: CompiledProgram) -> None:
@@ -222,12 +221,6 @@ class _Stages:
         if self._stage and self._status is not None:
             seconds = time.perf_counter() - self._start
             self._console.print(f"[green]✓[/green] {self._stage:<10} {seconds:6.2f} s")
-
-
-def _quiet_torch() -> None:
-    # Notes about optional CUDA parts of torchao and deprecations inside torch: not for users.
-    for name in ("torchao", "torch.utils._pytree"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 # --- run -----------------------------------------------------------------------------------------
@@ -331,12 +324,14 @@ def _npz(arrays: dict[str, Array]) -> bytes:
 
 
 def _print_arrays(arrays: dict[str, Array], runs: int) -> None:
-    table = _table("output", "dtype", "shape", ">min", ">mean", ">max", title=f"{runs} run(s)")
+    table = console.table(
+        "output", "dtype", "shape", ">min", ">mean", ">max", title=f"{runs} run(s)"
+    )
     for name, array in arrays.items():
         numbers = [array.min(), array.mean(), array.max()] if array.size else []
         shown = [f"{float(value):.6g}" for value in numbers]
         table.add_row(name, str(array.dtype), _dims(array.shape), *shown)
-    _show(table)
+    console.show(table)
 
 
 # --- inspect -------------------------------------------------------------------------------------
@@ -353,7 +348,7 @@ def inspect_command(program: str, mlir: bool) -> None:
         known = ", ".join(READERS)
         raise InputError(f"'{path}' has an extension that is not known. Give one of {known}.")
     if path.suffix.lower() == ".pt2":
-        _quiet_torch()
+        console.quiet_torch()
     module = reader(str(path), make_context())
     out = console.stdout()
     out.print(f"[bold]{escape(str(path))}[/bold]")
@@ -376,7 +371,7 @@ def inspect_command(program: str, mlir: bool) -> None:
         return ir.WalkResult.ADVANCE
 
     module.operation.walk(visit)
-    table = _table("", "")
+    table = console.table("", "")
     table.show_header = False
     table.add_row("operators", _histogram(dict(sorted(operators.items()))))
     table.add_row("constants", f"{constants / 1024:.1f} KiB")
@@ -386,7 +381,7 @@ def inspect_command(program: str, mlir: bool) -> None:
     stream = path.with_name(f"{path.stem}_vela.npz")
     if path.suffix.lower() == ".tosa" and stream.exists():
         table.add_row("Ethos-U", _command_stream(stream))
-    _show(table)
+    console.show(table)
     if mlir:
         text = module.operation.get_asm(large_elements_limit=16, enable_debug_info=False)
         out.print(str(text), markup=False)
@@ -422,7 +417,7 @@ def _command_stream(path: Path) -> str:
 def _print_signature(module: ir.Module) -> None:
     function = main_function(module)
     types = function.function_type.value
-    table = _table("", "name", "type")
+    table = console.table("", "name", "type")
     for role, names, values in zip(
         ("input", "output"),
         tensor_names(function),
@@ -431,7 +426,7 @@ def _print_signature(module: ir.Module) -> None:
     ):
         for name, value in zip(names, values, strict=True):
             table.add_row(role, name, str(value))
-    _show(table)
+    console.show(table)
 
 
 # --- targets and doctor --------------------------------------------------------------------------
@@ -440,13 +435,13 @@ def _print_signature(module: ir.Module) -> None:
 @command.command("targets")
 def targets_command() -> None:
     """List every target that --target takes."""
-    table = _table("target", "TOSA", "profiles", "system configuration", "memory mode")
+    table = console.table("target", "TOSA", "profiles", "system configuration", "memory mode")
     for name, value in all_targets().items():
         alias = name if name == value.name else f"{name} (= {value.name})"
         profiles = ", ".join(profile.removeprefix("pro_") for profile in value.profiles)
         memory = (value.system_config or "-", value.memory_mode or "-")
         table.add_row(alias, value.tosa_version, profiles, *memory)
-    _show(table)
+    console.show(table)
 
 
 @command.command("doctor")
@@ -454,7 +449,7 @@ def doctor_command() -> int:
     """Check that every tool is there in the version tested and works; exit code 1 if not."""
     from tosaic.tools.doctor import checks
 
-    _quiet_torch()
+    console.quiet_torch()
     bad = 0
     for check in checks():
         mark = "[red]✗[/red]" if check.problem else "[green]✓[/green]"
@@ -472,29 +467,13 @@ def doctor_command() -> int:
 # --- printing ------------------------------------------------------------------------------------
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
-    """Return a table without lines around it; a column named ``>x`` is set to the right."""
-    table = Table(box=None, title=title, title_justify="left", pad_edge=False)
-    for column in columns:
-        right = column.startswith(">")
-        table.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
-    return table
-
-
-def _show(table: Table) -> None:
-    out = console.stdout()
-    if not out.is_terminal:
-        out.width = 160  # a file or pipe has none to fold columns for
-    out.print(table)
-
-
 def _print_tensors(manifest: Manifest) -> None:
-    table = _table("", "name", "dtype", "shape", ">scale", ">zero point")
+    table = console.table("", "name", "dtype", "shape", ">scale", ">zero point")
     for role, tensors in (("input", manifest.inputs), ("output", manifest.outputs)):
         for info in tensors:
             scaled = [] if info.scale is None else [f"{info.scale:.6g}", str(info.zero_point)]
             table.add_row(role, info.name, info.dtype, _dims(info.shape), *scaled)
-    _show(table)
+    console.show(table)
 
 
 def _histogram(operators: dict[str, int]) -> str:
@@ -504,6 +483,9 @@ def _histogram(operators: dict[str, int]) -> str:
 
 def _dims(shape: Sequence[int]) -> str:
     return "x".join("?" if dim < 0 else str(dim) for dim in shape) or "scalar"
+
+
+command.add_command(explain_command)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ Functions take bare pointers: memrefs are static and contiguous at every functio
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,6 +36,14 @@ _CHEAP = frozenset(
         "memref.subview",
     ]
 )
+
+
+_LARGEST = {
+    "f16": 65504.0,
+    "bf16": 3.3895313892515355e38,
+    "f32": 3.4028234663852886e38,
+    "f64": 1.7976931348623157e308,
+}
 
 
 @dataclass(frozen=True)
@@ -160,6 +169,31 @@ class _UpstreamGaps(PatternPass):
     greedy: ClassVar[bool] = False
 
 
+@dataclass(frozen=True)
+class _InfiniteExtremes(Pass):
+    """Let a maximum start at -inf; upstream starts at the lowest number, which -inf never is."""
+
+    name: ClassVar[str] = "jit-infinite-extremes"
+
+    def run(self, module: ir.Operation) -> None:
+        """Replace the numbers that reductions and pools start with, and pools pad with."""
+        padded = [op.regions[0].blocks[0].operations for op in _all(module, "tensor.pad")]
+        for op in [*_all(module, "linalg.fill"), *(ops[len(ops) - 1] for ops in padded)]:
+            number = op.operands[0].owner
+            if isinstance(number, ir.Block) or number.name != "arith.constant":
+                continue
+            value = number.attributes["value"]
+            if isinstance(value, ir.FloatAttr) and abs(value.value) == _LARGEST[str(value.type)]:
+                infinite = ir.FloatAttr.get(value.type, math.copysign(math.inf, value.value))
+                op.operands[0] = ir.Operation.create(
+                    "arith.constant",
+                    results=[value.type],
+                    attributes={"value": infinite},
+                    loc=op.location,
+                    ip=ir.InsertionPoint(op),
+                ).result
+
+
 def lower(module: ir.Module) -> None:
     """Lower static TOSA in `module` to the LLVM dialect, in place.
 
@@ -170,7 +204,7 @@ def lower(module: ir.Module) -> None:
         ToolError: upstream cannot lower an op; tells its place in the user's source.
     """
     passes = (
-        *(_KeepInputs(), _UpstreamGaps(), *_TO_LINALG),
+        *(_KeepInputs(), _UpstreamGaps(), *_TO_LINALG, _InfiniteExtremes(), *_FUSING),
         *(*_TO_BUFFERS, _CopiesToLoops(), *_FREEING),
         *(_OrderLoops(), _OutlineKernels(), *_TO_LLVM),
     )
@@ -190,8 +224,12 @@ _TO_LINALG = (
     # tosa-to-linalg-named transposes the weights; folding does that once, here.
     "func.func(canonicalize,tosa-layerwise-constant-fold)",
     "func.func(tosa-to-linalg,tosa-to-arith{include-apply-rescale=true},tosa-to-tensor)",
+)
+_FUSING = (
     "canonicalize",
     "linalg-generalize-named-ops",
+    # LLVM has no maximum of bf16 on x86.
+    "func.func(arith-emulate-unsupported-floats{source-types=bf16 target-type=f32})",
     "linalg-fuse-elementwise-ops",
     "canonicalize",
     "cse",

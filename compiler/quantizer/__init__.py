@@ -15,10 +15,25 @@ from tosaic.quantizer.recipe import Override, QuantRecipe, Scheme, find_recipe
 if TYPE_CHECKING:
     from tosaic.quantizer.prepare import quantize
     from tosaic.quantizer.tosa_quantizer import TosaQuantizer
+    from tosaic.quantizer.training import finish_training, prepare_training
 
-_LAZY = {"TosaQuantizer": "tosa_quantizer", "quantize": "prepare"}
+_LAZY = {
+    "TosaQuantizer": "tosa_quantizer",
+    "finish_training": "training",
+    "prepare_training": "training",
+    "quantize": "prepare",
+}
 
-__all__ = ["Override", "QuantRecipe", "Scheme", "TosaQuantizer", "find_recipe", "quantize"]
+__all__ = [
+    "Override",
+    "QuantRecipe",
+    "Scheme",
+    "TosaQuantizer",
+    "find_recipe",
+    "finish_training",
+    "prepare_training",
+    "quantize",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from tosaic.quantizer.emitter import Emitter, operands
+from tosaic.quantizer.emitter import Emitter, arguments, operands
 
 aten = torch.ops.aten
 _TINY = 1e-6  # an epsilon that no quantised norm comes near
@@ -52,12 +52,11 @@ def _replace(model: GraphModule, node: Node, norm: _Norm) -> None:
 
 def _weight_after(node: Node, size: int) -> tuple[Node | None, Node]:
     """Return (weight, the product with it) where that is all `node` is read for."""
-    users = list(node.users)
-    if len(users) == 1 and users[0].target is aten.mul.Tensor:
-        other = next((a for a in users[0].args if a is not node), None)
-        if isinstance(other, Node) and other.op == "get_attr":
-            if tuple(other.meta["val"].shape) == (size,):
-                return other, users[0]
+    for user in node.users if len(node.users) == 1 else ():
+        for product, other in operands(user, aten.mul.Tensor):
+            known = product is node and isinstance(other, Node) and other.op == "get_attr"
+            if known and tuple(other.meta["val"].shape) == (size,):
+                return other, user
     return None, node
 
 
@@ -68,23 +67,23 @@ def _root_mean_square(node: Node) -> _Norm | None:
         for mean, epsilon in operands(total, aten.add.Tensor):
             if not isinstance(epsilon, int | float) or not _is_over_last_dim(mean):
                 continue
-            if _squared(mean.args[0]) is x and _is_float(x):
+            if isinstance(x, Node) and _squared(arguments(mean)[0]) is x and _is_float(x):
                 return _Norm(x, float(epsilon))
     return None
 
 
 def _unit_length(node: Node) -> _Norm | None:
     """``x / max(norm(x, 2, -1, keepdim), epsilon)``, as `F.normalize` writes it."""
-    if node.target is not aten.div.Tensor or len(node.args) != 2:
+    if node.target is not aten.div.Tensor or len(arguments(node)) != 2:
         return None
-    x, length = node.args
+    x, length = arguments(node)
     if isinstance(length, Node) and length.target is aten.expand_as.default:
-        length = length.args[0]
+        length = arguments(length)[0]
     norm = _argument(length, aten.clamp_min.default)
     if norm is None or norm.target is not aten.linalg_vector_norm.default or not _is_float(x):
         return None
-    source, order, dims, keep = (*norm.args, 2, None, False)[:4]
-    epsilon = length.args[1]
+    source, order, dims, keep = (*arguments(norm), 2, None, False)[:4]
+    epsilon = arguments(length)[1]
     if source is not x or order != 2 or not keep or not _is_last(dims, x) or epsilon > _TINY:
         return None
     size = x.meta["val"].shape[-1]
@@ -94,7 +93,7 @@ def _unit_length(node: Node) -> _Norm | None:
 def _is_over_last_dim(mean: Any) -> bool:
     if not isinstance(mean, Node) or mean.target is not aten.mean.dim:
         return False
-    source, dims, keep = (*mean.args, False)[:3]
+    source, dims, keep = (*arguments(mean), False)[:3]
     return bool(keep) and _is_last(dims, source)
 
 
@@ -102,19 +101,16 @@ def _is_last(dims: Any, x: Any) -> bool:
     return list(dims or []) in ([-1], [x.meta["val"].dim() - 1])
 
 
-def _squared(value: Any) -> Node | None:
-    if not isinstance(value, Node):
-        return None
-    if value.target is aten.pow.Tensor_Scalar and value.args[1] == 2:
-        return value.args[0]  # type: ignore[return-value]
-    if value.target is aten.mul.Tensor and value.args[0] is value.args[1]:
-        return value.args[0]  # type: ignore[return-value]
-    return None
+def _squared(value: Any) -> Any:
+    """Return x where `value` is its square."""
+    if _argument(value, aten.pow.Tensor_Scalar) is not None and arguments(value)[1] == 2:
+        return arguments(value)[0]
+    return next((x for x, y in operands(value, aten.mul.Tensor) if x is y), None)
 
 
 def _argument(value: Any, target: Any) -> Any:
     """Return the first argument of a call of `target`, else None."""
-    return value.args[0] if isinstance(value, Node) and value.target is target else None
+    return arguments(value)[0] if isinstance(value, Node) and value.target is target else None
 
 
 def _is_float(value: Any) -> bool:

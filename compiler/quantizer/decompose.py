@@ -14,6 +14,7 @@ from tosaic.lowering.torch_to_tosa.rnn import Cell, Net, cells_of
 from tosaic.quantizer.compose import compose
 from tosaic.quantizer.emitter import Emitter
 from tosaic.quantizer.hoist_slices import hoist_slices
+from tosaic.quantizer.mask_softmax import NEVER, mask_softmax
 from tosaic.quantizer.rotary import split_rotations
 from tosaic.quantizer.split_constants import split_constants
 
@@ -21,16 +22,12 @@ aten = torch.ops.aten
 Parts = Callable[..., "Node | tuple[Node, ...] | None"]
 
 
-# What a mask adds to scores that must not count; any less is a bias of them.
-_NEVER = -1e4
-
-
 def regrouped(model: GraphModule) -> GraphModule:
     """Write `model` in the ops that are quantised as one each: norms whole, attention in parts.
 
     What no output needs is left out on the way.
     """
-    return hoist_slices(decompose(split_constants(split_rotations(compose(model)))))
+    return hoist_slices(decompose(split_constants(split_rotations(compose(mask_softmax(model))))))
 
 
 def decompose(model: GraphModule) -> GraphModule:
@@ -149,9 +146,9 @@ def _shared_heads(e: Emitter, q: Node, x: Node) -> tuple[Node, int]:
 def _added_mask(e: Emitter, scores: Node, mask: Node) -> tuple[Node, Node | None]:
     """Return the scores with what the mask adds to them, and where it says never."""
     known = e.value(mask)
-    if known is None or bool((known > _NEVER).all()):
+    if known is None or bool((known > NEVER).all()):
         return e(aten.add.Tensor, scores, mask), None
-    hidden = known <= _NEVER
+    hidden = known <= NEVER
     rest = known.masked_fill(hidden, 0.0)
     if bool(rest.any()):
         scores = e(aten.add.Tensor, scores, e.constant("_attention_bias", rest))

@@ -13,12 +13,54 @@ from torch.fx import GraphModule, Node
 aten = torch.ops.aten
 
 
+def arguments(node: Node) -> tuple[Any, ...]:
+    """Return the positional arguments of `node`; FX's own type of them has a dozen cases."""
+    return node.args
+
+
 def operands(value: Any, target: Any) -> list[tuple[Any, Any]]:
     """Return the operands of `value` in both orders where it is a plain call of binary `target`."""
     if not isinstance(value, Node) or value.target is not target or value.kwargs:
         return []
-    x, y = value.args
+    x, y = arguments(value)
     return [(x, y), (y, x)]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """``x[..., start:stop, ...]`` along `dim`, counted from the front."""
+
+    dim: int
+    start: int
+    stop: int
+
+    @classmethod
+    def of(cls, value: Any) -> Slice | None:
+        """Read a call of `aten.slice` with step 1 on a tensor of static shape."""
+        if not isinstance(value, Node) or value.target is not aten.slice.Tensor:
+            return None
+        missing: tuple[Any, ...] = (0, None, None, 1)
+        x, *given = arguments(value)
+        dim, start, stop, step = (*given, *missing[len(given) :])
+        bounds = isinstance(start, int | None) and isinstance(stop, int | None)
+        if step != 1 or not bounds or not is_static(x):
+            return None
+        shape = x.meta["val"].shape
+        first, last, _ = slice(start, stop).indices(shape[dim])
+        return cls(dim % len(shape), first, last) if last > first else None
+
+
+def is_static(value: Any) -> bool:
+    """Return whether `value` is a node of one tensor without dynamic dims."""
+    tensor = value.meta.get("val") if isinstance(value, Node) else None
+    return isinstance(tensor, torch.Tensor) and all(isinstance(d, int) for d in tensor.shape)
+
+
+def _is_pure(target: Any) -> bool:
+    schema = getattr(target, "_schema", None)
+    tags = getattr(target, "tags", ())
+    random = torch.Tag.nondeterministic_seeded in tags
+    return schema is not None and not schema.is_mutable and not random
 
 
 @dataclass(frozen=True)
@@ -47,11 +89,18 @@ class Emitter:
         return node
 
     def value(self, node: Node) -> torch.Tensor | None:
-        """Return the value of a parameter or buffer, None for what the model computes."""
-        if node.op != "get_attr":
+        """Return the value of a parameter or buffer, or of what is computed from those alone."""
+        if node.op == "get_attr":
+            value: torch.Tensor = operator.attrgetter(str(node.target))(self.model)
+            return value.detach()
+        if node.op != "call_function" or not _is_pure(node.target):
             return None
-        value: torch.Tensor = operator.attrgetter(str(node.target))(self.model)
-        return value.detach()
+        known = {source: self.value(source) for source in node.all_input_nodes}
+        if any(v is None for v in known.values()):
+            return None
+        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda n: known[n])
+        result = node.target(*args, **kwargs)
+        return result if isinstance(result, torch.Tensor) else None
 
     def shape(self, node: Node) -> list[int]:
         """Return the shape of a node's value."""

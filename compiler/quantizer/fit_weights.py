@@ -239,6 +239,5 @@ def _add_to_bias(model: GraphModule, node: Node, shift: Tensor) -> None:
     model.register_buffer(name, shift)
     with model.graph.inserting_before(node):
         added = model.graph.get_attr(name)
-    added.meta["val"] = shift
     node.args = (*node.args[:2], added, *node.args[3:])
     model.recompile()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from tosaic.quantizer.emitter import Emitter, operands
+from tosaic.quantizer.emitter import Emitter, Slice, arguments, operands
 
 aten = torch.ops.aten
 
@@ -46,32 +46,31 @@ def _rotated(joined: Any) -> Node | None:
     """Return x where `joined` is ``cat((-x[..., half:], x[..., :half]), -1)``."""
     if not isinstance(joined, Node) or joined.target is not aten.cat.default:
         return None
-    parts, dim = joined.args[0], joined.args[1] if len(joined.args) > 1 else 0
-    if len(parts) != 2 or dim not in (-1, _rank(joined) - 1):  # type: ignore[arg-type]
+    parts, *dim = arguments(joined)
+    if len(parts) != 2 or dim not in ([-1], [_rank(joined) - 1]):
         return None
-    negative, first = parts  # type: ignore[misc]
+    negative, first = parts
     if negative.target is not aten.neg.default:
         return None
-    low, high = _half(first), _half(negative.args[0])
-    same = low is not None and high is not None and low[0] is high[0]
-    return low[0] if same and low[1] == 0 and high[1] == 1 else None  # type: ignore[index]
+    low, high = _half(first), _half(arguments(negative)[0])
+    if low is None or high is None or low[0] is not high[0]:
+        return None
+    return low[0] if (low[1], high[1]) == (0, 1) else None
 
 
 def _half(value: Any) -> tuple[Node, int] | None:
     """Return (x, 0 or 1) where `value` is the first or second half of x along its last dim."""
-    if value.target is operator.getitem and value.args[0].target is aten.chunk.default:
-        x, count, dim = (*value.args[0].args, 0)[:3]
-        return (x, value.args[1]) if count == 2 and dim in (-1, _rank(x) - 1) else None
-    if value.target is not aten.slice.Tensor:
+    x = arguments(value)[0]
+    if value.target is operator.getitem and x.target is aten.chunk.default:
+        source, count, *dim = arguments(x)
+        last = dim in ([-1], [_rank(source) - 1])
+        return (source, arguments(value)[1]) if count == 2 and last else None
+    cut = Slice.of(value)
+    size = 0 if cut is None else int(x.meta["val"].shape[-1])
+    if cut is None or cut.dim != _rank(x) - 1 or size % 2:
         return None
-    x, dim, start, stop, *step = (*value.args, *(0, None, None)[len(value.args) - 1 :])
-    if dim not in (-1, _rank(x) - 1) or any(s != 1 for s in step):
-        return None
-    size = int(x.meta["val"].shape[-1])
-    first, last, _ = slice(start, stop).indices(size)
-    if size % 2 or (first, last) not in ((0, size // 2), (size // 2, size)):
-        return None
-    return x, int(first > 0)
+    halves = [(0, size // 2), (size // 2, size)]
+    return (x, halves.index((cut.start, cut.stop))) if (cut.start, cut.stop) in halves else None
 
 
 def _rank(node: Node) -> int:

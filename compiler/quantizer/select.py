@@ -90,7 +90,7 @@ def _nothing_selected(override: Override, ops: Iterable[Node]) -> str:
         modules = enclosing_modules(node)
         known["module"] += [path for path, _ in modules if path]
         known["module_type"] += [name.rpartition(".")[2] for _, name in modules]
-        known["op"] += op_names(node)[1:2]
+        known["op"].append(table_name(node).split(".")[2])
     for name, names in known.items():
         if name not in selectors:
             continue

@@ -13,7 +13,7 @@ import torch
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation
 
-from tosaic.quantizer.emitter import Emitter, operands
+from tosaic.quantizer.emitter import Emitter, arguments, operands
 
 aten = torch.ops.aten
 _VIEWS = (
@@ -36,7 +36,7 @@ def split_constants(model: GraphModule) -> GraphModule:
 
 def _is_constant(value: Any) -> bool:
     while isinstance(value, Node) and value.target in _VIEWS:
-        value = value.args[0]
+        value = arguments(value)[0]
     return isinstance(value, Node) and value.op == "get_attr"
 
 
@@ -46,16 +46,16 @@ def _is_split(joined: Any, constant: Any) -> bool:
     if len(joined.users) > 1 or not _is_constant(constant):
         return False
     shapes = [n.meta["val"].shape for n in (joined, constant)]
-    known = [_is_constant(part) for part in joined.args[0]]  # type: ignore[union-attr]
+    known = [_is_constant(part) for part in arguments(joined)[0]]
     return shapes[0] == shapes[1] and any(known) and not all(known)
 
 
 def _split(model: GraphModule, node: Node, joined: Node, constant: Node) -> None:
-    e, dim = Emitter(model, node), joined.args[1] if len(joined.args) > 1 else 0
+    e, dim = Emitter(model, node), arguments(joined)[1] if len(arguments(joined)) > 1 else 0
     sums, start = [], 0
     with model.graph.inserting_before(node):
-        for part in joined.args[0]:  # type: ignore[union-attr]
-            stop = start + e.shape(part)[dim]  # type: ignore[arg-type,index]
+        for part in arguments(joined)[0]:
+            stop = start + e.shape(part)[dim]
             piece = _unquantized(e(aten.slice.Tensor, constant, dim, start, stop))
             total = e(aten.add.Tensor, part, piece)
             sums.append(_unquantized(total) if _is_constant(part) else total)

@@ -21,10 +21,21 @@ from tosaic.quantizer.decompose import regrouped
 from tosaic.quantizer.observers import UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import QuantRecipe, Scheme
 from tosaic.quantizer.select import selections, table_name
-from tosaic.quantizer.specs import activation_spec, weight_spec
+from tosaic.quantizer.specs import activation_spec, dtype_of, weight_spec
 
 _KEY = "quantization_annotation"
 _DEFAULT = QuantRecipe()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How an op is quantised: the dtypes it reads and writes, and why it is not, or unusually."""
+
+    kind: Quantized
+    reads: tuple[str, ...] = ()
+    writes: str = ""
+    weights: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,9 +44,9 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
 
     Biases stay float and become int32 (int48 for int16 activations) when lowered. A convolution or
     matrix product with the batch norm and the activation behind it is one unit: only its output is
-    quantised. Ops that move data share their input's parameters. Composites that have no int16 form
-    are int8 whatever the recipe says. With `training`, rounding is
-    simulated and ranges follow the data, for prepare_qat_pt2e.
+    quantised. Ops that move data share their input's parameters. Composites, and divisions, that
+    have no int16 form are int8 whatever the recipe says. With `training`, rounding is simulated and
+    ranges follow the data, for prepare_qat_pt2e.
     """
 
     recipe: QuantRecipe = _DEFAULT
@@ -51,12 +62,21 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
         Raises:
             InputError: an override of the recipe selects nothing in `model`.
         """
+        self.decide(model)
+        return model
+
+    def decide(self, model: GraphModule) -> dict[Node, Decision]:
+        """Annotate `model` in place and return what was decided of each op, and why.
+
+        Raises:
+            InputError: as `annotate`.
+        """
         annotator = _Annotator(self, selections(model, self.recipe))
         for node in model.graph.nodes:
             annotator.visit(node)
         for node in model.graph.nodes:
             annotator.settle(node)
-        return model
+        return annotator.decisions
 
     def validate(self, model: GraphModule) -> None:
         """Accept every model: what was not annotated is reported when it is lowered."""
@@ -70,23 +90,37 @@ class _Annotator:
     selected: dict[Node, list[int]]
     table: dict[str, OpEntry] = field(default_factory=op_table)
     written: dict[Node, str] = field(default_factory=dict)
+    decisions: dict[Node, Decision] = field(default_factory=dict)
 
     def visit(self, node: Node) -> None:
         """Annotate `node` if it can be quantised and the recipe wants it."""
         if node.target is operator.getitem:
             self._item(node)
-            return
+        elif node.op == "call_function" and _KEY not in node.meta:
+            decision = self._decide(node)
+            if decision is not None:
+                self.decisions[node] = decision
+
+    def _decide(self, node: Node) -> Decision | None:
         entry = self.table.get(table_name(node))
-        if entry is None or _KEY in node.meta or not _is_float(node):
-            return
+        if entry is None:
+            return Decision(Quantized.NO, note="there is no lowering of this op")
+        if not _is_float(node) and entry.quantized is not Quantized.READS:
+            return Decision(Quantized.NO, note=f"its result is {_dtype_name(node)}")
+        if entry.quantized is Quantized.NO:
+            return Decision(Quantized.NO, note="this op has no integer form")
         scheme = self.quantizer.recipe.scheme(self.selected.get(node, ()))
-        if scheme is not None and entry.quantized is not Quantized.NO:
-            if entry.quantized is Quantized.COMPOSITE and 16 not in entry.integer_bits:
-                scheme = dataclasses.replace(scheme, activations="int8", inputs="int8")
-            if entry.quantized is Quantized.SHARED:
-                self._shared(node, scheme)
-            else:
-                self._computed(node, entry, scheme)
+        if scheme is None:
+            return Decision(Quantized.NO, note="the recipe leaves it in float")
+        note = ""
+        whole = entry.quantized is Quantized.COMPOSITE or len(_activations(node, entry)) > 1
+        if whole and 16 not in entry.widths:
+            if scheme.activations != "int8":
+                note = "it has no int16 form, so it is int8"
+            scheme = dataclasses.replace(scheme, activations="int8", inputs="int8")
+        if entry.quantized is Quantized.SHARED:
+            return self._shared(node, scheme)
+        return self._computed(node, entry, scheme, note)
 
     def settle(self, node: Node) -> None:
         """Quantise a model input that is read as int8 and as int16 once, to int16."""
@@ -112,34 +146,41 @@ class _Annotator:
                 node.meta[_KEY] = QuantizationAnnotation(output_qspec=spec, _annotated=True)
                 self.written[node] = self.written[source]
 
-    def _computed(self, node: Node, entry: OpEntry, scheme: Scheme) -> None:
+    def _computed(self, node: Node, entry: OpEntry, scheme: Scheme, note: str) -> Decision:
         inputs: dict[Node, Any] = {
             value: self._read(value, scheme)
             for value in _activations(node, entry)
             if _is_float(value)
         }
         if not inputs:
-            return
+            return Decision(Quantized.NO, note="none of its operands is a float activation")
+        reads, weights = tuple(map(dtype_of, inputs.values())), ""
         if entry.quantized is Quantized.WEIGHTED and entry.weight is not None:
             weight = node.args[entry.weight]
-            if isinstance(weight, Node):
-                inputs[weight] = (
-                    weight_spec(scheme, entry.weight_axis, training=self.quantizer.training)
-                    if _is_parameter(weight)
-                    else self._read(weight, scheme)
-                )
+            if isinstance(weight, Node) and _is_parameter(weight):
+                training = self.quantizer.training
+                inputs[weight] = weight_spec(scheme, entry.weight_axis, training=training)
+                weights = scheme.weights
+            elif isinstance(weight, Node):
+                inputs[weight] = self._read(weight, scheme)
+                reads += (dtype_of(inputs[weight]),)
+        if entry.quantized is Quantized.READS:
+            node.meta[_KEY] = QuantizationAnnotation(input_qspec_map=inputs, _annotated=True)
+            return Decision(entry.quantized, reads, "", weights, note)
         unit = [node, *self._followers(node, entry)]
         for inner in unit:
             inner.meta[_KEY] = QuantizationAnnotation(_annotated=True)
+            self.decisions[inner] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")
         node.meta[_KEY].input_qspec_map = inputs
         bounds = _bounds(unit[-1], self.table)
         unit[-1].meta[_KEY].output_qspec = self._activation(scheme, scheme.activations, bounds)
         self.written[unit[-1]] = scheme.activations
+        return Decision(entry.quantized, reads, scheme.activations, weights, note)
 
-    def _shared(self, node: Node, scheme: Scheme) -> None:
+    def _shared(self, node: Node, scheme: Scheme) -> Decision:
         values = [v for v in node.all_input_nodes if _is_float(v)]
         if not values:
-            return
+            return Decision(Quantized.NO, note="none of its operands is a float activation")
         dtypes = [self.written.get(v, scheme.activations) for v in values]
         dtype = "int16" if "int16" in dtypes else "int8"
         first = (values[0], node)
@@ -153,6 +194,7 @@ class _Annotator:
             _annotated=True,
         )
         self.written[node] = dtype
+        return Decision(Quantized.SHARED, (dtype,) * len(values), dtype)
 
     def _read(self, value: Node, scheme: Scheme) -> QuantizationSpec:
         """How an op of `scheme` reads `value`: narrowed, or as it was written."""
@@ -217,6 +259,12 @@ def _is_parameter(node: Node) -> bool:
     while node.op == "call_function" and len(node.all_input_nodes) == 1:
         node = node.all_input_nodes[0]
     return bool(node.op == "get_attr")
+
+
+def _dtype_name(node: Node) -> str:
+    value = node.meta.get("val")
+    dtype = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
+    return str(dtype).removeprefix("torch.")
 
 
 def _is_float(node: Node) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,14 +70,15 @@ def _composed(source: ir.Value, ops: Any) -> Move | None:
     shape = shape_of(source)
     if not is_static(shape) or 0 in shape:
         return None
-    dims: _Dims | None = [[_Atom((n,), size)] if size > 1 else [] for n, size in enumerate(shape)]
+    dims: _Dims = [[_Atom((n,), size)] if size > 1 else [] for n, size in enumerate(shape)]
     for op in ops:
         if op.name == "tosa.transpose":
             dims = [dims[p] for p in attr_ints(op, "perms")]
-        else:
-            dims = _regrouped(dims, shape_of(op.results[0]))
-        if dims is None:
+            continue
+        grouped = _regrouped(dims, shape_of(op.results[0]))
+        if grouped is None:
             return None
+        dims = grouped
     return _reduced(source, list(itertools.chain.from_iterable(dims)))
 
 
@@ -86,15 +88,16 @@ def _regrouped(dims: _Dims, shape: Sequence[int]) -> _Dims | None:
     out: _Dims = []
     for size in shape:
         group: list[_Atom] = []
-        while size > 1:
+        rest = size
+        while rest > 1:
             atom = left.pop()
-            if atom.size > size and atom.size % size == 0:
-                atom, rest = atom.split(size)
-                left.append(rest)
-            if size % atom.size:
+            if atom.size > rest and atom.size % rest == 0:
+                atom, inner = atom.split(rest)
+                left.append(inner)
+            if rest % atom.size:
                 return None
             group.append(atom)
-            size //= atom.size
+            rest //= atom.size
         out.append(group)
     return out
 
@@ -109,11 +112,6 @@ def _reduced(source: ir.Value, atoms: list[_Atom]) -> Move:
             runs.append([number])
     sizes = [atom.size for atom in sorted(atoms)]
     ordered = sorted(runs)
-    products = []
-    for run in ordered:
-        total = 1
-        for number in run:
-            total *= sizes[number]
-        products.append(total)
+    products = [math.prod(sizes[number] for number in run) for run in ordered]
     perm = tuple(ordered.index(run) for run in runs)
     return Move(source, tuple(products), perm if len(perm) > 1 else ())

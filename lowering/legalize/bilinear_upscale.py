@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import constant_value, i, shape_of
-from tosaic.lowering.legalize.forms import Rescale, defining, is_i8, scalar, sole_reader
+from tosaic.dialects.builder import Builder, accumulator_of
+from tosaic.dialects.types import constant_value, element_of, i, shape_of
+from tosaic.lowering.legalize.forms import Rescale, defining, is_i8, is_i16, scalar, sole_reader
 from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
 
 _MAX_WEIGHT = 127
@@ -28,7 +28,7 @@ def upscaled_by_convolution(op: Any, b: Builder) -> ir.Value | None:
         return None
     x = resize.operands[0]
     scale, offset = (constant_value(v) for v in list(resize.operands)[1:3])
-    if "BILINEAR" not in str(resize.attributes["mode"]) or not is_i8(x):
+    if "BILINEAR" not in str(resize.attributes["mode"]) or not (is_i8(x) or is_i16(x)):
         return None
     if scale is None or offset is None or sole_reader(resize.results[0]) is None:
         return None
@@ -54,11 +54,11 @@ def upscaled_by_convolution(op: Any, b: Builder) -> ir.Value | None:
     y = here.conv2d(
         x,
         here.const(kernel, i(8)),
-        here.const(np.zeros(channels), i(32)),
+        here.const(np.zeros(channels), accumulator_of(element_of(x))),
         depthwise=True,
         zero_points=(zero_point, 0),
     )
-    y = tail.build(here, y, i(8))
+    y = tail.build(here, y, element_of(op.results[0]))
     y = here.reshape(y, [n * h, w, c, ups[0], ups[1]])
     y = here.transpose(y, (0, 3, 1, 4, 2))
     return here.reshape(y, [n, out_h, out_w, c])

@@ -209,6 +209,12 @@ def _resize_scale(op: Any) -> str | None:
     return None if set(up) <= {2.0, 4.0, 8.0} else f"a scale of {up[0]:g}x{up[1]:g}"
 
 
+def _wide_bilinear(op: Any) -> str | None:
+    width = _element_width(op.operands[0])
+    bilinear = "BILINEAR" in str(op.attributes["mode"])
+    return f"a bilinear resize of {width} bits" if bilinear and width > 8 else None
+
+
 def _unequal_integer_factors(op: Any) -> str | None:
     """Both operands scaled by different integers: Vela 5.2 emits the wrong scaling mode."""
     reader = sole_reader(op.results[0])
@@ -236,7 +242,7 @@ def _depth_kernel(op: Any) -> str | None:
 
 _SPLIT = "Run tosaic-split-strided-conv, or make height and width multiples of the stride."
 _CUT = "Compute it in two steps of smaller windows."
-_NARROW = "Quantise it to 8 bits."
+_NARROW = 'Quantise it to int8: an override of the recipe, for this op, activations = "int8".'
 
 LIMITS: tuple[Limit, ...] = (
     Limit("float", (), _ALL, _float, "integers only", "Quantise this op."),
@@ -343,6 +349,14 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit("matmul", ("matmul",), _SMALL, _wide_operands, "8-bit operands", _NARROW),
     Limit(
+        "transposed type",
+        ("transpose_conv2d",),
+        _SMALL,
+        _wide_operands,
+        "8-bit operands",
+        "Run tosaic-lower-transpose-conv.",
+    ),
+    Limit(
         "argmax",
         ("argmax",),
         _SMALL,
@@ -415,6 +429,14 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit(
         "resize", ("resize",), _SMALL, _resize_scale, "upscaling by 2, 4 or 8", "Resize in steps."
+    ),
+    Limit(
+        "resize type",
+        ("resize",),
+        _SMALL,
+        _wide_bilinear,
+        "bilinear resizes of 8 bits",
+        _NARROW,
     ),
     Limit(
         "conv3d", ("conv3d",), _SMALL, _depth_kernel, "kernels 1 deep", "Add up 2-D convolutions."

@@ -18,6 +18,7 @@ from tosaic.dialects.types import (
     constant_value,
     element_of,
     i,
+    is_float,
     quant_params,
     shape_of,
 )
@@ -146,6 +147,30 @@ def same_unit(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
         elif constant is not None:
             operands.append(b.const(int32_constant(constant.astype(np.float64) / unit), i(32)))
     return requantized(b, b.binary(op.name, *operands), unit, out)
+
+
+@island("tosa.select")
+def choice(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
+    """A choice between tensors: both get the result's parameters first."""
+    chosen = []
+    for value in list(op.operands)[1:]:
+        source, constant = dequantized_source(value), constant_value(value)
+        if source is not None:
+            chosen.append(b.storage(with_params(b, *source, out)))
+        elif constant is not None:
+            chosen.append(b.const(out.quantize(constant), i(out.bits)))
+        else:
+            return None
+    return b.scast(b.select(op.operands[0], *chosen), out.type())
+
+
+@island("tosa.cast")
+def counted(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
+    """Integers and truth values become quantised ones of the same value."""
+    x = op.operands[0]
+    if is_float(element_of(x)):
+        return None
+    return requantized(b, b.cast(x, i(32)), 1.0, out)
 
 
 # Constants in products keep 15 bits: 9 (activation) + 15 + sign stays inside int32.

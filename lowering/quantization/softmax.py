@@ -117,10 +117,9 @@ def _fits_without_maximum(params: QuantParams, out: QuantParams, least: int) -> 
 
 
 def _exponentials(params: QuantParams, top: int) -> npt.NDArray[np.float64]:
-    """Return the table of exp(steps - top), `_ONE` for `top`; the last entry but used ones is 0."""
-    values = _ONE * np.exp(np.minimum(FINE_INDEX - top, 0) * params.scale)
-    values[FINE_INDEX < top - 255] = 0
-    return values
+    """Return the table of exp(steps - top), `_ONE` for `top` and 0 for what is hidden."""
+    below = np.minimum(FINE_INDEX - top, 0)
+    return np.where(below < -255, 0, _ONE * np.exp(below * params.scale))
 
 
 def _powers(

@@ -22,9 +22,9 @@ from tosaic.dialects.types import (
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.softmax import Mask
 from tosaic.lowering.quantization.softmax import softmax as integer_softmax
-from tosaic.lowering.torch_to_tosa.indexing import known_value
 from tosaic.lowering.torch_to_tosa.linear import matmul
 from tosaic.lowering.torch_to_tosa.normalization import safe_softmax_over, softmax_over
+from tosaic.lowering.tosa.evaluate import known_value
 
 
 @lowers("torch.aten.scaled_dot_product_attention")
@@ -119,6 +119,7 @@ def _mask(ctx: Lowering, shape: list[int], axis: int) -> Mask:
     quantized=Quantized.COMPOSITE,
     integer=_integer_masked_softmax,
     output_range=(0.0, 1.0),
+    precise=True,
 )
 def masked_softmax(ctx: Lowering) -> ir.Value:
     """`_masked_softmax(x, mask, dim?, mask_type?)`: zero where the mask is true."""
@@ -140,7 +141,7 @@ def convert_element_type(ctx: Lowering) -> ir.Value:
     return b.cast(x, element)
 
 
-@lowers("torch.aten.glu", quantized=Quantized.RESCALED)
+@lowers("torch.aten.glu", quantized=Quantized.RESCALED, precise=True)
 def glu(ctx: Lowering) -> ir.Value:
     """`glu(x, dim)`: one half times the sigmoid of the other; Dauphin et al., 2017."""
     b, x = ctx.b, ctx.tensor(0)

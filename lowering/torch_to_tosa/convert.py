@@ -62,7 +62,7 @@ class TorchToTosa(Pass):
                     return None
                 try:
                     with b.ip:
-                        ctx = Lowering(op, b, widens(op_name(op), op))
+                        ctx = Lowering(op, b, widens(op_name(op), op), precise=entry.precise)
                         lowered = without_elements(ctx) or lower(entry, ctx)
                 except Refusal as refusal:
                     key = f"{op.location} {op.name}"
@@ -103,7 +103,7 @@ def lower(entry: OpEntry, ctx: Lowering) -> ir.Value | Complex | Sequence[ir.Val
     if entry.integer is not None:
         source = dequantized_source(ctx.tensor(0))
         out = _quantized_as(ctx.op)
-        taken = entry.integer_bits
+        taken = entry.widths
         if source and out and source[1].bits in taken and out.bits in taken:
             result = entry.integer(ctx, *source, out)
             # As in quantize.py: keeps the quantised value through MLIR's dcast(qcast) folding.

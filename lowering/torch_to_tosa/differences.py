@@ -31,7 +31,7 @@ def diff(ctx: Lowering) -> ir.Value:
     return value.converted(ctx.out_element()).value
 
 
-@lowers("torch.aten.trapezoid.dx", "torch.aten.trapz.dx")
+@lowers("torch.aten.trapezoid.dx", "torch.aten.trapz.dx", precise=True)
 def trapezoid(ctx: Lowering) -> ir.Value:
     """`trapezoid(y, dx, dim)`: the sum of the means of neighbours."""
     b, y = ctx.b, ctx.tensor(0)
@@ -42,7 +42,7 @@ def trapezoid(ctx: Lowering) -> ir.Value:
     return b.reshape((total * (ctx.real(1) / 2)).value, ctx.out_shape())
 
 
-@lowers("torch.aten.trapezoid.x", "torch.aten.trapz.x")
+@lowers("torch.aten.trapezoid.x", "torch.aten.trapz.x", precise=True)
 def trapezoid_over(ctx: Lowering) -> ir.Value:
     """`trapezoid(y, x, dim)`: neighbours are as far apart as in x; a vector x lies along dim."""
     b, element = ctx.b, ctx.out_element()

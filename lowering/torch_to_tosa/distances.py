@@ -23,7 +23,7 @@ def _last_norm(b: Builder, x: ir.Value, order: float) -> ir.Value:
     return vector_norm(b, x, order, [len(shape_of(x)) - 1])
 
 
-@lowers("torch.aten.dist")
+@lowers("torch.aten.dist", precise=True)
 def dist(ctx: Lowering) -> ir.Value:
     """`dist(x, y, p)`: the norm of the difference."""
     b = ctx.b
@@ -32,7 +32,7 @@ def dist(ctx: Lowering) -> ir.Value:
     return b.reshape(vector_norm(b, apart, ctx.real(2), whole), ctx.out_shape())
 
 
-@lowers("torch.aten.pairwise_distance")
+@lowers("torch.aten.pairwise_distance", precise=True)
 def pairwise_distance(ctx: Lowering) -> ir.Value:
     """`pairwise_distance(x, y, p, eps, keepdim)`: of the vectors along the last dim."""
     b = ctx.b
@@ -41,7 +41,7 @@ def pairwise_distance(ctx: Lowering) -> ir.Value:
     return b.reshape(_last_norm(b, apart, ctx.real(2)), ctx.out_shape())
 
 
-@lowers("torch.aten.cdist", "torch.aten._cdist_forward", "torch.aten._euclidean_dist")
+@lowers("torch.aten.cdist", "torch.aten._cdist_forward", "torch.aten._euclidean_dist", precise=True)
 def cdist(ctx: Lowering) -> ir.Value:
     """`cdist(x, y, p, mode?)`: from each of x [..., P, M] to each of y [..., R, M]."""
     b = ctx.b
@@ -68,7 +68,7 @@ def _by_products(b: Builder, x: ir.Value, y: ir.Value) -> ir.Value:
     return square_root(total - product * 2).value
 
 
-@lowers("torch.aten.pdist", "torch.aten._pdist_forward")
+@lowers("torch.aten.pdist", "torch.aten._pdist_forward", precise=True)
 def pdist(ctx: Lowering) -> ir.Value:
     """`pdist(x, p)`: from each vector to each later one."""
     b, x = ctx.b, ctx.tensor(0)

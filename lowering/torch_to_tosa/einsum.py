@@ -14,15 +14,15 @@ from tosaic.lowering.torch_to_tosa.diagonals import diagonal_of
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.linear import summed_products
 from tosaic.lowering.torch_to_tosa.pieces import static_shape
-from tosaic.lowering.torch_to_tosa.promotion import precise_type
+from tosaic.lowering.torch_to_tosa.promotion import compute_type
 
 
-@lowers("torch.aten.einsum")
+@lowers("torch.aten.einsum", precise=True)
 def einsum(ctx: Lowering) -> ir.Value:
     """`einsum(equation, tensors, path?)`, two tensors at a time, as batched matrix products."""
     b, values = ctx.b, ctx.tensors(1)
     given, result = equation_terms(ctx.text(0), [len(static_shape(v)) for v in values])
-    element = precise_type(ctx.out_element())
+    element = compute_type(ctx.out_element())
     terms = [
         _without_repeats(b, _Term(Term(b, value).converted(element).value, letters))
         for value, letters in zip(values, given, strict=True)

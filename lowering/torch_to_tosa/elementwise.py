@@ -79,7 +79,7 @@ def mul(ctx: Lowering) -> ir.Value:
     return result(ctx, x * y)
 
 
-@lowers(*_forms("div"), quantized=Quantized.RESCALED, activations=_BOTH)
+@lowers(*_forms("div"), quantized=Quantized.RESCALED, activations=_BOTH, integer_bits=(8,))
 def div(ctx: Lowering) -> ir.Value:
     """True division; by a number it is one multiplication."""
     x, y = precise_pair(ctx)
@@ -130,7 +130,11 @@ def heaviside(ctx: Lowering) -> ir.Value:
 # --- choice --------------------------------------------------------------------------------------
 
 
-@lowers(*(f"torch.aten.where.{form}" for form in ("self", "ScalarOther", "ScalarSelf", "Scalar")))
+@lowers(
+    *(f"torch.aten.where.{form}" for form in ("self", "ScalarOther", "ScalarSelf", "Scalar")),
+    quantized=Quantized.RESCALED,
+    activations=(1, 2),
+)
 def where(ctx: Lowering) -> ir.Value:
     """`where(condition, x, y)`, each a tensor or a number."""
     element = ctx.out_element()
@@ -138,7 +142,12 @@ def where(ctx: Lowering) -> ir.Value:
     return condition.where(operand(ctx, 1, element), operand(ctx, 2, element)).value
 
 
-@lowers("torch.aten.masked_fill.Scalar", "torch.aten.masked_fill.Tensor")
+@lowers(
+    "torch.aten.masked_fill.Scalar",
+    "torch.aten.masked_fill.Tensor",
+    quantized=Quantized.RESCALED,
+    activations=(0, 2),
+)
 def masked_fill(ctx: Lowering) -> ir.Value:
     """`masked_fill(x, mask, value)`."""
     element = ctx.out_element()

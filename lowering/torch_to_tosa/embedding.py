@@ -12,8 +12,9 @@ from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import i, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, lowers
 from tosaic.lowering.torch_to_tosa.formula import Term
-from tosaic.lowering.torch_to_tosa.indexing import known_value, stored, take_along, wrapped
+from tosaic.lowering.torch_to_tosa.indexing import stored, take_along, wrapped
 from tosaic.lowering.torch_to_tosa.pieces import part, refuse_many, static_shape, unread
+from tosaic.lowering.tosa.evaluate import known_value
 
 
 @lowers("torch.aten.embedding", quantized=Quantized.SHARED)
@@ -69,7 +70,7 @@ def _bags(ctx: Lowering, rows: Term, valid: Term | None) -> _Bags:
     return _Bags(b, Term(b, b.reshape(rows.value, [1, n, c])), members)
 
 
-@lowers("torch.aten.embedding_bag", "torch.aten.embedding_bag.padding_idx")
+@lowers("torch.aten.embedding_bag", "torch.aten.embedding_bag.padding_idx", precise=True)
 def embedding_bag(ctx: Lowering) -> list[ir.Value]:
     """`embedding_bag(weight, index, offsets, …, mode, …, weights?, last, padding?)`.
 

@@ -99,7 +99,12 @@ def _cubic_weights(t: Term) -> list[Term]:
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]
 
 
-@lowers("torch.aten.grid_sampler", "torch.aten.grid_sampler_2d", "torch.aten.grid_sampler_3d")
+@lowers(
+    "torch.aten.grid_sampler",
+    "torch.aten.grid_sampler_2d",
+    "torch.aten.grid_sampler_3d",
+    precise=True,
+)
 def grid_sampler(ctx: Lowering) -> ir.Value:
     """`grid_sampler(x, grid, interpolation, padding, align_corners)`: [N,C,…] at [N,…,2 or 3]."""
     b, x, grid = ctx.b, ctx.tensor(0), ctx.tensor(1)
@@ -131,7 +136,7 @@ def grid_sampler(ctx: Lowering) -> ir.Value:
     return b.reshape(b.transpose(total, (0, 2, 1)), ctx.out_shape())
 
 
-@lowers("torch.aten.affine_grid_generator")
+@lowers("torch.aten.affine_grid_generator", precise=True)
 def affine_grid(ctx: Lowering) -> ir.Value:
     """`affine_grid_generator(theta, size, align_corners)`: what a map makes of an even grid."""
     b, theta, sizes = ctx.b, ctx.tensor(0), ctx.ints(1)[2:]

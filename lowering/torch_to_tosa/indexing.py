@@ -15,7 +15,6 @@ from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import (
     DYNAMIC,
     QuantParams,
-    constant_value,
     element_of,
     i,
     is_float,
@@ -29,7 +28,7 @@ from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import broadcast, last, refuse_many, static_shape
 from tosaic.lowering.torch_to_tosa.reduction import number_type
-from tosaic.lowering.tosa.evaluate import evaluate
+from tosaic.lowering.tosa.evaluate import known_value
 
 SHARED = Quantized.SHARED
 
@@ -70,22 +69,6 @@ def stored(b: Builder, *values: ir.Value) -> Stored:
     if is_signless_integer(element, 1):
         return Stored(b, [b.cast(v, i(8)) for v in values], element, None)
     return Stored(b, list(values), element, None)
-
-
-def known_value(value: ir.Value) -> npt.NDArray[Any] | None:
-    """Return the elements of what follows from constants, else None."""
-    array = constant_value(value)
-    owner = value.owner
-    if array is not None or isinstance(owner, ir.Block) or not str(owner.name).startswith("tosa."):
-        return array
-    operands = [known_value(v) for v in owner.operands]
-    given = [v for v in operands if v is not None]
-    if not given or len(given) < len(operands):
-        return None
-    if owner.name == "tosa.cast":
-        whole = not is_float(element_of(value)) and given[0].dtype.kind in "iub"
-        return given[0].astype(np.int64) if whole else None
-    return evaluate(owner, given)
 
 
 def wrapped(b: Builder, index: ir.Value, size: int, data: ir.Value) -> ir.Value:

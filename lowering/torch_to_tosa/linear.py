@@ -242,7 +242,7 @@ def addmm(ctx: Lowering) -> ir.Value:
     return _added(ctx, _by_matrix)
 
 
-@lowers("torch.aten.bilinear")
+@lowers("torch.aten.bilinear", precise=True)
 def bilinear(ctx: Lowering) -> ir.Value:
     """`bilinear(x, y, weight, bias?)`: x and y [..., I], [..., J], weight [O, I, J]."""
     b, x, y, weight = ctx.b, ctx.tensor(0), ctx.tensor(1), ctx.tensor(2)

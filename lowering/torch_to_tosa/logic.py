@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import i, is_signless_integer
-from tosaic.lowering.ops import Lowering, lowers
+from tosaic.lowering.ops import Lowering, Quantized, lowers
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.promotion import (
     compute_type,
@@ -41,7 +41,11 @@ _LOGICAL: dict[str, Callable[[Term, Term], Term]] = {
 
 
 def _comparison(name: str, test: Callable[[Term, Term], Term]) -> None:
-    @lowers(*(f"torch.aten.{name}.{form}" for form in _FORMS))
+    @lowers(
+        *(f"torch.aten.{name}.{form}" for form in _FORMS),
+        quantized=Quantized.READS,
+        activations=(0, 1),
+    )
     def lower(ctx: Lowering) -> ir.Value:
         """Comparison, in the type that both promote to."""
         element = promoted(ctx, 0, 1)

@@ -102,10 +102,11 @@ def _cells(ctx: Lowering, window: PoolWindow) -> list[_Cells]:
     """Return how each spatial dim of operand 0 is cut by `window`."""
     spatial = spatial_dims(ctx)
     sizes, counts = static_shape(ctx.tensor(0))[-spatial:], ctx.out_shape()[-spatial:]
-    given = (window.kernel, window.stride, window.pad, window.dilation)
+    dims = (window.kernel, window.stride, window.pad, window.dilation)
+    given = (values[-spatial:] for values in dims)
     return [
         _even_cells(ctx.b, size, count, *four)
-        for size, count, *four in zip(sizes, counts, *(v[-spatial:] for v in given), strict=True)
+        for size, count, *four in zip(sizes, counts, *given, strict=True)
     ]
 
 

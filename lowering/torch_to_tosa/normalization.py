@@ -9,14 +9,16 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import QuantParams, element_of, is_static, shape_of
+from tosaic.dialects.types import QuantParams, element_of, f32, is_static, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.layer_norm import layer_norm as integer_layer_norm
 from tosaic.lowering.quantization.softmax import log_softmax as integer_log_softmax
 from tosaic.lowering.quantization.softmax import softmax as integer_softmax
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.linear import as_rows
+from tosaic.lowering.torch_to_tosa.pieces import broadcast
 from tosaic.lowering.torch_to_tosa.windows import to_nchw, to_nhwc
+from tosaic.lowering.tosa.evaluate import known_value
 
 
 @lowers("torch.aten.batch_norm", quantized=Quantized.RESCALED)
@@ -36,30 +38,67 @@ def native_batch_norm(ctx: Lowering) -> list[ir.Value]:
 
 
 def _affine_norm(ctx: Lowering, *, training: bool, epsilon: float) -> ir.Value:
+    without_statistics = ctx.is_none(3) or ctx.is_none(4)
+    if without_statistics and training:
+        return _by_batch(ctx, epsilon)
     if training:
         raise Refusal("it is in training mode; call model.eval() before exporting")
+    if without_statistics:
+        raise Refusal("it has no statistics to normalise by")
+    values = [None if ctx.is_none(n) else known_value(ctx.tensor(n)) for n in (1, 2, 3, 4)]
+    if any(v is None and not ctx.is_none(n) for n, v in enumerate(values, 1)):
+        return _by_statistics(ctx, epsilon)
     b, x = ctx.b, ctx.tensor(0)
-    if ctx.is_none(3) or ctx.is_none(4):
-        raise Refusal("it keeps no running statistics (track_running_stats=False)")
     channels = shape_of(x)[1]
-    gamma = np.ones(channels) if ctx.is_none(1) else ctx.constant(1)
-    beta = np.zeros(channels) if ctx.is_none(2) else ctx.constant(2)
-    mean = ctx.constant(3).astype(np.float64)
-    scale = gamma.astype(np.float64) / np.sqrt(ctx.constant(4).astype(np.float64) + epsilon)
+    gamma, beta, mean, variance = (None if v is None else v.astype(np.float64) for v in values)
+    assert mean is not None
+    assert variance is not None
+    scale = (1.0 if gamma is None else gamma) / np.sqrt(variance + epsilon)
     element = element_of(x)
     weight = b.const(scale.reshape(1, 1, channels, 1), element)
-    bias = b.const(beta - mean * scale, element)
+    bias = b.const((0.0 if beta is None else beta) - mean * scale, element)
     rank = len(shape_of(x))
     if rank == 2:
         y = b.conv2d(b.reshape(x, as_rows(shape_of(x))), weight, bias, depthwise=True)
         return b.reshape(y, shape_of(x))
     if rank > 4:
         n, c, depth, *rest = shape_of(x)
-        flat, restore = to_nhwc(b, b.reshape(x, [n, c, depth, int(np.prod(rest))]), 2)
+        flat, restore = to_nhwc(b, b.reshape(x, [n, c, depth, math.prod(rest)]), 2)
         y = to_nchw(b, b.conv2d(flat, weight, bias, depthwise=True), restore)
         return b.reshape(y, shape_of(x))
     x, restore = to_nhwc(b, x, rank - 2)
     return to_nchw(b, b.conv2d(x, weight, bias, depthwise=True), restore)
+
+
+def _by_channel(ctx: Lowering, index: int) -> Term | None:
+    """Return optional operand `index`, a vector, as f32 along dim 1 of operand 0."""
+    if ctx.is_none(index):
+        return None
+    value = ctx.tensor(index)
+    ones = [1] * (len(shape_of(ctx.tensor(0))) - 2)
+    return Term(ctx.b, ctx.b.reshape(value, [*shape_of(value), *ones])).converted(f32())
+
+
+def _by_statistics(ctx: Lowering, epsilon: float) -> ir.Value:
+    """Batch norm by statistics that the model computes, or in a type that numpy lacks."""
+    gamma, beta, mean, variance = (_by_channel(ctx, n) for n in (1, 2, 3, 4))
+    assert mean is not None
+    assert variance is not None
+    scale = (variance + epsilon).apply("rsqrt")
+    scale = scale if gamma is None else scale * gamma
+    y = Term(ctx.b, ctx.tensor(0)).converted(f32()) * scale - mean * scale
+    return (y if beta is None else y + beta).value
+
+
+def _by_batch(ctx: Lowering, epsilon: float) -> ir.Value:
+    """Batch norm by the statistics of its input, as one that tracks none computes."""
+    x = Term(ctx.b, ctx.tensor(0)).converted(f32()).value
+    _static_shape(ctx)
+    axes = [k for k in range(len(shape_of(x))) if k != 1]
+    y = Term(ctx.b, normalized(ctx.b, x, axes, epsilon))
+    gamma, beta = _by_channel(ctx, 1), _by_channel(ctx, 2)
+    y = y if gamma is None else y * gamma
+    return (y if beta is None else y + beta).value
 
 
 def mean_over(b: Builder, x: ir.Value, axes: list[int]) -> ir.Value:
@@ -88,7 +127,12 @@ def _integer_layer_norm(
     )
 
 
-@lowers("torch.aten.layer_norm", quantized=Quantized.COMPOSITE, integer=_integer_layer_norm)
+@lowers(
+    "torch.aten.layer_norm",
+    quantized=Quantized.COMPOSITE,
+    integer=_integer_layer_norm,
+    precise=True,
+)
 def layer_norm(ctx: Lowering) -> ir.Value:
     """`layer_norm(x, normalized_shape, weight?, bias?, eps, cudnn)`; Ba et al., 2016."""
     return _layer_norm(ctx, ctx.real(4))
@@ -171,7 +215,12 @@ def _quantized_group_norm(
     )
 
 
-@lowers("torch.aten.group_norm", quantized=Quantized.COMPOSITE, integer=_quantized_group_norm)
+@lowers(
+    "torch.aten.group_norm",
+    quantized=Quantized.COMPOSITE,
+    integer=_quantized_group_norm,
+    precise=True,
+)
 def group_norm(ctx: Lowering) -> ir.Value:
     """`group_norm(x, groups, weight?, bias?, eps, cudnn)`; Wu & He, 2018."""
     return _group_norm(ctx, ctx.integer(1), (2, 3), ctx.real(4))
@@ -188,7 +237,12 @@ def _quantized_instance_norm(
     )
 
 
-@lowers("torch.aten.instance_norm", quantized=Quantized.COMPOSITE, integer=_quantized_instance_norm)
+@lowers(
+    "torch.aten.instance_norm",
+    quantized=Quantized.COMPOSITE,
+    integer=_quantized_instance_norm,
+    precise=True,
+)
 def instance_norm(ctx: Lowering) -> ir.Value:
     """`instance_norm(x, weight?, bias?, mean?, var?, use_input_stats, momentum, eps, cudnn)`."""
     if not ctx.flag(5):
@@ -217,7 +271,9 @@ def _integer_rms_norm(
     )
 
 
-@lowers("torch.aten.rms_norm", quantized=Quantized.COMPOSITE, integer=_integer_rms_norm)
+@lowers(
+    "torch.aten.rms_norm", quantized=Quantized.COMPOSITE, integer=_integer_rms_norm, precise=True
+)
 def rms_norm(ctx: Lowering) -> ir.Value:
     """`rms_norm(x, normalized_shape, weight?, eps?)`; Zhang & Sennrich, 2019."""
     b, x = ctx.b, ctx.tensor(0)
@@ -227,12 +283,14 @@ def rms_norm(ctx: Lowering) -> ir.Value:
     return _scaled(b, y, ctx.optional(2), None)
 
 
-@lowers("torch.aten.cosine_similarity")
+@lowers("torch.aten.cosine_similarity", precise=True)
 def cosine_similarity(ctx: Lowering) -> ir.Value:
     """`cosine_similarity(x, y, dim, eps)`: each norm is at least eps."""
     b = ctx.b
-    x, y = b.equal_ranks(ctx.tensor(0), ctx.tensor(1))
-    axis, floor = ctx.dim(2, len(shape_of(x))), ctx.real(3) ** 2
+    shapes = (tuple(shape_of(ctx.tensor(n))) or (1,) for n in (0, 1))
+    common = np.broadcast_shapes(*shapes)
+    x, y = (broadcast(b, b.cast(ctx.tensor(n), ctx.out_element()), common) for n in (0, 1))
+    axis, floor = ctx.dim(2, len(common)), ctx.real(3) ** 2
     total = b.reduce("tosa.reduce_sum", b.mul(x, y), axis)
     for value in (x, y):
         square = b.reduce("tosa.reduce_sum", b.mul(value, value), axis)
@@ -281,6 +339,7 @@ def _along_dim(ctx: Lowering, compute: Callable[[ir.Value, int], ir.Value]) -> i
     quantized=Quantized.COMPOSITE,
     integer=_integer_softmax,
     output_range=(0.0, 1.0),
+    precise=True,
 )
 def softmax(ctx: Lowering) -> ir.Value:
     """`softmax(x, dim, dtype?)` and, decomposed, `_softmax(x, dim, half_to_float)`."""
@@ -292,13 +351,14 @@ def softmax(ctx: Lowering) -> ir.Value:
     "torch.aten._log_softmax",
     quantized=Quantized.COMPOSITE,
     integer=_integer_log_softmax,
+    precise=True,
 )
 def log_softmax(ctx: Lowering) -> ir.Value:
     """`log_softmax(x, dim, …)`."""
     return _along_dim(ctx, lambda x, axis: softmax_over(ctx.b, x, axis, log=True))
 
 
-@lowers("torch.aten._safe_softmax")
+@lowers("torch.aten._safe_softmax", precise=True)
 def safe_softmax(ctx: Lowering) -> ir.Value:
     """`_safe_softmax(x, dim, dtype?)`: zero where every element is -inf."""
     return _along_dim(ctx, lambda x, axis: safe_softmax_over(ctx.b, x, axis))

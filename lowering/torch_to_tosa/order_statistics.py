@@ -170,6 +170,7 @@ def _between(low: Term, high: Term, weight: Operand) -> Term:
     "torch.aten.quantile.scalar",
     "torch.aten.nanquantile",
     "torch.aten.nanquantile.scalar",
+    precise=True,
 )
 def quantile(ctx: Lowering) -> ir.Value:
     """`quantile(x, q, dim?, keepdim, interpolation)`, NaN where one is among x; `nanquantile`."""

@@ -89,7 +89,7 @@ def im2col(ctx: Lowering) -> ir.Value:
     return b.reshape(b.transpose(found, (0, 1, 3, 5, 2, 4)), ctx.out_shape())
 
 
-@lowers("torch.aten.col2im")
+@lowers("torch.aten.col2im", precise=True)
 def col2im(ctx: Lowering) -> ir.Value:
     """`col2im(x, size, kernel, dilation, padding, stride)`: where patches overlap, they add up."""
     b, x = ctx.b, ctx.tensor(0)

@@ -12,10 +12,13 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import DYNAMIC, QuantParams, shape_of
+from tosaic.dialects.types import DYNAMIC, QuantParams, element_of, i, is_float, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.torch_to_tosa.formula import Term, integer_quotient
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.windows import fit_window, to_nchw, to_nhwc
+from tosaic.lowering.torch_to_tosa.patches import Window, windows
+from tosaic.lowering.torch_to_tosa.pieces import static_shape
+from tosaic.lowering.torch_to_tosa.windows import fit_window, pad_or_crop, to_nchw, to_nhwc
 
 
 def pair(values: Sequence[int], spatial: int, fill: int) -> list[int]:
@@ -138,6 +141,8 @@ def _average(ctx: Lowering, params: QuantParams | None) -> ir.Value:
     window = PoolWindow.of(ctx, spatial, dilation=None, ceil=4)
     divisor = 0 if spatial == 1 or ctx.is_none(6) else ctx.integer(6)
     counts = ctx.flag(5) or bool(divisor)
+    if not is_float(element_of(ctx.tensor(0))):
+        return _integer_average(ctx, window, divisor, counts=counts)
 
     def pool(x: ir.Value, two: PoolWindow) -> ir.Value:
         pad = two.pad
@@ -167,6 +172,27 @@ def _average(ctx: Lowering, params: QuantParams | None) -> ir.Value:
     if divisor:
         y = b.mul(y, b.splat(y, int(np.prod(window.kernel)) / divisor))
     return y
+
+
+def _integer_average(ctx: Lowering, window: PoolWindow, divisor: int, *, counts: bool) -> ir.Value:
+    """Average integers, which TOSA has no pool for: the sums of windows, divided towards zero."""
+    b, x, spatial = ctx.b, ctx.tensor(0), spatial_dims(ctx)
+    total, rank = Term(b, x).at_least_i32().value, len(static_shape(x))
+    area = np.ones([1] * rank, np.int64)
+    given = (values[-spatial:] for values in (window.kernel, window.stride, window.pad))
+    for axis, kernel, step, pad in zip(range(rank - spatial, rank), *given, strict=True):
+        size, count = shape_of(x)[axis], ctx.out_shape()[axis]
+        starts = np.arange(count) * step - pad
+        total = pad_or_crop(b, total, axis, pad, int(starts[-1]) + kernel - size)
+        cut = windows(b, total, axis, Window(kernel, step, count))
+        summed = b.reduce("tosa.reduce_sum", cut, axis + 1)
+        total = b.reshape(summed, shape_of(cut)[: axis + 1] + shape_of(cut)[axis + 2 :])
+        low = starts if counts else np.maximum(starts, 0)
+        high = np.minimum(starts + kernel, size + pad if counts else size)
+        area = area * (high - low).reshape([-1, *[1] * (rank - 1 - axis)])
+    number = np.full_like(area, divisor) if divisor else area
+    q, _ = integer_quotient(Term(b, total).converted(i(32)), Term(b, b.const(number, i(32))))
+    return q.value
 
 
 def rounded(b: Builder, x: ir.Value, params: QuantParams) -> ir.Value:

@@ -44,7 +44,7 @@ def _params(ctx: Lowering, stored: ir.Type, *, per_channel: bool, signed: bool) 
         tuple(int(z) for z in zeros),
         axis,
     )
-    if stored.width not in (8, 16) and constant_value(ctx.op.operands[0]) is None:
+    if stored.width not in (8, 16) and _constant(ctx, 0) is None:
         raise Refusal(f"its values have {stored.width} bits; quantise activations to int8 or int16")
     if stored.width == 16 and (not signed or any(params.zero_points)):
         raise Refusal(
@@ -54,11 +54,17 @@ def _params(ctx: Lowering, stored: ir.Type, *, per_channel: bool, signed: bool) 
     return params if signed else _shifted(params)
 
 
+def _constant(ctx: Lowering, index: int) -> npt.NDArray[Any] | None:
+    """Return an operand that is a constant tensor, lowered already or not."""
+    value = constant_value(ctx.op.operands[index])
+    return constant_value(ctx.tensor(index)) if value is None else value
+
+
 def _numbers(ctx: Lowering, index: int) -> npt.NDArray[np.float64]:
     """Return an operand that is one number, or a constant tensor of one."""
     if ctx.is_scalar(index):
         return np.array([ctx.scalar(index)], np.float64)
-    value = constant_value(ctx.op.operands[index])
+    value = _constant(ctx, index)
     if value is None:
         raise Refusal(_DYNAMIC)
     return value.astype(np.float64).reshape(-1)
@@ -102,7 +108,7 @@ def _dequantize(ctx: Lowering, *, per_channel: bool) -> ir.Value:
         raise Refusal(f"dequantising to {ctx.out_element()} has no lowering; use float32")
     signed = not is_unsigned(ctx.op.operands[0])
     params = _params(ctx, element_of(x), per_channel=per_channel, signed=signed)
-    stored = None if signed else constant_value(ctx.op.operands[0])
+    stored = None if signed else _constant(ctx, 0)
     if stored is not None:
         x = ctx.b.const(stored.view(np.uint8).astype(np.int64) - 128, element_of(x))
     return ctx.b.dcast(ctx.b.scast(x, params.type()))

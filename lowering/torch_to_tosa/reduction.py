@@ -163,13 +163,13 @@ def _result(ctx: Lowering, x: ir.Value, index: int = 0) -> ir.Value:
 # --- sums, means, products -----------------------------------------------------------------------
 
 
-@lowers("torch.aten.mean.dim", quantized=_RESCALED)
+@lowers("torch.aten.mean.dim", quantized=_RESCALED, precise=True)
 def mean_dim(ctx: Lowering) -> ir.Value:
     """`mean(x, dims?, keepdim, dtype?)`."""
     return _mean(ctx, reduced_axes(ctx, 1))
 
 
-@lowers("torch.aten.mean", quantized=_RESCALED)
+@lowers("torch.aten.mean", quantized=_RESCALED, precise=True)
 def mean(ctx: Lowering) -> ir.Value:
     """The mean of all elements."""
     return _mean(ctx, reduced_axes(ctx))
@@ -191,13 +191,13 @@ def _spatial_mean(b: Builder, x: ir.Value) -> ir.Value:
     return b.transpose(pooled, NCHW)
 
 
-@lowers("torch.aten.sum.dim_IntList", quantized=_RESCALED)
+@lowers("torch.aten.sum.dim_IntList", quantized=_RESCALED, precise=True)
 def sum_dims(ctx: Lowering) -> ir.Value:
     """`sum(x, dims?, keepdim, dtype?)`."""
     return _sum(ctx, reduced_axes(ctx, 1))
 
 
-@lowers("torch.aten.sum", quantized=_RESCALED)
+@lowers("torch.aten.sum", quantized=_RESCALED, precise=True)
 def sum_all(ctx: Lowering) -> ir.Value:
     """The sum of all elements."""
     return _sum(ctx, reduced_axes(ctx))
@@ -217,14 +217,14 @@ def _without_nan(ctx: Lowering) -> tuple[ir.Value, Term | None]:
     return known.where(term, 0).value, known
 
 
-@lowers("torch.aten.nansum", quantized=_RESCALED)
+@lowers("torch.aten.nansum", quantized=_RESCALED, precise=True)
 def nansum(ctx: Lowering) -> ir.Value:
     """`nansum(x, dims?, keepdim, dtype?)`: NaN counts as 0."""
     x, _ = _without_nan(ctx)
     return _result(ctx, reduce_over(ctx.b, "reduce_sum", x, reduced_axes(ctx, 1)))
 
 
-@lowers("torch.aten.nanmean", quantized=_RESCALED)
+@lowers("torch.aten.nanmean", quantized=_RESCALED, precise=True)
 def nanmean(ctx: Lowering) -> ir.Value:
     """`nanmean(x, dims?, keepdim, dtype?)`: the mean of what is a number."""
     b, axes = ctx.b, reduced_axes(ctx, 1)
@@ -237,7 +237,7 @@ def nanmean(ctx: Lowering) -> ir.Value:
     return _result(ctx, (total / Term(b, reduce_over(b, "reduce_sum", ones, axes))).value)
 
 
-@lowers("torch.aten.prod", "torch.aten.prod.dim_int")
+@lowers("torch.aten.prod", "torch.aten.prod.dim_int", precise=True)
 def prod(ctx: Lowering) -> ir.Value:
     """`prod(x, dtype?)` and `prod(x, dim, keepdim, dtype?)`."""
     axes = reduced_axes(ctx, 1 if aten_name(ctx).endswith("dim_int") else None)
@@ -300,7 +300,7 @@ def max_dim(ctx: Lowering) -> list[ir.Value]:
     ]
 
 
-@lowers("torch.aten.argmax", "torch.aten.argmin")
+@lowers("torch.aten.argmax", "torch.aten.argmin", quantized=Quantized.READS)
 def argmax(ctx: Lowering) -> ir.Value:
     """`argmax(x, dim?, keepdim)`; without a dim over all elements in order."""
     return _where_extreme(ctx, largest=aten_name(ctx).endswith("argmax"))

@@ -17,9 +17,21 @@ import numpy.typing as npt
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import NCHW, NHWC, Builder, accumulator_of
-from tosaic.dialects.types import DYNAMIC, QuantParams, element_of, i, is_float, shape_of, tensor
+from tosaic.dialects.types import (
+    DYNAMIC,
+    QuantParams,
+    element_of,
+    f32,
+    i,
+    is_float,
+    is_signless_integer,
+    shape_of,
+    tensor,
+)
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.arithmetic import requantized, with_params
+from tosaic.lowering.torch_to_tosa.formula import Term
+from tosaic.lowering.torch_to_tosa.indexing import take_along
 from tosaic.lowering.torch_to_tosa.linear import product
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import restored
@@ -218,6 +230,11 @@ def along(b: Builder, x: ir.Value, axis: int, matrix: npt.NDArray[np.float64]) -
 
 def _float_resize(ctx: Lowering) -> ir.Value:
     b, x, kind, axes = ctx.b, ctx.tensor(0), _kind(aten_name(ctx)), _axes(ctx)
+    element = element_of(x)
+    if kind in ("nearest", "exact") and not _is_native(element):
+        return _picked(b, x, axes)
+    if not is_float(element):
+        return _of_bytes(b, x, [_weights(axis, kind) for axis in axes])
     if kind != "cubic" and all(axis.fits for axis in axes):
         return _in_pairs(b, x, axes, lambda y, two: resize2d(b, y, two, nearest=kind != "linear"))
     return _by_matrices(b, x, [_weights(axis, kind) for axis in axes])
@@ -229,6 +246,36 @@ def _by_matrices(b: Builder, x: ir.Value, matrices: Sequence[npt.NDArray[np.floa
         if matrix.shape[0] != matrix.shape[1] or (matrix != np.eye(len(matrix))).any():
             x = along(b, x, n + 2, matrix)
     return x
+
+
+def _is_native(element: ir.Type) -> bool:
+    """Return whether RESIZE takes `element`."""
+    return is_float(element) or is_signless_integer(element, 8, 16)
+
+
+def _picked(b: Builder, x: ir.Value, axes: list[Axis]) -> ir.Value:
+    """Return the nearest elements, of any type."""
+    for n, axis in enumerate(axes):
+        places = _weights(axis, "nearest").argmax(1)
+        if not np.array_equal(places, np.arange(axis.size)):
+            x = take_along(b, x, n + 2, b.const(places, i(32)))
+    return x
+
+
+def _of_bytes(b: Builder, x: ir.Value, matrices: Sequence[npt.NDArray[np.float64]]) -> ir.Value:
+    """Return uint8 values, given as i32, resized as PyTorch does it: rounded after every dim."""
+    for n, matrix in reversed(list(enumerate(matrices))):
+        moved = along(b, b.cast(x, f32()), n + 2, _in_16_bits(matrix))
+        rounded = (Term(b, moved) + 0.5).apply("floor").clamp(0, 255)
+        x = b.cast(rounded.value, i(32))
+    return x
+
+
+def _in_16_bits(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return weights rounded as PyTorch does it for uint8: to 16 bits, as fine as they allow."""
+    bits = next(n for n in range(23) if n == 22 or int(0.5 + matrix.max() * 2 ** (n + 1)) >= 2**15)
+    scaled = matrix * 2.0**bits
+    return np.trunc(scaled + np.copysign(0.5, scaled)) * 2.0**-bits
 
 
 def _in_pairs(b: Builder, x: ir.Value, axes: list[Axis], step: Step) -> ir.Value:
@@ -301,21 +348,23 @@ def upsample_nearest(ctx: Lowering) -> ir.Value:
     quantized=Quantized.SHARED,
     integer=_integer_resize,
     integer_bits=(8, 16),
+    precise=True,
 )
 def upsample_linear(ctx: Lowering) -> ir.Value:
     """`upsample_linear(x, size, align_corners, scales…)`; .vec: `(x, size?, align, factors?)`."""
     return _float_resize(ctx)
 
 
-@lowers(*_names("upsample_bicubic2d"))
+@lowers(*_names("upsample_bicubic2d"), precise=True)
 def upsample_cubic(ctx: Lowering) -> ir.Value:
     """`upsample_bicubic2d(x, size, align_corners, scales…)`."""
     return _float_resize(ctx)
 
 
-@lowers(*_names("_upsample_bilinear2d_aa"), *_names("_upsample_bicubic2d_aa"))
+@lowers(*_names("_upsample_bilinear2d_aa"), *_names("_upsample_bicubic2d_aa"), precise=True)
 def upsample_antialias(ctx: Lowering) -> ir.Value:
     """`_upsample_bilinear2d_aa(x, size, align_corners, scales…)`: a filter as wide as a step."""
-    kind, corners = _kind(aten_name(ctx)), ctx.flag(2)
+    kind, corners, x = _kind(aten_name(ctx)), ctx.flag(2), ctx.tensor(0)
     matrices = [_filtered(axis, kind, corners=corners) for axis in _axes(ctx)]
-    return _by_matrices(ctx.b, ctx.tensor(0), matrices)
+    resize = _by_matrices if is_float(element_of(x)) else _of_bytes
+    return resize(ctx.b, x, matrices)

@@ -17,7 +17,7 @@ from tosaic.lowering.quantization.arithmetic import (
 )
 from tosaic.lowering.torch_to_tosa.formula import Term, exp, log
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.promotion import precise_type
+from tosaic.lowering.torch_to_tosa.promotion import compute_type
 from tosaic.lowering.torch_to_tosa.reduction import number_type, positions, reduced_count, worst
 
 Combine = Callable[[Term, Term], Term]
@@ -41,7 +41,7 @@ def scan(b: Builder, x: ir.Value, axis: int, combine: Combine, identity: float) 
 
 def _along(ctx: Lowering) -> tuple[ir.Value, int]:
     """Return operand 0 in the type to compute in, with a dim at least, and the axis."""
-    x = Term(ctx.b, ctx.tensor(0)).converted(precise_type(ctx.out_element())).value
+    x = Term(ctx.b, ctx.tensor(0)).converted(compute_type(ctx.out_element())).value
     if not shape_of(x):
         return ctx.b.reshape(x, [1]), 0
     return x, ctx.dim(1, len(shape_of(x)))
@@ -78,19 +78,20 @@ def _integer_cumsum(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantP
     quantized=Quantized.COMPOSITE,
     integer=_integer_cumsum,
     integer_bits=(8, 16),
+    precise=True,
 )
 def cumsum(ctx: Lowering) -> ir.Value:
     """`cumsum(x, dim, dtype?)`."""
     return _result(ctx, scan(ctx.b, *_along(ctx), _add, 0))
 
 
-@lowers("torch.aten.cumprod")
+@lowers("torch.aten.cumprod", precise=True)
 def cumprod(ctx: Lowering) -> ir.Value:
     """`cumprod(x, dim, dtype?)`."""
     return _result(ctx, scan(ctx.b, *_along(ctx), _multiply, 1))
 
 
-@lowers("torch.aten.logcumsumexp")
+@lowers("torch.aten.logcumsumexp", precise=True)
 def logcumsumexp(ctx: Lowering) -> ir.Value:
     """`logcumsumexp(x, dim)`."""
     return _result(ctx, scan(ctx.b, *_along(ctx), _log_add, -math.inf))

@@ -23,7 +23,6 @@ from tosaic.lowering.torch_to_tosa.indexing import (
     Stored,
     gather_rows,
     index_operands,
-    known_value,
     places,
     stored,
     wrapped,
@@ -36,8 +35,9 @@ from tosaic.lowering.torch_to_tosa.pieces import (
     restored,
     static_shape,
 )
-from tosaic.lowering.torch_to_tosa.promotion import compute_type
+from tosaic.lowering.torch_to_tosa.promotion import compute_type, number_of
 from tosaic.lowering.torch_to_tosa.reduction import kept_from_folding, product_over, worst
+from tosaic.lowering.tosa.evaluate import known_value
 
 _SHARED = Quantized.SHARED
 _MOST_SUMMED = 2**22
@@ -309,7 +309,9 @@ def index_copy(ctx: Lowering) -> ir.Value:
 def index_add(ctx: Lowering) -> ir.Value:
     """`index_add(x, dim, index, source, alpha)`."""
     b, data = ctx.b, _for_sums(ctx, 3)
-    alpha = ctx.scalar(4)
+    alpha = number_of(ctx, 4)
+    if alpha is None:
+        raise Refusal("its factor is computed by the model; multiply the source by it instead")
     if alpha != 1:
         scaled = (Term(b, data.values[1]) * alpha).value
         data = Stored(b, [data.values[0], scaled], data.element, None)
@@ -339,7 +341,8 @@ def _mask_of(ctx: Lowering) -> ir.Value | None:
     return mask if str(element_of(mask)) == "i1" and known_value(mask) is None else None
 
 
-def _masked(ctx: Lowering, mask: ir.Value, data: Stored) -> ir.Value:
+def _masked(ctx: Lowering, mask: ir.Value, data: Stored, *, add: bool) -> ir.Value:
+    """Write the values where `mask` is true, or add them; they are the same at every place."""
     b = ctx.b
     x, source = data.values
     shape, covered = shape_of(x), shape_of(mask)
@@ -351,8 +354,9 @@ def _masked(ctx: Lowering, mask: ir.Value, data: Stored) -> ir.Value:
             "is known only when it runs; use torch.where or masked_fill"
         )
     wide = b.reshape(mask, [*covered, *[1] * behind])
-    result = b.select(wide, broadcast(b, source, shape), x)
-    return data.back(result)
+    values = Term(b, broadcast(b, source, shape))
+    written = Term(b, x) + values if add else values
+    return data.back(Term(b, wide).where(written, Term(b, x)).value)
 
 
 @lowers(
@@ -367,10 +371,8 @@ def index_put(ctx: Lowering) -> ir.Value:
     b = ctx.b
     mask = _mask_of(ctx)
     add = ctx.flag(3)
-    if mask is not None and add:
-        raise Refusal("adding at a bool mask that the model computes; use torch.where")
     if mask is not None:
-        return _masked(ctx, mask, _written_values(ctx, 2))
+        return _masked(ctx, mask, _for_sums(ctx, 2) if add else _written_values(ctx, 2), add=add)
     x = ctx.tensor(0)
     shape = static_shape(x)
     try:

@@ -21,7 +21,6 @@ from tosaic.lowering.torch_to_tosa.formula import Term, exp, log, power, square_
 from tosaic.lowering.torch_to_tosa.normalization import mean_over
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import part, refuse_many, static_shape
-from tosaic.lowering.torch_to_tosa.promotion import precise_type
 from tosaic.lowering.torch_to_tosa.reduction import (
     extreme_over,
     nonzero,
@@ -119,6 +118,7 @@ _OVERLOADS = ("", ".dim", ".correction")
     quantized=Quantized.COMPOSITE,
     integer=_integer_var,
     output_range=(0.0, math.inf),
+    precise=True,
 )
 def var(ctx: Lowering) -> ir.Value:
     """`var(x, dims?, correction, keepdim)` and its root `std`."""
@@ -128,7 +128,10 @@ def var(ctx: Lowering) -> ir.Value:
     return ctx.b.reshape((square_root(variance) if root else variance).value, ctx.out_shape())
 
 
-@lowers(*(f"torch.aten.{name}{kind}" for name in ("var_mean", "std_mean") for kind in _OVERLOADS))
+@lowers(
+    *(f"torch.aten.{name}{kind}" for name in ("var_mean", "std_mean") for kind in _OVERLOADS),
+    precise=True,
+)
 def var_mean(ctx: Lowering) -> list[ir.Value]:
     """`var_mean(x, dims?, correction, keepdim)`: both at once."""
     axes, correction = _spread(ctx)
@@ -154,10 +157,9 @@ def vector_norm(b: Builder, x: ir.Value, order: float, axes: list[int]) -> ir.Va
         return extreme_over(b, size.value, axes, largest=order > 0)
     if order == 1:
         return reduce_over(b, "reduce_sum", size.value, axes)
-    precise = size.converted(precise_type(size.element))
-    total = reduce_over(b, "reduce_sum", power(precise, precise.like(order)).value, axes)
+    total = reduce_over(b, "reduce_sum", power(size, size.like(order)).value, axes)
     root = Term(b, total)
-    return power(root, root.like(1 / order)).converted(size.element).value
+    return power(root, root.like(1 / order)).value
 
 
 def _norm(ctx: Lowering, order: float, axes: list[int]) -> ir.Value:
@@ -188,13 +190,14 @@ def _integer_norm(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantPar
     quantized=Quantized.COMPOSITE,
     integer=_integer_norm,
     output_range=(0.0, math.inf),
+    precise=True,
 )
 def linalg_vector_norm(ctx: Lowering) -> ir.Value:
     """`vector_norm(x, ord, dims?, keepdim, dtype?)`."""
     return _norm(ctx, ctx.real(1), reduced_axes(ctx, 2))
 
 
-@lowers("torch.aten.linalg_norm")
+@lowers("torch.aten.linalg_norm", precise=True)
 def linalg_norm(ctx: Lowering) -> ir.Value:
     """`linalg.norm(x, ord?, dims?, keepdim, dtype?)` of vectors; without `ord` of all elements."""
     axes = reduced_axes(ctx, 2)
@@ -205,7 +208,7 @@ def linalg_norm(ctx: Lowering) -> ir.Value:
     return _norm(ctx, ctx.real(1), axes)
 
 
-@lowers("torch.aten.linalg_matrix_norm.str_ord", "torch.aten.linalg_norm.ord_str")
+@lowers("torch.aten.linalg_matrix_norm.str_ord", "torch.aten.linalg_norm.ord_str", precise=True)
 def matrix_norm(ctx: Lowering) -> ir.Value:
     """`matrix_norm(x, "fro", dims, keepdim, dtype?)`."""
     if ctx.text(1) != "fro":
@@ -213,20 +216,20 @@ def matrix_norm(ctx: Lowering) -> ir.Value:
     return _norm(ctx, 2.0, reduced_axes(ctx, 2))
 
 
-@lowers("torch.aten.frobenius_norm.dim")
+@lowers("torch.aten.frobenius_norm.dim", precise=True)
 def frobenius_norm(ctx: Lowering) -> ir.Value:
     """`frobenius_norm(x, dims, keepdim)`."""
     return _norm(ctx, 2.0, reduced_axes(ctx, 1))
 
 
-@lowers("torch.aten.norm.Scalar", "torch.aten.norm.ScalarOpt_dim")
+@lowers("torch.aten.norm.Scalar", "torch.aten.norm.ScalarOpt_dim", precise=True)
 def norm(ctx: Lowering) -> ir.Value:
     """`norm(x, p?)` and `norm(x, p?, dims, keepdim)`."""
     order = 2.0 if ctx.is_none(1) else ctx.real(1)
     return _norm(ctx, order, reduced_axes(ctx, 2 if aten_name(ctx).endswith("dim") else None))
 
 
-@lowers("torch.aten.renorm")
+@lowers("torch.aten.renorm", precise=True)
 def renorm(ctx: Lowering) -> ir.Value:
     """`renorm(x, p, dim, most)`: slices along dim whose norm exceeds `most` are scaled to it."""
     b, x = ctx.b, Term(ctx.b, ctx.tensor(0))
@@ -274,7 +277,7 @@ def histc(ctx: Lowering) -> ir.Value:
 # --- logarithms of sums --------------------------------------------------------------------------
 
 
-@lowers("torch.aten.logsumexp")
+@lowers("torch.aten.logsumexp", precise=True)
 def logsumexp(ctx: Lowering) -> ir.Value:
     """`logsumexp(x, dims, keepdim)`, shifted by the maximum so that it is finite."""
     b, x, axes = ctx.b, Term(ctx.b, _float_input(ctx)), reduced_axes(ctx, 1)

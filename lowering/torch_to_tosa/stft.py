@@ -15,10 +15,10 @@ from tosaic.lowering.ops import Complex, Lowering, Refusal, lowers, part_type
 from tosaic.lowering.torch_to_tosa.complex import lowers_always, seen
 from tosaic.lowering.torch_to_tosa.fft import inverse_waves, waves
 from tosaic.lowering.torch_to_tosa.formula import Term
-from tosaic.lowering.torch_to_tosa.indexing import known_value
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import part, stacked, static_shape
 from tosaic.lowering.torch_to_tosa.windows import fit_window, pad_or_crop
+from tosaic.lowering.tosa.evaluate import known_value
 
 Array = npt.NDArray[np.float64]
 

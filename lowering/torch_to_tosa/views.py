@@ -11,7 +11,7 @@ from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import DYNAMIC, i, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
 from tosaic.lowering.torch_to_tosa.formula import Term
-from tosaic.lowering.torch_to_tosa.indexing import known_value, stored, take_along
+from tosaic.lowering.torch_to_tosa.indexing import stored, take_along
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import (
     broadcast,
@@ -23,6 +23,7 @@ from tosaic.lowering.torch_to_tosa.pieces import (
     static_shape,
 )
 from tosaic.lowering.torch_to_tosa.scans import scan
+from tosaic.lowering.tosa.evaluate import known_value
 
 _SHARED = Quantized.SHARED
 

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import attr_ints
+from tosaic.dialects.types import constant_value, element_of, is_float
 
 Array = npt.NDArray[Any]
 _erf = np.vectorize(math.erf, otypes=[np.float64])
@@ -107,3 +109,19 @@ def evaluate(op: Any, operands: list[Array]) -> Array | None:
     floats = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in operands]
     with np.errstate(all="ignore"):
         return function(op, *floats)
+
+
+def known_value(value: ir.Value) -> Array | None:
+    """Return the elements of what follows from constants, else None."""
+    array = constant_value(value)
+    owner = value.owner
+    if array is not None or isinstance(owner, ir.Block) or not str(owner.name).startswith("tosa."):
+        return array
+    operands = [known_value(v) for v in owner.operands]
+    given = [v for v in operands if v is not None]
+    if not given or len(given) < len(operands):
+        return None
+    if owner.name == "tosa.cast":
+        whole = not is_float(element_of(value)) and given[0].dtype.kind in "iub"
+        return given[0].astype(np.int64) if whole else None
+    return evaluate(owner, given)

@@ -63,7 +63,8 @@ def _box_before(before: list[int], after: list[int], box: Box) -> Box | None:
     """Return the box of a tensor of dims `before` that, seen as `after`, is `box`."""
     if not is_static(before) or 0 in before:
         return None
-    start, size = [], []
+    start: list[int] = []
+    size: list[int] = []
     for old, new in _groups(before, after):
         dims = after[new]
         at, many = box.start[new], box.size[new]

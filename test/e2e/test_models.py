@@ -15,7 +15,7 @@ from tosaic.emit import validate
 from tosaic.quantizer import quantize
 from tosaic.tools.bench import models as bench
 
-MODELS = bench.load_models().MODELS
+MODELS = {name: m for name, m in bench.load_models().MODELS.items() if m.convolutional}
 QUICK = ("ds_cnn", "resnet8", "deep_autoencoder", "mobilenet_v1_025")
 NPUS = ("ethos-u55-128", "ethos-u85-256")
 PEER = Path(bench.__file__).parent / "data" / "executorch-1.5.1.json"

@@ -48,12 +48,14 @@ def test_float(case: Case) -> None:
     expected = model(*(x.clone() for x in inputs)).detach().numpy()
     program = tosaic.compile(model, inputs, target=getattr(case, "target", "tosa-1.0-fp"))
     given = [x.int() if x.dtype == torch.int64 else x for x in inputs]  # narrowed
-    (result,) = program.run(*given, executor="reference")
-    assert result.shape == expected.shape
-    if expected.dtype.kind != "f":
-        np.testing.assert_array_equal(result, expected)
-        return
-    assert np.abs(result - expected).max() <= FLOAT_TOLERANCE * np.abs(expected).max()
+    for executor in ("reference", "jit"):
+        (result,) = program.run(*given, executor=executor)
+        assert result.shape == expected.shape
+        if expected.dtype.kind != "f":
+            np.testing.assert_array_equal(result, expected, err_msg=executor)
+        else:
+            error = np.abs(result - expected).max()
+            assert error <= FLOAT_TOLERANCE * np.abs(expected).max(), executor
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.quantizable], ids=lambda c: c.name)

@@ -16,7 +16,7 @@ import tosaic
 from tosaic.quantizer import quantize
 from tosaic.tools.bench import models as bench
 
-MODELS = bench.load_models().MODELS
+MODELS = {name: m for name, m in bench.load_models().MODELS.items() if m.convolutional}
 QUICK = ("ds_cnn", "resnet8", "deep_autoencoder", "mobilenet_v1_025")
 QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 

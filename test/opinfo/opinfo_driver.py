@@ -151,6 +151,32 @@ def _single(x: Tensor) -> Tensor:
     return x.float().double() if x.dtype == torch.float64 else x
 
 
+def as_model(sample: Sample, *, constants: bool) -> tuple[torch.nn.Module, list[Tensor]] | None:
+    """Return `sample` as a module and its inputs; None where PyTorch does not take it.
+
+    With `constants`, the first tensor alone is an input and the others belong to the model.
+    """
+    if constants:
+        sample = _of_first_tensor(sample)
+    call = _Call.of(sample)
+    return None if call is None else (_Calls([call], False).eval(), call.inputs)
+
+
+def _of_first_tensor(sample: Sample) -> Sample:
+    leaves, spec = pytree.tree_flatten((sample.args, sample.kwargs))
+    places = [n for n, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    if not places:
+        return sample
+
+    def apply(x: Tensor) -> Any:
+        args, kwargs = pytree.tree_unflatten(
+            [x if n == places[0] else leaf for n, leaf in enumerate(leaves)], spec
+        )
+        return sample.fn(*args, **kwargs)
+
+    return Sample(apply, (leaves[places[0]],), {}, sample.label)
+
+
 def _limits(x: Tensor) -> tuple[float, float] | None:
     """Return the range of `x`, None for types that need no limit."""
     if x.dtype.itemsize == 1 or x.is_complex() or not x.numel() or not x.isfinite().all():

@@ -36,6 +36,9 @@ class Task:
     dtype: torch.dtype
     limit: int
 
+    def __str__(self) -> str:
+        return f"{self.row}-{_short(self.dtype)}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -60,6 +63,10 @@ def judge(row: Row, dtype: torch.dtype, limit: int) -> list[Outcome]:
         else dataclasses.replace(outcome, status="failed", reason=f"refused: {outcome.reason}")
         for outcome in outcomes
     ]
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _worker(pipe: Any) -> None:
@@ -128,13 +135,13 @@ def tasks(
         Task(row.name, dtype, limit if dtype == torch.float32 else other_limit)
         for row in chosen
         for dtype in row.dtypes
-        if not dtypes or str(dtype).removeprefix("torch.") in dtypes
+        if not dtypes or _short(dtype) in dtypes
     ]
 
 
 def _line(row: Row, results: Sequence[Result]) -> str:
     counts = [sum(r.count(status) for r in results) for status in ("passed", "refused", "failed")]
-    dtypes = [str(r.task.dtype).removeprefix("torch.") for r in results if r.count("failed")]
+    dtypes = [_short(r.task.dtype) for r in results if r.count("failed")]
     reasons = sorted(
         {_brief(o.reason) for r in results for o in r.outcomes if o.status == "refused"}
     )
@@ -157,7 +164,7 @@ def _dump(path: Path, results: Sequence[Result]) -> None:
         {
             "op": result.task.row,
             "family": rows()[result.task.row].family,
-            "dtype": str(result.task.dtype).removeprefix("torch."),
+            "dtype": _short(result.task.dtype),
             "seconds": round(result.seconds, 3),
             **{status: result.count(status) for status in ("passed", "refused", "failed")},
             "reasons": [dataclasses.asdict(o) for o in result.outcomes if o.status != "passed"],

@@ -1,24 +1,5 @@
 // RUN: tosaic-opt %s --split-input-file --tosaic-torch-to-tosa --canonicalize | filecheck %s
 
-// CHECK: func.func @relu6
-// CHECK: tosa.clamp %{{.*}} {max_val = 6.000000e+00 : f32, min_val = 0.000000e+00 : f32}
-func.func @relu6(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
-  %0 = torch.aten.relu6 %x : !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
-  return %0 : !torch.vtensor<[4],f32>
-}
-
-// -----
-
-// No upper limit is infinity, so that infinity stays.
-// CHECK: func.func @relu
-// CHECK: max_val = 0x7F800000 : f32
-func.func @relu(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
-  %0 = torch.aten.relu %x : !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
-  return %0 : !torch.vtensor<[4],f32>
-}
-
-// -----
-
 // CHECK: func.func @silu
 // CHECK: %[[X:.*]] = torch_c.to_builtin_tensor
 // CHECK: %[[GATE:.*]] = tosa.sigmoid %[[X]]
@@ -45,14 +26,10 @@ func.func @gelu(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
 
 // -----
 
-// TOSA's CLAMP takes no i32: a maximum and a minimum do.
-// CHECK-LABEL: func.func @clamp_i32
-// CHECK: tosa.maximum
-// CHECK: tosa.minimum
-// CHECK-NOT: tosa.clamp
-func.func @clamp_i32(%arg0: !torch.vtensor<[4],si32>) -> !torch.vtensor<[4],si32> {
-  %low = torch.constant.int -2
-  %high = torch.constant.int 5
-  %0 = torch.aten.clamp %arg0, %low, %high : !torch.vtensor<[4],si32>, !torch.int, !torch.int -> !torch.vtensor<[4],si32>
-  return %0 : !torch.vtensor<[4],si32>
+// A slope for each channel, dim 1; it need not be a constant.
+// CHECK: func.func @prelu
+// CHECK: tosa.reshape {{.*}} -> tensor<1x3x1xf32>
+func.func @prelu(%x: !torch.vtensor<[2,3,5],f32>, %w: !torch.vtensor<[3],f32>) -> !torch.vtensor<[2,3,5],f32> {
+  %0 = torch.aten.prelu %x, %w : !torch.vtensor<[2,3,5],f32>, !torch.vtensor<[3],f32> -> !torch.vtensor<[2,3,5],f32>
+  return %0 : !torch.vtensor<[2,3,5],f32>
 }

@@ -1,42 +1,26 @@
 // RUN: tosaic-opt %s --split-input-file --tosaic-torch-to-tosa --canonicalize | filecheck %s
 
-// Small integers are divided in i32.
-// CHECK: func.func @floor_divide
-// CHECK: tosa.cast {{.*}} -> tensor<4xi32>
-// CHECK: tosa.intdiv
-// CHECK: tosa.cast {{.*}} -> tensor<4xi8>
-func.func @floor_divide(%x: !torch.vtensor<[4],si8>, %y: !torch.vtensor<[4],si8>) -> !torch.vtensor<[4],si8> {
-  %0 = torch.aten.floor_divide %x, %y : !torch.vtensor<[4],si8>, !torch.vtensor<[4],si8> -> !torch.vtensor<[4],si8>
-  return %0 : !torch.vtensor<[4],si8>
+// Small whole powers are products, right for negative numbers too.
+// CHECK: func.func @square
+// CHECK: %[[X:.*]] = torch_c.to_builtin_tensor
+// CHECK: tosa.mul %[[X]], %[[X]]
+// CHECK-NOT: tosa.pow
+func.func @square(%x: !torch.vtensor<[3],f32>) -> !torch.vtensor<[3],f32> {
+  %two = torch.constant.int 2
+  %0 = torch.aten.pow.Tensor_Scalar %x, %two : !torch.vtensor<[3],f32>, !torch.int -> !torch.vtensor<[3],f32>
+  return %0 : !torch.vtensor<[3],f32>
 }
 
 // -----
 
-// An integer tensor and a fraction are compared as floats.
-// CHECK: func.func @gt
-// CHECK: %[[X:.*]] = tosa.cast {{.*}} -> tensor<4xf32>
-// CHECK: tosa.greater %[[X]]
-func.func @gt(%x: !torch.vtensor<[4],si32>) -> !torch.vtensor<[4],i1> {
-  %half = torch.constant.float 5.000000e-01
-  %0 = torch.aten.gt.Scalar %x, %half : !torch.vtensor<[4],si32>, !torch.float -> !torch.vtensor<[4],i1>
-  return %0 : !torch.vtensor<[4],i1>
-}
-
-// -----
-
-// CHECK: func.func @fmax
-// CHECK: tosa.maximum {{.*}}nan_mode = IGNORE
-func.func @fmax(%x: !torch.vtensor<[4],f32>, %y: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
-  %0 = torch.aten.fmax %x, %y : !torch.vtensor<[4],f32>, !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
+// A power of a positive number needs no case for negative ones; where the result leaves f32,
+// POW is undefined and EXP is not.
+// CHECK: func.func @power_of_two
+// CHECK: tosa.exp
+// CHECK: tosa.pow
+// CHECK: tosa.select
+func.func @power_of_two(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
+  %two = torch.constant.int 2
+  %0 = torch.aten.pow.Scalar %two, %x : !torch.int, !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
   return %0 : !torch.vtensor<[4],f32>
-}
-
-// -----
-
-// Bits of bools are logic.
-// CHECK: func.func @bitwise_and
-// CHECK: tosa.logical_and
-func.func @bitwise_and(%x: !torch.vtensor<[4],i1>, %y: !torch.vtensor<[4],i1>) -> !torch.vtensor<[4],i1> {
-  %0 = torch.aten.bitwise_and.Tensor %x, %y : !torch.vtensor<[4],i1>, !torch.vtensor<[4],i1> -> !torch.vtensor<[4],i1>
-  return %0 : !torch.vtensor<[4],i1>
 }

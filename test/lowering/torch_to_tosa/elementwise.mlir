@@ -37,13 +37,46 @@ func.func @div(%x: !torch.vtensor<[3],f32>) -> !torch.vtensor<[3],f32> {
 
 // -----
 
-// Small whole powers are products, right for negative numbers too.
-// CHECK: func.func @square
-// CHECK: %[[X:.*]] = torch_c.to_builtin_tensor
-// CHECK: tosa.mul %[[X]], %[[X]]
-// CHECK-NOT: tosa.pow
-func.func @square(%x: !torch.vtensor<[3],f32>) -> !torch.vtensor<[3],f32> {
-  %two = torch.constant.int 2
-  %0 = torch.aten.pow.Tensor_Scalar %x, %two : !torch.vtensor<[3],f32>, !torch.int -> !torch.vtensor<[3],f32>
-  return %0 : !torch.vtensor<[3],f32>
+// CHECK: func.func @fmax
+// CHECK: tosa.maximum {{.*}}nan_mode = IGNORE
+func.func @fmax(%x: !torch.vtensor<[4],f32>, %y: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
+  %0 = torch.aten.fmax %x, %y : !torch.vtensor<[4],f32>, !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
+  return %0 : !torch.vtensor<[4],f32>
+}
+
+// -----
+
+// TOSA adds no i8: i32 is, and the low bits are kept, as PyTorch wraps around.
+// CHECK: func.func @add_i8
+// CHECK-COUNT-2: tosa.cast {{.*}} -> tensor<4xi32>
+// CHECK: %[[S:.*]] = tosa.add {{.*}} -> tensor<4xi32>
+// CHECK: tosa.cast %[[S]] : (tensor<4xi32>) -> tensor<4xi8>
+func.func @add_i8(%x: !torch.vtensor<[4],si8>, %y: !torch.vtensor<[4],si8>) -> !torch.vtensor<[4],si8> {
+  %one = torch.constant.int 1
+  %0 = torch.aten.add.Tensor %x, %y, %one : !torch.vtensor<[4],si8>, !torch.vtensor<[4],si8>, !torch.int -> !torch.vtensor<[4],si8>
+  return %0 : !torch.vtensor<[4],si8>
+}
+
+// -----
+
+// The sum of bools is whether one is true.
+// CHECK: func.func @add_bool
+// CHECK: tosa.logical_or
+// CHECK-NOT: tosa.add
+func.func @add_bool(%x: !torch.vtensor<[4],i1>, %y: !torch.vtensor<[4],i1>) -> !torch.vtensor<[4],i1> {
+  %one = torch.constant.int 1
+  %0 = torch.aten.add.Tensor %x, %y, %one : !torch.vtensor<[4],i1>, !torch.vtensor<[4],i1>, !torch.int -> !torch.vtensor<[4],i1>
+  return %0 : !torch.vtensor<[4],i1>
+}
+
+// -----
+
+// Formulas of f16 are computed in f32 and rounded once, as PyTorch does.
+// CHECK: func.func @lerp_f16
+// CHECK-COUNT-2: tosa.cast {{.*}} : (tensor<4xf16>) -> tensor<4xf32>
+// CHECK: tosa.cast {{.*}} : (tensor<4xf32>) -> tensor<4xf16>
+func.func @lerp_f16(%x: !torch.vtensor<[4],f16>, %y: !torch.vtensor<[4],f16>) -> !torch.vtensor<[4],f16> {
+  %w = torch.constant.float 2.500000e-01
+  %0 = torch.aten.lerp.Scalar %x, %y, %w : !torch.vtensor<[4],f16>, !torch.vtensor<[4],f16>, !torch.float -> !torch.vtensor<[4],f16>
+  return %0 : !torch.vtensor<[4],f16>
 }

@@ -35,3 +35,23 @@ func.func @per_channel() -> !torch.vtensor<[2,3],f32> {
   %0 = torch.quantized_decomposed.dequantize_per_channel %w, %scales, %zps, %axis, %low, %high, %dtype, %none : !torch.vtensor<[2,3],si8>, !torch.vtensor<[2],f32>, !torch.vtensor<[2],si64>, !torch.int, !torch.int, !torch.int, !torch.int, !torch.none -> !torch.vtensor<[2,3],f32>
   return %0 : !torch.vtensor<[2,3],f32>
 }
+
+// -----
+
+// uint8 becomes int8 less by 128: zero point 100 is -28, the stored 255 is 127.
+// CHECK: func.func @unsigned
+// CHECK-DAG: quant.qcast {{.*}} to tensor<2x!quant.uniform<i8:f32, 5.000000e-01:-28>>
+// CHECK-DAG: dense<[-128, 127]> : tensor<2xi8>
+func.func @unsigned(%x: !torch.vtensor<[2],f32>) -> (!torch.vtensor<[2],f32>, !torch.vtensor<[2],f32>) {
+  %scale = torch.constant.float 5.000000e-01
+  %zp = torch.constant.int 100
+  %low = torch.constant.int 0
+  %high = torch.constant.int 255
+  %dtype = torch.constant.int 0
+  %none = torch.constant.none
+  %w = torch.vtensor.literal(dense<[0, 255]> : tensor<2xui8>) : !torch.vtensor<[2],ui8>
+  %q = torch.quantized_decomposed.quantize_per_tensor %x, %scale, %zp, %low, %high, %dtype : !torch.vtensor<[2],f32>, !torch.float, !torch.int, !torch.int, !torch.int, !torch.int -> !torch.vtensor<[2],ui8>
+  %0 = torch.quantized_decomposed.dequantize_per_tensor %q, %scale, %zp, %low, %high, %dtype, %none : !torch.vtensor<[2],ui8>, !torch.float, !torch.int, !torch.int, !torch.int, !torch.int, !torch.none -> !torch.vtensor<[2],f32>
+  %1 = torch.quantized_decomposed.dequantize_per_tensor %w, %scale, %zp, %low, %high, %dtype, %none : !torch.vtensor<[2],ui8>, !torch.float, !torch.int, !torch.int, !torch.int, !torch.int, !torch.none -> !torch.vtensor<[2],f32>
+  return %0, %1 : !torch.vtensor<[2],f32>, !torch.vtensor<[2],f32>
+}

@@ -1,44 +1,21 @@
 // RUN: tosaic-opt %s --split-input-file --tosaic-torch-to-tosa --canonicalize | filecheck %s
 
-// Truncation keeps the sign of zero: down above 0, up below.
-// CHECK: func.func @trunc
-// CHECK: %[[X:.*]] = torch_c.to_builtin_tensor
-// CHECK-DAG: %[[UP:.*]] = tosa.ceil %[[X]]
-// CHECK-DAG: %[[DOWN:.*]] = tosa.floor %[[X]]
-// CHECK: tosa.select %{{.*}}, %[[UP]], %[[DOWN]]
-func.func @trunc(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
-  %0 = torch.aten.trunc %x : !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
+// TOSA has no square root; the reciprocal of the reciprocal root is right for 0 and infinity.
+// CHECK: func.func @sqrt
+// CHECK: %[[R:.*]] = tosa.rsqrt
+// CHECK: tosa.reciprocal %[[R]]
+func.func @sqrt(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],f32> {
+  %0 = torch.aten.sqrt %x : !torch.vtensor<[4],f32> -> !torch.vtensor<[4],f32>
   return %0 : !torch.vtensor<[4],f32>
 }
 
 // -----
 
-// Integers are whole already.
-// CHECK: func.func @trunc_integer
-// CHECK-NOT: tosa.
-func.func @trunc_integer(%x: !torch.vtensor<[4],si32>) -> !torch.vtensor<[4],si32> {
-  %0 = torch.aten.trunc %x : !torch.vtensor<[4],si32> -> !torch.vtensor<[4],si32>
-  return %0 : !torch.vtensor<[4],si32>
-}
-
-// -----
-
-// CHECK: func.func @isnan
-// CHECK: %[[SAME:.*]] = tosa.equal %[[X:.*]], %[[X]]
-// CHECK: tosa.logical_not %[[SAME]]
-func.func @isnan(%x: !torch.vtensor<[4],f32>) -> !torch.vtensor<[4],i1> {
-  %0 = torch.aten.isnan %x : !torch.vtensor<[4],f32> -> !torch.vtensor<[4],i1>
-  return %0 : !torch.vtensor<[4],i1>
-}
-
-// -----
-
-// TOSA's CLAMP takes no i32.
-// CHECK: func.func @clamp_min
-// CHECK: tosa.maximum
-// CHECK-NOT: tosa.clamp
-func.func @clamp_min(%x: !torch.vtensor<[4],si32>) -> !torch.vtensor<[4],si32> {
-  %int3 = torch.constant.int 3
-  %0 = torch.aten.clamp_min %x, %int3 : !torch.vtensor<[4],si32>, !torch.int -> !torch.vtensor<[4],si32>
-  return %0 : !torch.vtensor<[4],si32>
+// Integers become f32 first.
+// CHECK: func.func @exp_integer
+// CHECK: %[[X:.*]] = tosa.cast {{.*}} -> tensor<4xf32>
+// CHECK: tosa.exp %[[X]]
+func.func @exp_integer(%x: !torch.vtensor<[4],si32>) -> !torch.vtensor<[4],f32> {
+  %0 = torch.aten.exp %x : !torch.vtensor<[4],si32> -> !torch.vtensor<[4],f32>
+  return %0 : !torch.vtensor<[4],f32>
 }

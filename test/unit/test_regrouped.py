@@ -1,0 +1,190 @@
+"""What the quantiser makes of a graph before it annotates it: the same function, in other ops."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tosaic.quantizer.decompose import regrouped
+
+
+def graph_of(model: nn.Module, *inputs: Tensor) -> tuple[torch.fx.GraphModule, Counter[str]]:
+    """Return the regrouped graph of `model` and its ops, which compute what the model does."""
+    model = model.eval()
+    graph = regrouped(torch.export.export(model, inputs).module(check_guards=False))
+    with torch.no_grad():
+        torch.testing.assert_close(graph(*inputs), model(*inputs), rtol=1e-5, atol=1e-5)
+    names = (str(n.target).removeprefix("aten.") for n in graph.graph.nodes if n.op[:4] == "call")
+    return graph, Counter(names)
+
+
+class Rms(nn.Module):
+    def __init__(self, weighted: bool, squared: str) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(8) + 0.5) if weighted else None
+        self.squared = squared
+
+    def forward(self, x: Tensor) -> Tensor:
+        square = x.pow(2) if self.squared == "pow" else x * x
+        y = x * torch.rsqrt(square.mean(-1, keepdim=True) + 1e-5)
+        return y if self.weight is None else self.weight * y
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("squared", ["pow", "product"])
+def test_rms_norm_by_hand_is_one_op(weighted: bool, squared: str) -> None:
+    _, ops = graph_of(Rms(weighted, squared), torch.randn(2, 5, 8))
+    assert ops == {"rms_norm.default": 1}
+
+
+class OverRows(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt((x * x).mean(1, keepdim=True) + 1e-5)
+
+
+def test_a_mean_over_another_dim_is_no_rms_norm() -> None:
+    _, ops = graph_of(OverRows(), torch.randn(2, 5, 8))
+    assert ops["rms_norm.default"] == 0 and ops["rsqrt.default"] == 1
+
+
+class Normalize(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(x, dim=-1)
+
+
+def test_unit_length_is_an_rms_norm() -> None:
+    _, ops = graph_of(Normalize(), torch.randn(3, 8))
+    assert ops == {"rms_norm.default": 1}
+
+
+class Rotary(nn.Module):
+    sines: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("sines", torch.randn(4, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = x.chunk(2, -1)
+        return x * 0.5 + torch.cat((-second, first), -1) * self.sines
+
+
+def test_rotary_positions_need_no_rotated_copy() -> None:
+    _, ops = graph_of(Rotary(), torch.randn(2, 4, 8))
+    assert ops["neg.default"] == 0 and ops["cat.default"] == 1
+    assert ops["sub.Tensor"] == ops["add.Tensor"] == 1
+
+
+class OtherWayRound(Rotary):
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = x.chunk(2, -1)
+        return x * 0.5 + torch.cat((-first, second), -1) * self.sines
+
+
+def test_halves_in_place_are_no_rotation() -> None:
+    _, ops = graph_of(OtherWayRound(), torch.randn(2, 4, 8))
+    assert ops["neg.default"] == 1
+
+
+class Tokens(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 1, 6))
+        self.places = nn.Parameter(torch.randn(1, 5, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((self.token.expand(x.shape[0], -1, -1), x), 1) + self.places
+
+
+def test_a_constant_is_added_to_constant_parts_beforehand() -> None:
+    graph, ops = graph_of(Tokens(), torch.randn(1, 4, 6))
+    assert ops["add.Tensor"] == 2
+    sums = [n for n in graph.graph.nodes if n.target is torch.ops.aten.add.Tensor]
+    assert ["quantization_annotation" in n.meta for n in sums] == [True, False]
+
+
+class Grouped(nn.Module):
+    """Four query heads share two heads of keys and values."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        if self.how == "flag":
+            return F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+        return F.scaled_dot_product_attention(q, self.copied(k), self.copied(v))
+
+    @staticmethod
+    def copied(x: Tensor) -> Tensor:
+        n, heads, length, size = x.shape
+        return x[:, :, None].expand(n, heads, 2, length, size).reshape(n, 4, length, size)
+
+
+@pytest.mark.parametrize("how", ["flag", "copies"])
+def test_shared_heads_are_not_copied(how: str) -> None:
+    q, kv = torch.randn(1, 4, 5, 8), torch.randn(1, 2, 5, 8)
+    graph, ops = graph_of(Grouped(how), q, kv, kv + 1)
+    assert ops["expand.default"] == 0 and ops["matmul.default"] == 2
+    products = [n for n in graph.graph.nodes if n.target is torch.ops.aten.matmul.default]
+    assert [tuple(n.meta["val"].shape) for n in products] == [(1, 2, 10, 5), (1, 2, 10, 8)]
+
+
+class Masked(nn.Module):
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(x, x, x, attn_mask=self.mask)  # type: ignore[arg-type]
+
+
+def test_a_mask_of_large_negatives_hides() -> None:
+    later = torch.full((5, 5), -1e9).triu(1)
+    _, ops = graph_of(Masked(later), torch.randn(1, 2, 5, 8))
+    assert ops["_masked_softmax.default"] == 1 and ops["add.Tensor"] == 0
+    _, ops = graph_of(Masked(later + torch.eye(5)), torch.randn(1, 2, 5, 8))
+    assert ops["_masked_softmax.default"] == ops["add.Tensor"] == 1
+    _, ops = graph_of(Masked(torch.randn(5, 5)), torch.randn(1, 2, 5, 8))
+    assert ops["softmax.int"] == ops["add.Tensor"] == 1
+
+
+class Classifier(nn.Module):
+    """A block whose output is read at one token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.qkv, self.fc = nn.LayerNorm(8), nn.Linear(8, 24), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.norm(x)).reshape(1, 6, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(1, 6, 8)
+        x = x + y
+        x = x + F.gelu(self.fc(x))
+        return x[:, 2]
+
+
+def test_only_the_token_that_is_read_is_computed() -> None:
+    graph, _ = graph_of(Classifier(), torch.randn(1, 6, 8))
+    shapes: dict[str, list[tuple[int, ...]]] = {}
+    for node in graph.graph.nodes:
+        if isinstance(node.meta.get("val"), Tensor):
+            shapes.setdefault(str(node.target), []).append(tuple(node.meta["val"].shape))
+    assert shapes["aten.gelu.default"] == [(1, 1, 8)]
+    assert shapes["aten.softmax.int"] == [(1, 2, 1, 6)]
+    assert shapes["aten.linear.default"] == [(1, 6, 24), (1, 1, 8)]  # keys are of all tokens
+
+
+class TwoReaders(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(x)
+        return y[:, 1] + y[:, 2]
+
+
+def test_slices_of_different_parts_stay() -> None:
+    _, ops = graph_of(TwoReaders(), torch.randn(2, 4))
+    assert ops["relu.default"] == 1

@@ -1,6 +1,6 @@
 # What a developer runs. Everything lives in $(VENV) and build/; a second call does only what changed.
 #
-#   make venv | demo | test | test-full | bench | docs | clean
+#   make venv | demo | test | test-full | opinfo | bench | docs | clean
 #
 # On Linux x86-64 PyPI's torch brings CUDA along. To get the CPU build, point pip's own settings
 # (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS) at PyTorch's CPU wheels before the first call.
@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: venv demo test test-full check lit bench docs clean
+.PHONY: venv demo test test-full check lit opinfo bench docs clean
 .DEFAULT_GOAL := venv
 
 venv: $(STAMP)
@@ -47,6 +47,10 @@ check: venv
 
 lit: venv
 	$(BIN)/lit --workers $(JOBS) --quiet test
+
+# Which operators are taken in which dtypes, tried on PyTorch's own samples: a table.
+opinfo: venv
+	$(BIN)/python test/opinfo/opinfo_report.py --jobs $(JOBS)
 
 # The peer's figures are stored in tools/bench/data; measuring it anew needs the `bench` extra.
 bench: venv

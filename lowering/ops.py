@@ -191,6 +191,10 @@ def is_unsigned(value: ir.Value) -> bool:
     return str(value.type).endswith(",ui8>")
 
 
+# What makes a number of a tensor of one element.
+_NUMBERS_OF_TENSORS = ("torch.aten.item", "torch.aten._local_scalar_dense")
+
+
 @dataclass(frozen=True)
 class Lowering:
     """What a lowering sees: the op's operands as builtin values and Python constants, a builder.
@@ -224,6 +228,8 @@ class Lowering:
     def builtin(self, value: ir.Value, *, second: bool = False) -> ir.Value:
         """Return a `!torch.vtensor` value as a builtin tensor value."""
         owner = value.owner
+        if not isinstance(owner, ir.Block) and owner.name in _NUMBERS_OF_TENSORS:
+            return self.builtin(owner.operands[0])
         if part_type(value) is not None:
             return self._part(value, second)
         if not isinstance(owner, ir.Block) and owner.name == "torch_c.from_builtin_tensor":

@@ -6,6 +6,7 @@ bytecode is what both accept. A process start is 20 ms; there is no in-process M
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import tempfile
@@ -26,7 +27,7 @@ from tosaic.emit.functions import (
     set_attributes,
     tensor_names,
 )
-from tosaic.errors import CompileError, ToolError
+from tosaic.errors import CompileError, Diagnostic, ToolError
 from tosaic.lowering.pipeline import Pipeline
 from tosaic.targets import Target
 
@@ -36,6 +37,8 @@ _NOT_TOSA = (
     "Everything in it must be a TOSA op on plain tensors here; run validate() first for a report "
     "by source line."
 )
+# What the validator says -> what to do.
+_ADVICE = {"MAX_RANK": "; TOSA's tensors have up to 6 dims: merge some with reshape"}
 _NOT_A_FILE = "Give it a .tosa flatbuffer of TOSA 1.x."
 
 
@@ -103,7 +106,13 @@ def validate(module: ir.Module, target: Target) -> None:
             f"The program is not TOSA {target.tosa_version} {'+'.join(target.profiles)} level "
             f"{target.level}, which target {target.name} takes."
         )
-        raise CompileError(summary, error.diagnostics) from error
+        raise CompileError(summary, [_advised(d) for d in error.diagnostics]) from error
+
+
+def _advised(problem: Diagnostic) -> Diagnostic:
+    """Return `problem` with what to do about it, where that is known."""
+    advice = next((text for words, text in _ADVICE.items() if words in problem.message), "")
+    return dataclasses.replace(problem, message=problem.message + advice)
 
 
 def _attach_target(target: Target) -> str:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from tosaic.dialects.bindings import func, ir
 from tosaic.dialects.builder import Builder, attr_ints
-from tosaic.dialects.types import element_of, shape_of
+from tosaic.dialects.types import constant_value, element_of, shape_of
 from tosaic.emit.functions import argument_attributes, main_function, set_attributes
 from tosaic.emit.outline import replace_uses, values_from_outside
 from tosaic.errors import CompileError, ToolError
@@ -140,24 +140,34 @@ class _OutlineKernels(Pass):
 
 @pattern("tosa.transpose_conv2d")
 def _stuff_zeros(op: Any, b: Builder) -> ir.Value | None:
-    """Rewrite as a conv2d of the input with zeros between its elements.
+    """Rewrite as a conv2d of the input with zeros (its zero point) between its elements.
 
-    Only where input and weight differ in type (i16 with i8, zero points 0 by specification):
-    upstream's decomposition builds a wrong op there.
+    Only where input and weight differ in type (i16 with i8, i8 with i4): upstream's decomposition
+    builds a wrong op there.
     """
-    x, weight, bias, _, _ = op.operands
+    x, weight, bias, *zero_points = op.operands
+    zeros = [constant_value(v) for v in zero_points]
     n, h, w, c = shape_of(x)
     _, kh, kw, _ = shape_of(weight)
     sh, sw = attr_ints(op, "stride")
     edge = (kh - 1, kh - 1, kw - 1, kw - 1)
     pad = [k + p for k, p in zip(edge, attr_ints(op, "out_pad"), strict=True)]
-    if element_of(x) == element_of(weight) or min(pad) < 0:
+    if element_of(x) == element_of(weight) or any(z is None for z in zeros):
         return None
+    zero, weight_zero = (int(z.flat[0]) for z in zeros if z is not None)
     spread = b.reshape(x, [n, h, 1, w, 1, c])
-    spread = b.pad(spread, [(0, 0), (0, 0), (0, sh - 1), (0, 0), (0, sw - 1), (0, 0)])
+    spread = b.pad(spread, [(0, 0), (0, 0), (0, sh - 1), (0, 0), (0, sw - 1), (0, 0)], zero)
     spread = b.reshape(spread, [n, h * sh, w * sw, c])
-    spread = b.slice(spread, [0, 0, 0, 0], [n, (h - 1) * sh + 1, (w - 1) * sw + 1, c])
-    return b.conv2d(spread, b.reverse(b.reverse(weight, 1), 2), bias, pad=pad)
+    top, bottom, left, right = (max(0, -p) for p in pad)
+    size = [n, (h - 1) * sh + 1 - top - bottom, (w - 1) * sw + 1 - left - right, c]
+    spread = b.slice(spread, [0, top, left, 0], size)
+    return b.conv2d(
+        spread,
+        b.reverse(b.reverse(weight, 1), 2),
+        bias,
+        pad=[max(0, p) for p in pad],
+        zero_points=(zero, weight_zero),
+    )
 
 
 @dataclass(frozen=True)

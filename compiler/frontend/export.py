@@ -44,11 +44,16 @@ def export_model(
     except Exception as error:  # torch.export raises many types, all about the user's model
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0].rstrip(".") if lines else type(error).__name__
+        advice = (
+            "Shapes and branches of a program cannot depend on its data; use torch.where, or masks "
+            "of the full size."
+            if "data-dependent" in reason
+            else "Run torch.export.export(model, example_inputs) yourself for its full report."
+        )
         frame = raising_frame(error)
         where = f" at {frame[0]}:{frame[1]}" if frame is not None else ""
         raise InputError(
-            f"torch.export cannot trace {type(model).__name__}{where}: {reason}. "
-            "Run torch.export.export(model, example_inputs) yourself for its full report."
+            f"torch.export cannot trace {type(model).__name__}{where}: {reason}. {advice}"
         ) from error
 
 

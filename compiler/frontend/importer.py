@@ -28,7 +28,10 @@ from tosaic.frontend.frames import user_frame
 from tosaic.lowering.pipeline import Pipeline
 
 ENTRY = "main"
-_NO_FORM = (torch.complex32, torch.complex128)
+_NO_FORM = (
+    *(torch.complex32, torch.complex128, torch.qint8, torch.quint8, torch.qint32),
+    *(torch.uint16, torch.uint32, torch.uint64),
+)
 
 
 def import_program(program: ExportedProgram, context: ir.Context) -> ir.Module:
@@ -54,7 +57,7 @@ def import_program(program: ExportedProgram, context: ir.Context) -> ir.Module:
 
 def _import(program: ExportedProgram, context: ir.Context) -> ir.Module:
     _refuse_mutation(program)
-    _refuse_complex(program)
+    _refuse_types(program)
     importer = FxImporter(context=context, hooks=_Literals())
     importer._cc = _Locations(context, py_attr_tracker=importer._py_attr_tracker)
     try:
@@ -85,20 +88,30 @@ def _refuse_mutation(program: ExportedProgram) -> None:
             )
 
 
-def _refuse_complex(program: ExportedProgram) -> None:
-    """Refuse complex numbers that the torch dialect has no form for."""
+def _refuse_types(program: ExportedProgram) -> None:
+    """Refuse tensors and numbers of types that the torch dialect has no form for."""
     for node in program.graph.nodes:
-        value = node.meta.get("val")
-        wide = isinstance(value, torch.Tensor) and value.dtype in _NO_FORM
-        if not wide and not any(isinstance(x, complex) for x in pytree.tree_leaves(node.args)):
+        dtypes = [x.dtype for x in _leaves(node.meta.get("val")) if isinstance(x, torch.Tensor)]
+        unknown = next((d for d in dtypes if d in _NO_FORM), None)
+        if unknown is not None:
+            what = f"is a {unknown} tensor"
+        elif any(isinstance(x, complex) for x in _leaves((node.args, node.kwargs))):
+            what, unknown = "has a complex number as an argument", torch.complex128
+        else:
             continue
         frame = user_frame(node.meta.get("stack_trace") or "")
         where = f" at {frame[0]}:{frame[1]}" if frame is not None else ""
-        what = f"a {value.dtype} tensor" if wide else "a complex number as an argument"
-        raise InputError(
-            f"'{node.name}'{where} has {what}, which TOSA does not have. Compute the real and the "
-            "imaginary part as two real tensors."
+        advice = (
+            "Compute the real and the imaginary part as two real tensors."
+            if unknown.is_complex
+            else "Convert it to a type that TOSA has, such as float32 or int8."
         )
+        raise InputError(f"'{node.name}'{where} {what}, which TOSA does not have. {advice}")
+
+
+def _leaves(value: Any) -> list[Any]:
+    leaves: list[Any] = pytree.tree_leaves(value)
+    return leaves
 
 
 def _annotate_signature(function: Any, program: ExportedProgram) -> None:

@@ -25,6 +25,7 @@ class _Atom:
 
 
 _Dims = list[list[_Atom]]  # per dim, outermost factor first
+_MAX_RANK = 6  # TOSA 1.0, level 8K
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Move:
         chain = list(_chain(value))
         for n in range(len(chain), 0, -1):
             found = _composed(chain[n - 1].operands[0], reversed(chain[:n]))
-            if found is not None:
+            if found is not None and len(found.perm) <= _MAX_RANK:
                 return found
         return None
 

@@ -16,14 +16,14 @@ _LIMIT = 7  # TOSA's i4 is symmetric
 
 
 def pack(op: Any, b: Builder) -> ir.Value | None:
-    """conv(i8, i8) whose constant weights are within -7 and 7 is conv(i8, i4)."""
+    """conv(i8, i8) whose constant weights reach from -7 to 7 is conv(i8, i4)."""
     x, weight, bias, zero_point, weight_zero = op.operands
     values, zero = constant_value(weight), constant_value(weight_zero)
     both_i8 = all(is_signless_integer(element_of(v), 8) for v in (x, weight))
     if not both_i8 or values is None or zero is None or zero.any():
         return None
-    if values.size == 0 or np.abs(values.astype(np.int64)).max() > _LIMIT:
-        return None
+    if values.size == 0 or np.abs(values.astype(np.int64)).max() != _LIMIT:
+        return None  # the ones of a sum need fewer than four bits, and not this extension
     narrow = b.const(values, i(4)), b.const(zero, i(4))
     return b.value(
         op.name,
@@ -36,7 +36,7 @@ def pack(op: Any, b: Builder) -> ir.Value | None:
 @register_pass
 @dataclasses.dataclass(frozen=True)
 class PackInt4(PatternPass):
-    """Store the weights of int8 convolutions as i4 where all of them are from -7 to 7.
+    """Store the weights of int8 convolutions as i4 where the largest of them is 7 or -7.
 
     Half the bytes, the same integers. For targets with TOSA's extension EXT-INT4, which has such
     convolutions of int8 inputs only.

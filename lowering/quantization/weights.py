@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,25 +42,31 @@ def quantized_constant(value: ir.Value) -> QuantizedConstant | None:
         scale = np.broadcast_to(np.array(params.scales).reshape(shape), stored.shape)
         zero = np.broadcast_to(np.array(params.zero_points).reshape(shape), stored.shape)
         return QuantizedConstant(stored.astype(np.int64), scale, zero)
-    move = MOVEMENT.get(owner.name)
-    if move is None or owner.name in ("tosa.concat", "tosa.pad"):
+    moved = _movement(owner)
+    source = None if moved is None else quantized_constant(owner.operands[0])
+    if source is None or moved is None:
         return None
-    source = quantized_constant(owner.operands[0])
-    rest = [constant_value(v) for v in list(owner.operands)[1:]]
-    if source is None or any(r is None for r in rest):
+    return QuantizedConstant(*map(moved, (source.stored, source.scale, source.zero_point)))
+
+
+def _movement(op: Any) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None:
+    """Return what `op` does to its first operand, where it moves data and the others are known."""
+    move = MOVEMENT.get(op.name)
+    if move is None or op.name in ("tosa.concat", "tosa.pad"):
         return None
-    return QuantizedConstant(
-        move(owner, source.stored, *rest),
-        move(owner, source.scale, *rest),
-        move(owner, source.zero_point, *rest),
-    )
+    rest = [constant_value(v) for v in list(op.operands)[1:]]
+    return None if any(r is None for r in rest) else lambda x: move(op, x, *rest)
 
 
 def _stored(value: ir.Value) -> npt.NDArray[Any] | None:
     owner = value.owner
-    if not isinstance(owner, ir.Block) and owner.name == "quant.scast":
+    if isinstance(owner, ir.Block):
+        return None
+    if owner.name == "quant.scast":
         return _stored(owner.operands[0])
-    return constant_value(value)
+    moved = _movement(owner)
+    source = None if moved is None else _stored(owner.operands[0])
+    return constant_value(value) if source is None or moved is None else moved(source)
 
 
 @dataclass(frozen=True)

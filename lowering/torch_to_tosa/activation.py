@@ -11,8 +11,8 @@ from tosaic.dialects.types import shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.torch_to_tosa import formula
 from tosaic.lowering.torch_to_tosa.exact import Array, table
-from tosaic.lowering.torch_to_tosa.formula import Term, exp, log1p_exp
-from tosaic.lowering.torch_to_tosa.promotion import compute_type, operand, precise_type, result
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type, exp, log1p_exp
+from tosaic.lowering.torch_to_tosa.promotion import operand, precise_type, result
 
 
 def _input(ctx: Lowering) -> Term:

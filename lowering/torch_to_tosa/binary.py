@@ -8,10 +8,9 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import i, is_float
 from tosaic.lowering.ops import Lowering, Quantized, lowers
 from tosaic.lowering.torch_to_tosa import formula
-from tosaic.lowering.torch_to_tosa.formula import Term, exp, log, log1p, sqrt
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type, exp, log, log1p, sqrt
 from tosaic.lowering.torch_to_tosa.logic import shifted_right
 from tosaic.lowering.torch_to_tosa.promotion import (
-    compute_type,
     number_of,
     operand,
     precise_pair,

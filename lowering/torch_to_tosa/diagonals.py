@@ -10,11 +10,10 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import i, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
-from tosaic.lowering.torch_to_tosa.formula import Term
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type
 from tosaic.lowering.torch_to_tosa.indexing import stored
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import joined, part, restored, static_shape
-from tosaic.lowering.torch_to_tosa.promotion import compute_type
 from tosaic.lowering.torch_to_tosa.windows import strided_slice
 
 _SHARED = Quantized.SHARED

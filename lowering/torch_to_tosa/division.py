@@ -6,14 +6,8 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import i, is_float
 from tosaic.lowering.ops import Lowering, Refusal, lowers
 from tosaic.lowering.torch_to_tosa import formula
-from tosaic.lowering.torch_to_tosa.formula import Term, trunc
-from tosaic.lowering.torch_to_tosa.promotion import (
-    compute_type,
-    number_of,
-    operand,
-    precise_pair,
-    result,
-)
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type, trunc
+from tosaic.lowering.torch_to_tosa.promotion import number_of, operand, precise_pair, result
 
 _FORMS = ("Tensor", "Scalar")
 
@@ -21,7 +15,7 @@ _FORMS = ("Tensor", "Scalar")
 def _integers(ctx: Lowering) -> tuple[Term, Term]:
     """Return operands 0 and 1 as i32: TOSA divides nothing else, and a quotient never grows."""
     if number_of(ctx, 1) == 0:
-        raise Refusal("it divides integers by zero, which PyTorch refuses too")
+        raise Refusal("it divides integers by zero, as PyTorch refuses to; convert to float")
     element = compute_type(ctx.out_element())
     x, y = operand(ctx, 0, element), operand(ctx, 1, element)
     return x.converted(i(32)), y.converted(i(32))

@@ -11,10 +11,9 @@ from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import shape_of
 from tosaic.lowering.ops import Lowering, Refusal, lowers
 from tosaic.lowering.torch_to_tosa.diagonals import diagonal_of
-from tosaic.lowering.torch_to_tosa.formula import Term
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type
 from tosaic.lowering.torch_to_tosa.linear import summed_products
 from tosaic.lowering.torch_to_tosa.pieces import static_shape
-from tosaic.lowering.torch_to_tosa.promotion import compute_type
 
 
 @lowers("torch.aten.einsum", precise=True)

@@ -7,7 +7,8 @@ import math
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import is_float
 from tosaic.lowering.ops import Lowering, Quantized, lowers
-from tosaic.lowering.torch_to_tosa.promotion import compute_type, operand, result
+from tosaic.lowering.torch_to_tosa.formula import compute_type
+from tosaic.lowering.torch_to_tosa.promotion import operand, result
 
 # The largest number of each float type; f64 is computed in f32.
 _LARGEST = {

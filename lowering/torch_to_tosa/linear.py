@@ -15,10 +15,10 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import DYNAMIC, element_of, is_float, is_signless_integer, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
-from tosaic.lowering.torch_to_tosa.formula import Term
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import broadcast, refuse_many, rolled, static_shape
-from tosaic.lowering.torch_to_tosa.promotion import compute_type, number_of
+from tosaic.lowering.torch_to_tosa.promotion import number_of
 
 _FORWARDING = {
     "tosa.transpose",

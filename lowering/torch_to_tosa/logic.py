@@ -8,14 +8,8 @@ from collections.abc import Callable
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import i, is_signless_integer
 from tosaic.lowering.ops import Lowering, Quantized, lowers
-from tosaic.lowering.torch_to_tosa.formula import Term
-from tosaic.lowering.torch_to_tosa.promotion import (
-    compute_type,
-    operand,
-    pair,
-    promoted,
-    result,
-)
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type
+from tosaic.lowering.torch_to_tosa.promotion import operand, pair, promoted, result
 
 _FORMS = ("Tensor", "Scalar")
 

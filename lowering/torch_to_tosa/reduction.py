@@ -21,10 +21,9 @@ from tosaic.dialects.types import (
 )
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
 from tosaic.lowering.quantization.arithmetic import dequantized_source
-from tosaic.lowering.torch_to_tosa.formula import Term
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type
 from tosaic.lowering.torch_to_tosa.normalization import mean_over
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.promotion import compute_type
 
 _RESCALED, _SHARED = Quantized.RESCALED, Quantized.SHARED
 

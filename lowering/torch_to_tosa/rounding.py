@@ -12,8 +12,8 @@ from tosaic.dialects.types import i, is_float, is_signless_integer, is_static
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.torch_to_tosa import formula
 from tosaic.lowering.torch_to_tosa.exact import Array, table
-from tosaic.lowering.torch_to_tosa.formula import Term, trunc
-from tosaic.lowering.torch_to_tosa.promotion import compute_type, operand, precise_type, result
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type, trunc
+from tosaic.lowering.torch_to_tosa.promotion import operand, precise_type, result
 
 # --- rounding ------------------------------------------------------------------------------------
 

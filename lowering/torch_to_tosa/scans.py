@@ -15,9 +15,8 @@ from tosaic.lowering.quantization.arithmetic import (
     sum_unit,
     widened,
 )
-from tosaic.lowering.torch_to_tosa.formula import Term, exp, log
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type, exp, log
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.promotion import compute_type
 from tosaic.lowering.torch_to_tosa.reduction import number_type, positions, reduced_count, worst
 
 Combine = Callable[[Term, Term], Term]

@@ -17,7 +17,7 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import constant_value, element_of, i, is_float, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
-from tosaic.lowering.torch_to_tosa.formula import Term, integer_quotient
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type, integer_quotient
 from tosaic.lowering.torch_to_tosa.indexing import (
     NothingSelected,
     Stored,
@@ -35,7 +35,7 @@ from tosaic.lowering.torch_to_tosa.pieces import (
     restored,
     static_shape,
 )
-from tosaic.lowering.torch_to_tosa.promotion import compute_type, number_of
+from tosaic.lowering.torch_to_tosa.promotion import number_of
 from tosaic.lowering.torch_to_tosa.reduction import kept_from_folding, product_over, worst
 from tosaic.lowering.tosa.evaluate import known_value
 

@@ -47,7 +47,7 @@ def _integer_root(b: Builder, total: ir.Value) -> ir.Value:
     """
     normal = normalize(b, total)
     mantissa = rescaled(b, normal.mantissa, 2.0**-17, i(32))
-    root = rescaled(b, b.mul(mantissa, reciprocal_root(b, normal)), 2.0**-14, i(32))
+    root = rescaled(b, b.mul(mantissa, reciprocal_root(b, normal.mantissa)), 2.0**-14, i(32))
     exponents = 31.0 - np.clip(np.arange(-128, 128), 0, 31)
     index = rescaled(b, normal.shift, 1.0, i(8))
     factor = lookup(b, index, np.where(exponents % 2, 2.0**14.5, 2.0**14), 15)

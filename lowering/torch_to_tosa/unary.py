@@ -13,8 +13,8 @@ from tosaic.dialects.bindings import ir
 from tosaic.lowering.ops import Lowering, Quantized, lowers
 from tosaic.lowering.torch_to_tosa import formula
 from tosaic.lowering.torch_to_tosa.exact import Array, table
-from tosaic.lowering.torch_to_tosa.formula import Term, log
-from tosaic.lowering.torch_to_tosa.promotion import compute_type, operand, precise_type, result
+from tosaic.lowering.torch_to_tosa.formula import Term, compute_type, log
+from tosaic.lowering.torch_to_tosa.promotion import operand, precise_type, result
 
 _LOG2, _LOG10 = math.log(2), math.log(10)
 

@@ -135,6 +135,7 @@ for _name, _fn in {
     "clamp_tensor": lambda x, y: torch.clamp(x, y, y + 1),
     "clamp_tensor_min": lambda x, y: torch.clamp(x, min=y),
     "ldexp": lambda x, y: torch.ldexp(x, torch.round(y)),
+    "number_of_tensor": lambda x, y: x * y.max().item() + y.min().item(),
     "isclose": lambda x, y: torch.isclose(torch.round(x), torch.round(y)),
     **{name: getattr(torch, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")},
     "logical_and": lambda x, y: torch.logical_and(torch.round(x), y),

@@ -15,7 +15,7 @@ func.func @narrow(%x: tensor<1x4x4x2xi8>) -> tensor<1x4x4x1xi32> {
 
 // -----
 
-// TOSA's i4 has no -8.
+// TOSA's i4 has no -8; sums by weights of one stay as they are.
 // CHECK: func.func @too_wide
 // CHECK-NOT: xi4>
 func.func @too_wide(%x: tensor<1x4x4x2xi8>) -> tensor<1x4x4x1xi32> {

@@ -2,7 +2,7 @@
 
 func.func @by_zero(%x: !torch.vtensor<[4],si32>) -> !torch.vtensor<[4],si32> {
   %int0 = torch.constant.int 0
-  // expected-error@below {{it divides integers by zero, which PyTorch refuses too}}
+  // expected-error@below {{it divides integers by zero, as PyTorch refuses to; convert to float}}
   %0 = torch.aten.remainder.Scalar %x, %int0 : !torch.vtensor<[4],si32>, !torch.int -> !torch.vtensor<[4],si32>
   return %0 : !torch.vtensor<[4],si32>
 }

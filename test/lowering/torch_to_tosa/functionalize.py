@@ -86,3 +86,15 @@ func.func @lonely_view(%x: {T}) -> {V} {{
   %2 = torch.aten.relu %1 {{in_place}} : {V} -> {V}
   return %2 : {V}
 }}""")
+
+# Ops that the dialect does not have are found by their names; pow_ has other overloads than pow.
+# CHECK: func.func @without_definition
+# CHECK: torch.operator "torch.aten.erfc"
+# CHECK: torch.aten.pow.Tensor_Tensor
+run(f"""
+func.func @without_definition(%x: {T}) -> {T} {{
+  %0 = torch.aten.neg %x : {T} -> {T}
+  %1 = torch.operator "torch.aten.erfc_"(%0) : ({T}) -> {T}
+  %2 = torch.operator "torch.aten.pow_.Tensor"(%1, %x) : ({T}, {T}) -> {T}
+  return %2 : {T}
+}}""")

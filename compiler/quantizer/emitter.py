@@ -99,7 +99,7 @@ class Emitter:
         if any(v is None for v in known.values()):
             return None
         args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda n: known[n])
-        result = node.target(*args, **kwargs)
+        result = node.target(*args, **kwargs)  # type: ignore[operator]
         return result if isinstance(result, torch.Tensor) else None
 
     def shape(self, node: Node) -> list[int]:

@@ -21,7 +21,7 @@ aten = torch.ops.aten
 
 _MOST_COLUMNS = 2304  # of a layer whose columns are correlated; beyond, only the bias is fitted
 _MOST_POSITIONS = 512  # of an image that are looked at per calibration item
-_DAMPING = 0.01
+_DAMPING = (0.01, 0.1, 1.0)
 _BLOCK = 128
 
 
@@ -38,14 +38,17 @@ class _Inputs:
         return self.total / self.count
 
     def covariance(self) -> Tensor | None:
-        """Return the [groups, columns, columns] covariance, made safe to invert."""
+        """Return the [groups, columns, columns] covariance, its mean variance brought to 1.
+
+        None where inputs do not vary, or too many columns do.
+        """
         if self.products is None:
             return None
         mean = self.mean
         matrix = self.products / self.count - mean[:, :, None] * mean[:, None, :]
-        diagonal = matrix.diagonal(dim1=1, dim2=2)
-        diagonal += _DAMPING * diagonal.mean(1, keepdim=True).clamp(min=1e-12)
-        return matrix
+        variance = matrix.diagonal(dim1=1, dim2=2).mean()
+        tiny, huge = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
+        return matrix / variance if tiny < variance < huge else None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class WeightFitter(Interpreter):
 
     def __init__(self, prepared: GraphModule) -> None:
         super().__init__(prepared)
+        self._model = prepared
         self._layers = {layer.node: layer for layer in _layers(prepared)}
         self._inputs: dict[Node, _Inputs] = {}
 
@@ -111,7 +115,7 @@ class WeightFitter(Interpreter):
         rounded = _rounded(rows, steps, limit, inputs.covariance())
         _replace(self.module, layer.weight, rounded.reshape(weight.shape))
         shift = ((rows - rounded) * inputs.mean[:, None, :]).sum(2).reshape(-1)
-        _add_to_bias(self.module, layer.node, shift)
+        _add_to_bias(self._model, layer.node, shift)
 
 
 def _rounded(rows: Tensor, steps: Tensor, limit: int, covariance: Tensor | None) -> Tensor:
@@ -125,8 +129,9 @@ def _rounded(rows: Tensor, steps: Tensor, limit: int, covariance: Tensor | None)
     # Columns whose input varies most come first: what they lose can still be made up for.
     order = covariance.diagonal(dim1=1, dim2=2).sum(0).argsort(descending=True)
     ordered = covariance[:, order][:, :, order]
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(ordered))
-    upper = torch.linalg.cholesky(inverse, upper=True)
+    upper = _inverse_root(ordered)
+    if upper is None:
+        return nearest(rows)
     left, out = rows[:, :, order].clone(), torch.empty_like(rows)
     for start in range(0, left.shape[2], _BLOCK):
         end = min(start + _BLOCK, left.shape[2])
@@ -142,6 +147,18 @@ def _rounded(rows: Tensor, steps: Tensor, limit: int, covariance: Tensor | None)
     result = torch.empty_like(out)
     result[:, :, order] = out
     return result
+
+
+def _inverse_root(matrix: Tensor) -> Tensor | None:
+    """Return upper u with ``u.mT @ u`` the inverse of `matrix`, damped as much as that takes."""
+    identity = torch.eye(matrix.shape[-1])
+    for damping in _DAMPING:
+        root, failed = torch.linalg.cholesky_ex(matrix + damping * identity)
+        if not failed.any():
+            upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(root), upper=True)
+            if not failed.any():
+                return upper
+    return None
 
 
 def _layers(prepared: GraphModule) -> list[_Layer]:
@@ -188,7 +205,7 @@ def _conv_columns(
         x = F.pad(x, [n for e in reversed(edges) for n in (e // 2, e - e // 2)])
         padding = [0, 0]
     padding = _two(padding, weight.ndim - 2, 0)
-    columns = F.unfold(x, kernel, dilation, padding, stride)
+    columns = F.unfold(x, tuple(kernel), tuple(dilation), tuple(padding), tuple(stride))
     n, width, positions = columns.shape
     grouped = columns.reshape(n, groups, width // groups, positions).permute(1, 2, 0, 3)
     return _thinned(grouped.reshape(groups, width // groups, n * positions))

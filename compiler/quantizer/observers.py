@@ -7,12 +7,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e import (
     HistogramObserver,
     MinMaxObserver,
     MovingAverageMinMaxObserver,
 )
 
+from tosaic.errors import InputError
+from tosaic.frontend.frames import user_frame
 from tosaic.quantizer.histograms import (
     Histogram,
     by_divergence,
@@ -22,6 +25,7 @@ from tosaic.quantizer.histograms import (
 
 Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (float("-inf"), float("inf"))
+_LARGEST_CUBED = 1e12
 Search = Callable[[Histogram, int, float], tuple[float, float]]
 
 
@@ -32,6 +36,24 @@ class _Headroom:
         super().__init__(**options)
         self.headroom = headroom
         self.bounds = bounds
+        self.origin = ""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Look at what of `x` is finite: an infinity (of a mask, say) is cut off in any case.
+
+        Raises:
+            InputError: there is a NaN; tells where it comes from.
+        """
+        seen = x.detach()
+        if not bool(seen.sum().isfinite()):
+            if bool(seen.isnan().any()):
+                raise InputError(
+                    f"The calibration data gives NaN{self.origin}, so no range can be found. "
+                    "Repair the data, or the model there."
+                )
+            seen = seen[seen.isfinite()]
+        super().forward(seen)  # type: ignore[misc]
+        return x
 
     def _calculate_qparams(self, low: torch.Tensor, high: torch.Tensor) -> Any:
         wider = 1.0 + self.headroom
@@ -41,7 +63,11 @@ class _Headroom:
 
 
 class _Histogram(_Headroom, HistogramObserver):  # type: ignore[misc]
-    pass
+    def _non_linear_param_search(self) -> Any:
+        # torchao's search computes cubes of ranges in float32.
+        if max(abs(self.min_val.item()), abs(self.max_val.item())) > _LARGEST_CUBED:
+            return self.min_val, self.max_val
+        return super()._non_linear_param_search()
 
 
 class _MinMax(_Headroom, MinMaxObserver):  # type: ignore[misc]
@@ -55,7 +81,7 @@ class _MovingAverage(_Headroom, MovingAverageMinMaxObserver):  # type: ignore[mi
 class _Searched(_Headroom, HistogramObserver):  # type: ignore[misc]
     """Takes the range from `search` instead of torchao's."""
 
-    search: ClassVar[Search]
+    search: ClassVar[Any]  # a `Search`, static
 
     def __init__(self, percentile: float = 100.0, **options: Any) -> None:
         super().__init__(**options)
@@ -81,6 +107,17 @@ class _LeastError(_Searched):
 
 class _Divergence(_Searched):
     search = staticmethod(by_divergence)
+
+
+def name_origins(prepared: GraphModule) -> None:
+    """Tell each observer what it observes, for its messages."""
+    for node in prepared.graph.nodes:
+        observer = prepared.get_submodule(node.target) if node.op == "call_module" else None
+        if isinstance(observer, _Headroom) and isinstance(node.args[0], Node):
+            source = node.args[0]
+            frame = user_frame(str(source.meta.get("stack_trace") or ""))
+            where = f" at {frame[0]}:{frame[1]}" if frame else ""
+            observer.origin = f" in '{source.name}'{where}"
 
 
 ACTIVATION_OBSERVERS: dict[str, Any] = {

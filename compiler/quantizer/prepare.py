@@ -17,6 +17,7 @@ from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
 from tosaic.frontend.lift import lift
 from tosaic.quantizer.fit_weights import WeightFitter
+from tosaic.quantizer.observers import name_origins
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
 
@@ -39,6 +40,7 @@ def quantize(
     """
     program = export_model(model, example_inputs, dynamic_shapes=dynamic_shapes)
     prepared = prepare_pt2e(program.module(check_guards=False), quantizer or TosaQuantizer())
+    name_origins(prepared)
     fitter = WeightFitter(prepared)
     if calibrate(fitter if fitter.is_needed else prepared, calibration) == 0:
         raise InputError(
@@ -63,6 +65,11 @@ def calibrate(prepared: Callable[..., Any], calibration: Iterable[Any]) -> int:
                     raise InputError(
                         f"Calibration item {count} holds a {type(tensor).__name__}; every item "
                         "must be a tensor or a tuple of tensors."
+                    )
+                if not tensor.numel():
+                    raise InputError(
+                        f"Calibration item {count} has no elements: its shape is "
+                        f"{list(tensor.shape)}. Leave it out."
                     )
                 if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
                     raise InputError(

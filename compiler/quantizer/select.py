@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -67,7 +66,7 @@ def op_names(node: Node) -> tuple[str, ...]:
 
 def _selects(override: Override, node: Node) -> bool:
     modules = enclosing_modules(node)
-    tests = {
+    tests: dict[str, Callable[[Any], bool]] = {
         "module": lambda glob: any(path and fnmatchcase(path, glob) for path, _ in modules),
         "module_type": lambda kind: any(_is_kind(name, kind) for _, name in modules),
         "op": lambda glob: any(fnmatchcase(name, glob) for name in op_names(node)),
@@ -77,7 +76,7 @@ def _selects(override: Override, node: Node) -> bool:
 
 
 def _is_kind(name: str, kind: str | type) -> bool:
-    if inspect.isclass(kind):
+    if not isinstance(kind, str):
         return name == f"{kind.__module__}.{kind.__qualname__}"
     return any(fnmatchcase(known, kind) for known in (name, name.rpartition(".")[2]))
 

@@ -138,7 +138,8 @@ def _cast_dtype(node: Node) -> str:
 
 
 def _weight_dtype(node: Node) -> str:
-    bits = (int(node.args[-2]) - int(node.args[-3])).bit_length()
+    low, high = (a for a in node.args[-3:] if isinstance(a, int))
+    bits = (high - low).bit_length()
     return f"int{bits}"
 
 

@@ -203,8 +203,8 @@ def product(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
             factor = b.storage(x) if narrow else widened(b, x, params, scale)
         elif constant is not None:
             scale = max(float(np.abs(constant).max()), 1e-30) / _FACTOR_LIMIT
-            values = int32_constant(constant.astype(np.float64) / scale)
-            factor = b.const(values, i(16 if narrow else 32))
+            steps = int32_constant(constant.astype(np.float64) / scale)
+            factor = b.const(steps, i(16 if narrow else 32))
         operands.append(factor)
         unit *= scale
     return requantized(b, b.mul(*operands, element=i(32)), unit, out)

@@ -26,7 +26,7 @@ from tosaic.lowering.quantization.fixed_point import lookup
 
 Reals = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-RealFunction = Callable[[Reals], npt.NDArray[np.floating]]
+RealFunction = Callable[[Reals], Reals]
 
 _BOUND = 2**15
 _BYTES = np.arange(-128, 128)
@@ -158,7 +158,7 @@ class _Tables:
             # The last node is one past the largest input: on with the slope that it is reached by.
             last = function(np.array([_BOUND - 2, _BOUND - 1]))
             beyond = (x - (_BOUND - 1)) * (last[1] - last[0])
-            return np.clip(function(x) + np.where(x < _BOUND, 0.0, beyond), low, high)
+            return np.asarray(np.clip(function(x) + np.where(x < _BOUND, 0.0, beyond), low, high))
 
         wanted = np.clip(np.rint(function(_INPUTS) / step), *limits)
         tables = cls((_window(near, 0, 15),), step)

@@ -222,9 +222,10 @@ class _Analysis:
 
     def _limit(self, argument: ir.Value) -> None:
         bits = min(32, self._input_bits or 32)
-        self._known[argument] = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        limits = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+        self._known[argument] = limits
         if bits < 32:
-            self.limited[argument] = self._known[argument]
+            self.limited[argument] = limits
 
 
 def _fits(found: Interval) -> bool:

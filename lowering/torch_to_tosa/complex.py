@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import reduce
-from typing import Any
+from typing import Any, TypeAlias
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import shape_of
@@ -19,7 +19,7 @@ from tosaic.lowering.torch_to_tosa.formula import Term, atan2, exp, sqrt
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import broadcast, part, stacked
 
-Result = ir.Value | Complex
+Result: TypeAlias = "ir.Value | Complex"
 _TABLE: dict[str, Callable[[Lowering], Result]] = {}
 
 

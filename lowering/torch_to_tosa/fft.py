@@ -127,7 +127,7 @@ def inverse_waves(size: int, count: int) -> Array:
         if size % 2 == 0:
             twice[-1] = 1
         cos, sin = cos * twice, sin * twice
-    return np.concatenate([cos, -sin]).T
+    return np.asarray(np.concatenate([cos, -sin]).T)
 
 
 # --- what the ops have in common -----------------------------------------------------------------

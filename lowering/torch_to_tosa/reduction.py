@@ -97,7 +97,7 @@ def worst(element: ir.Type, *, largest: bool) -> float:
         return -math.inf if largest else math.inf
     # int64 is narrowed to int32, whose constants saturate.
     bits = min(element.width, 32) - 1
-    return -(2**bits) if largest else 2**bits - 1
+    return float(-(2**bits) if largest else 2**bits - 1)
 
 
 def first_extreme(b: Builder, x: ir.Value, axis: int, *, largest: bool) -> ir.Value:

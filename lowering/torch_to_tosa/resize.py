@@ -275,7 +275,7 @@ def _in_16_bits(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return weights rounded as PyTorch does it for uint8: to 16 bits, as fine as they allow."""
     bits = next(n for n in range(23) if n == 22 or int(0.5 + matrix.max() * 2 ** (n + 1)) >= 2**15)
     scaled = matrix * 2.0**bits
-    return np.trunc(scaled + np.copysign(0.5, scaled)) * 2.0**-bits
+    return np.asarray(np.trunc(scaled + np.copysign(0.5, scaled)) * 2.0**-bits)
 
 
 def _in_pairs(b: Builder, x: ir.Value, axes: list[Axis], step: Step) -> ir.Value:

@@ -259,19 +259,20 @@ def histc(ctx: Lowering) -> ir.Value:
     refuse_many(count * bins, "sorting into bins")
     x = Term(b, b.reshape(ctx.tensor(0), [count, 1])).converted(f32())
     if low == high:
-        ends = [Term(b, b.reshape(extreme_over(b, x.value, [0], largest=n), [1])) for n in (0, 1)]
+        found = [extreme_over(b, x.value, [0], largest=side) for side in (False, True)]
+        ends = [Term(b, b.reshape(value, [1])) for value in found]
         flat = ends[0].equals(ends[1])
         ends = [flat.where(ends[0] - 1, ends[0]), flat.where(ends[1] + 1, ends[1])]
     else:
         ends = [Term(b, b.const(np.array([v]), x.element)) for v in (low, high)]
-    edges = _edges(b, *ends, bins)
+    edges = _edges(b, ends[0], ends[1], bins)
     above = (x >= edges) & (x <= ends[1])
     total = b.reduce("tosa.reduce_sum", above.converted(x.element).value, 0)
     counts = [Term(b, part(b, total, 1, start, bins)) for start in (0, 1)]
     last = Term(b, b.const(np.arange(bins) == bins - 1, i(1)))
     # The last bin holds its upper end too.
-    found = counts[0] - last.where(0, counts[1])
-    return b.reshape(found.converted(ctx.out_element()).value, ctx.out_shape())
+    inside = counts[0] - last.where(0, counts[1])
+    return b.reshape(inside.converted(ctx.out_element()).value, ctx.out_shape())
 
 
 # --- logarithms of sums --------------------------------------------------------------------------

@@ -100,6 +100,27 @@ class _CopiesToLoops(Pass):
 
 
 @dataclass(frozen=True)
+class _SeparateResults(Pass):
+    """Give each result of main a buffer of its own; upstream crashes where two share one."""
+
+    name: ClassVar[str] = "jit-separate-results"
+
+    def run(self, module: ir.Operation) -> None:
+        """Return copies of what is returned already."""
+        block = main_function(module).regions[0].blocks[0]
+        terminator = block.operations[len(block.operations) - 1].operation
+        seen: list[ir.Value] = []
+        for n, value in enumerate(terminator.operands):
+            if value in seen:
+                b = Builder(terminator.location, ir.InsertionPoint(terminator))
+                sizes = {"operandSegmentSizes": ir.DenseI32ArrayAttr.get([0, 0])}
+                copy = b.op("memref.alloc", [], [value.type], **sizes).results[0]
+                b.op("memref.copy", [value, copy], [])
+                terminator.operands[n] = copy
+            seen.append(value)
+
+
+@dataclass(frozen=True)
 class _OrderLoops(Pass):
     """Make the output's last dim the innermost loop of every reduction."""
 
@@ -215,7 +236,7 @@ def lower(module: ir.Module) -> None:
     """
     passes = (
         *(_KeepInputs(), _UpstreamGaps(), *_TO_LINALG, _InfiniteExtremes(), *_FUSING),
-        *(*_TO_BUFFERS, _CopiesToLoops(), *_FREEING),
+        *(*_TO_BUFFERS, _SeparateResults(), *_TO_OUT_PARAMETERS, _CopiesToLoops(), *_FREEING),
         *(_OrderLoops(), _OutlineKernels(), *_TO_LLVM),
     )
     try:
@@ -247,6 +268,8 @@ _FUSING = (
 _TO_BUFFERS = (
     "one-shot-bufferize{bufferize-function-boundaries=true "
     "function-boundary-type-conversion=identity-layout-map}",
+)
+_TO_OUT_PARAMETERS = (
     "buffer-results-to-out-params{modify-public-functions=true hoist-static-allocs=true}",
     "canonicalize",
     "cse",

@@ -155,6 +155,7 @@ def _inverse_root(matrix: Tensor) -> Tensor | None:
     for damping in _DAMPING:
         root, failed = torch.linalg.cholesky_ex(matrix + damping * identity)
         if not failed.any():
+            upper: Tensor
             upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(root), upper=True)
             if not failed.any():
                 return upper

@@ -64,19 +64,18 @@ def by_divergence(h: Histogram, levels: int, percent: float) -> tuple[float, flo
     Source: S. Migacz, "8-bit inference with TensorRT", 2017; here for ranges of both signs.
     """
     del percent
-    best, least = (h.low, h.high), np.inf
-    for fraction in np.linspace(1.0, _SMALLEST_FRACTION, _KL_STEPS):
-        low, high = min(h.low, 0.0) * fraction, max(h.high, 0.0) * fraction
-        inside = (h.centres >= low) & (h.centres <= high)
-        if inside.sum() <= levels:
-            break
-        divergence = _divergence(h, inside, levels)
-        if divergence < least:
-            best, least = (low, high), divergence
-    return best
+    low, high = min(h.low, 0.0), max(h.high, 0.0)
+    fractions = np.linspace(1.0, _SMALLEST_FRACTION, _KL_STEPS)
+    highs = [(low, high * f) for f in fractions]
+    low, high = min(highs, key=lambda ends: _divergence(h, ends, levels))
+    lows = [(low * f, high) for f in fractions]
+    return min(lows, key=lambda ends: _divergence(h, ends, levels))
 
 
-def _divergence(h: Histogram, inside: npt.NDArray[np.bool_], levels: int) -> float:
+def _divergence(h: Histogram, ends: tuple[float, float], levels: int) -> float:
+    inside = (h.centres >= ends[0]) & (h.centres <= ends[1])
+    if inside.sum() <= levels:  # every bin is a level: nothing to tell ranges apart by
+        return 0.0 if inside.all() else float("inf")
     kept = h.counts[inside]
     first, last = np.flatnonzero(inside)[[0, -1]]
     true = kept.copy()

@@ -150,7 +150,7 @@ class _Annotator:
         inputs: dict[Node, Any] = {
             value: self._read(value, scheme)
             for value in _activations(node, entry)
-            if _is_float(value)
+            if _is_float(value) and not _is_infinite(value)
         }
         if not inputs:
             return Decision(Quantized.NO, note="none of its operands is a float activation")
@@ -265,6 +265,14 @@ def _dtype_name(node: Node) -> str:
     value = node.meta.get("val")
     dtype = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
     return str(dtype).removeprefix("torch.")
+
+
+def _is_infinite(node: Node) -> bool:
+    """Return whether `node` is a constant with infinities: a mask, which no scale can hold."""
+    value: Any = node.graph.owning_module if node.op == "get_attr" else None
+    for name in str(node.target).split(".") if value is not None else ():
+        value = getattr(value, name, None)
+    return isinstance(value, torch.Tensor) and not bool(value.isfinite().all())
 
 
 def _is_float(node: Node) -> bool:

@@ -138,15 +138,22 @@ def same_unit(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     unit = largest.scale
     if len(known) == 1 or any(params.scale != unit for _, params in known):
         unit /= 2 ** _SUM_SHIFT[largest.bits]
-    bounds = [float(np.abs(c).max()) for c in constants if c is not None and c.size]
+    bounds = [_largest(c) for c in constants if c is not None]
     unit = max([unit, *(bound / 2**29 for bound in bounds)])
     operands = []
     for source, constant in zip(sources, constants, strict=True):
         if source is not None:
             operands.append(widened(b, *source, unit))
         elif constant is not None:
-            operands.append(b.const(int32_constant(constant.astype(np.float64) / unit), i(32)))
+            # Infinities (of a mask) become large enough to leave the range of the result.
+            limited = np.clip(constant.astype(np.float64) / unit, -(2.0**29), 2.0**29)
+            operands.append(b.const(int32_constant(limited), i(32)))
     return requantized(b, b.binary(op.name, *operands), unit, out)
+
+
+def _largest(values: npt.NDArray[Any]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.abs(finite).max()) if finite.size else 0.0
 
 
 @island("tosa.select")

@@ -132,11 +132,17 @@ def tasks(
         if (not names or row.name in names) and (not family or row.family.startswith(family))
     ]
     return [
-        Task(row.name, dtype, limit if dtype == torch.float32 else other_limit)
+        Task(row.name, dtype, _limit(dtype, limit, other_limit))
         for row in chosen
         for dtype in row.dtypes
         if not dtypes or _short(dtype) in dtypes
     ]
+
+
+def _limit(dtype: torch.dtype, limit: int, other_limit: int) -> int:
+    if dtype.is_complex:
+        return min(other_limit, 2)  # mostly refused, and then compiled one by one
+    return limit if dtype == torch.float32 else other_limit
 
 
 def _line(row: Row, results: Sequence[Result]) -> str:
@@ -180,8 +186,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="rows; all where none is given")
     parser.add_argument("--family", default="", help="rows of the family that starts so")
     parser.add_argument("--dtype", action="append", default=[], help="float32, int8 …; repeatable")
-    parser.add_argument("--limit", type=int, default=40, help="f32 samples of an OpInfo")
-    parser.add_argument("--other-limit", type=int, default=12, help="… and of other dtypes")
+    parser.add_argument("--limit", type=int, default=24, help="f32 samples of an OpInfo")
+    parser.add_argument("--other-limit", type=int, default=6, help="… and of other dtypes")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write all results there")
     parser.add_argument("--failures", action="store_true", help="print each failed sample")

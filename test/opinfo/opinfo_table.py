@@ -112,7 +112,7 @@ DTYPES = (
 )
 
 # What a user accepts as a reason, and the words that the message has.
-_DATA = "known only when the model runs|data-dependent"
+_DATA = "known only when|data-dependent"
 _COMPLEX = "complex"
 _RANDOM = "random numbers|training mode"
 _REFUSALS: dict[str, str] = {
@@ -120,6 +120,22 @@ _REFUSALS: dict[str, str] = {
     "nonzero": _DATA,
     **dict.fromkeys(("rand", "rand_like", "randn", "randn_like", "randint", "bernoulli"), _RANDOM),
     **dict.fromkeys(("dropout", "rrelu"), _RANDOM),
+    "index": _DATA,
+    "one_hot": _DATA,
+    "repeat_interleave": f"{_DATA}|is computed",
+    "narrow": _DATA,
+    # A dim of a tensor without dims; the importer refuses it.
+    "count_nonzero": "The pass pipeline failed|cannot be imported",
+    **dict.fromkeys(
+        ("batch_norm", "scaled_dot_product_attention", "multi_head_attention"),
+        f"{_RANDOM}|at random",
+    ),
+    # They change the table of the embedding while they read it.
+    **dict.fromkeys(("embedding", "embedding_bag"), "writes to|embedding_renorm"),
+    # Products of integers that are not known to fit int32.
+    **dict.fromkeys(("prod", "cumprod", "scatter_reduce"), "cannot be shown to fit int32"),
+    # Floats that are not known to fit int32.
+    "to": "the range of the int64 result",
     # Some samples have a complex number or tensor beside real ones.
     **dict.fromkeys(("addcdiv", "addcmul", "where"), _COMPLEX),
     **dict.fromkeys(("fft", "rfft", "irfft"), _COMPLEX),
@@ -199,7 +215,8 @@ class Row:
 
 def _of_info(info: OpInfo, dtype: torch.dtype) -> Iterator[Sample]:
     for sample in info.reference_inputs("cpu", dtype):
-        made = Sample(info.op, (sample.input, *sample.args), dict(sample.kwargs), info.name)
+        fn = _WITHOUT_ORDER.get(info.name, info.op)
+        made = Sample(fn, (sample.input, *sample.args), dict(sample.kwargs), info.name)
         leaves = pytree.tree_leaves((made.args, made.kwargs))
         tensors = [x for x in leaves if isinstance(x, torch.Tensor)]
         if (
@@ -213,6 +230,15 @@ def _of_info(info: OpInfo, dtype: torch.dtype) -> Iterator[Sample]:
 
 def _rank(x: torch.Tensor) -> int:
     return x.dim()
+
+
+def _topk(x: torch.Tensor, k: int, dim: int = -1, *more: Any, **flags: Any) -> Any:
+    """Return what `topk` finds; of equal elements any may be told."""
+    values, places = torch.topk(x, k, dim, *more, **flags)
+    return values, x.gather(dim, places)
+
+
+_WITHOUT_ORDER = {"topk": _topk}
 
 
 def _fits_int32(x: torch.Tensor) -> bool:

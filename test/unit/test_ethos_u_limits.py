@@ -19,6 +19,7 @@ from tosaic.targets import target
 
 TARGETS = {name: target(f"ethos-{name}-256") for name in ("u55", "u65", "u85")}
 IMAGE = ([1, 16, 16, 8], 8)
+WIDE = ([1, 16, 16, 8], 16)
 RNG = np.random.default_rng(1)
 
 
@@ -53,6 +54,23 @@ def transposed(stride):
         return b.rescale(y, i(8), [1 << 30], [42])
 
     return build
+
+
+def transposed_wide(b, x):
+    narrow = ir.RankedTensorType(x.type).element_type.width == 8
+    w = b.const(RNG.integers(-127, 128, [8, 3, 3, 8]), i(8))
+    bias = b.const(np.zeros(8), i(32 if narrow else 48))
+    y = b.transpose_conv2d(x, w, bias, stride=(2, 2), out_pad=(0, 0, 0, 0))
+    return b.rescale(y, i(8), [1 << (30 if narrow else 14)], [42])
+
+
+def doubled(b, x):
+    wide = ir.RankedTensorType(x.type).element_type.width == 16
+    twice = [b.const_shape(v) for v in ([2, 1, 2, 1], [0, 0], [1, 1])]
+    mode = ir.Attribute.parse("#tosa.resize_mode<BILINEAR>")
+    out = tensor([1, 32, 32, 8], i(48 if wide else 32))
+    y = b.value("tosa.resize", [x, *twice], out, mode=mode)
+    return b.rescale(y, i(8), [1 << (14 if wide else 30)], [42])
 
 
 def computed(b, x, w):
@@ -90,6 +108,8 @@ SAMPLES = [
         conv((4, 4), (3, 3), depthwise=True),
     ),
     Sample("transposed stride", [IMAGE], transposed((3, 3)), transposed((2, 2))),
+    Sample("transposed type", [WIDE], transposed_wide, transposed_wide, [IMAGE]),
+    Sample("resize type", [WIDE], doubled, doubled, [IMAGE]),
     Sample("padded window", [IMAGE], padded_pool(9), padded_pool(7)),
     Sample("weights", [IMAGE, ([8, 1, 1, 8], 8)], computed, conv((1, 1)), [IMAGE]),
     Sample("argmax", [([1, 4, 4, 128], 8)], argmax, argmax, [([1, 4, 4, 127], 8)]),

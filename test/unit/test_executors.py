@@ -499,6 +499,11 @@ def twice(b, x):
     return x, x
 
 
+@case("equal_results", ([5], "i8"))
+def equal_results(b, x):
+    return b.unary("tosa.bitwise_not", x), b.unary("tosa.bitwise_not", x)
+
+
 @case("rank0", ([], "f32"), ([], "f32"), **FLOAT)
 def rank0(b, x, y):
     return b.value("tosa.add", [x, y], x.type), x

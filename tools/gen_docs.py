@@ -71,10 +71,10 @@ run less than that: what it refuses is reported the same way.
 _TARGETS = Path(__file__).resolve().parents[1] / "docs" / "op_targets.json"
 _TARGETS_HEADER = """## By target
 
-Up to three small samples of each operator, from PyTorch's own test suite where it has some, in
-float and quantised by recipe, compiled for each target, Ethos-U through Vela: `yes` where all
-compile, `-` where none does. Measured by `test/opinfo/opinfo_targets.py`; whether the results are
-right is tested in `test/opinfo` (float) and `test/e2e` (integers).
+Up to two small samples of each operator, from PyTorch's own test suite where it has some, in
+float and quantised by recipe, lowered for each target: `yes` where all are, `-` where none is.
+Measured by `test/opinfo/opinfo_targets.py`; whether the results are right is tested in
+`test/opinfo` (float) and `test/e2e` (integers).
 """
 _UNTOLD = "The TOSA operator of that name."
 _SHORT = {

@@ -435,8 +435,8 @@ LIMITS: tuple[Limit, ...] = (
         ("resize",),
         _SMALL,
         _wide_bilinear,
-        "bilinear resizes of 8 bits",
-        _NARROW,
+        "none of 16 bits",
+        "Give it a whole factor without align_corners, which becomes a convolution; or target U85.",
     ),
     Limit(
         "conv3d", ("conv3d",), _SMALL, _depth_kernel, "kernels 1 deep", "Add up 2-D convolutions."

@@ -22,7 +22,7 @@ from tosaic.dialects.types import (
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.softmax import Mask
 from tosaic.lowering.quantization.softmax import softmax as integer_softmax
-from tosaic.lowering.torch_to_tosa.linear import matmul
+from tosaic.lowering.torch_to_tosa.linear import matmul, summed_products
 from tosaic.lowering.torch_to_tosa.normalization import safe_softmax_over, softmax_over
 from tosaic.lowering.tosa.evaluate import known_value
 
@@ -44,7 +44,7 @@ def attention(ctx: Lowering) -> ir.Value:
         raise Refusal("its scale depends on a dynamic dim; specialise the shapes")
     scale = depth**-0.5 if ctx.is_none(6) else ctx.real(6)
     rank = len(shape_of(k))
-    scores = matmul(b, q, b.transpose(k, [*range(rank - 2), rank - 1, rank - 2]))
+    scores = summed_products(b, q, b.transpose(k, [*range(rank - 2), rank - 1, rank - 2]))
     scores = b.mul(scores, b.splat(scores, scale))
     if ctx.flag(5):
         rows, columns = shape_of(scores)[-2:]
@@ -57,7 +57,7 @@ def attention(ctx: Lowering) -> ir.Value:
         weights = softmax_over(b, scores, axis, log=False)
     else:
         weights = _masked_weights(b, scores, mask, axis)
-    return b.reshape(matmul(b, weights, v), ctx.out_shape())
+    return b.reshape(matmul(b, b.cast(weights, element_of(v)), v), ctx.out_shape())
 
 
 def _masked_weights(b: Builder, scores: ir.Value, mask: ir.Value, axis: int) -> ir.Value:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import QuantParams, element_of, has_no_elements, shape_of
+from tosaic.dialects.types import QuantParams, element_of, has_no_elements, is_static, shape_of
 from tosaic.errors import Diagnostic, UnsupportedError
 from tosaic.lowering.ops import (
     Complex,
@@ -91,7 +91,8 @@ class TorchToTosa(Pass):
 def without_elements(ctx: Lowering) -> list[ir.Value]:
     """Return placeholders for the results where none has elements; nothing is computed then."""
     wanted = [builtin_type(result) for result in ctx.op.results]
-    if not all(w is not None and has_no_elements(ir.RankedTensorType(w).shape) for w in wanted):
+    shapes = [None if w is None else list(ir.RankedTensorType(w).shape) for w in wanted]
+    if not all(s is not None and is_static(s) and has_no_elements(s) for s in shapes):
         return []
     return [ctx.b.value("tensor.empty", [], w) for w in wanted]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,11 +27,19 @@ from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
 from tosaic.lowering.quantization.arithmetic import dequantized_source, with_params
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.operators import aten_name
-from tosaic.lowering.torch_to_tosa.pieces import broadcast, last, refuse_many, static_shape
+from tosaic.lowering.torch_to_tosa.pieces import (
+    broadcast,
+    joined,
+    last,
+    part,
+    refuse_many,
+    static_shape,
+)
 from tosaic.lowering.torch_to_tosa.reduction import number_type
 from tosaic.lowering.tosa.evaluate import known_value
 
 SHARED = Quantized.SHARED
+_FEW_RUNS = 16
 
 
 # --- what indexing ops share ---------------------------------------------------------------------
@@ -91,13 +100,31 @@ def gather_rows(b: Builder, values: ir.Value, index: ir.Value) -> ir.Value:
 
 
 def take_along(b: Builder, x: ir.Value, axis: int, index: ir.Value) -> ir.Value:
-    """Return items `index` (of any shape) along `axis` of `x`: its dims in place of that one."""
+    """Return items `index` (of any shape) along `axis` of `x`: its dims in place of that one.
+
+    A few runs of known items are slices, which run everywhere.
+    """
     shape, wanted = shape_of(x), shape_of(index)
+    known = known_value(index)
+    runs = [] if known is None else _runs(known.reshape(-1))
+    if 0 < len(runs) <= _FEW_RUNS:
+        parts = [part(b, x, axis, run.start, len(run)) for run in runs]
+        return b.reshape(joined(b, parts, axis), [*shape[:axis], *wanted, *shape[axis + 1 :]])
     outer, inner = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
     count = math.prod(wanted)
     rows = broadcast(b, b.reshape(index, [1, count]), [outer, count])
     found = gather_rows(b, b.reshape(x, [outer, shape[axis], inner]), rows)
     return b.reshape(found, [*shape[:axis], *wanted, *shape[axis + 1 :]])
+
+
+def _runs(places: npt.NDArray[Any]) -> list[range]:
+    """Return `places` as ranges of one after the other."""
+    ends = [0, *(np.flatnonzero(np.diff(places) != 1) + 1), len(places)]
+    return [
+        range(int(places[start]), int(places[end - 1]) + 1)
+        for start, end in itertools.pairwise(ends)
+        if end > start
+    ]
 
 
 def pick(b: Builder, x: ir.Value, axis: int, index: ir.Value) -> ir.Value:

@@ -245,13 +245,14 @@ def addmm(ctx: Lowering) -> ir.Value:
 @lowers("torch.aten.bilinear", precise=True)
 def bilinear(ctx: Lowering) -> ir.Value:
     """`bilinear(x, y, weight, bias?)`: x and y [..., I], [..., J], weight [O, I, J]."""
-    b, x, y, weight = ctx.b, ctx.tensor(0), ctx.tensor(1), ctx.tensor(2)
+    b, element = ctx.b, compute_type(ctx.out_element())
+    x, y, weight = (b.cast(ctx.tensor(n), element) for n in (0, 1, 2))
     count, size, other = shape_of(weight)
     rows = as_rows(shape_of(x))[2]
     x, y = b.reshape(x, [rows, size, 1]), b.reshape(y, [rows, 1, other])
     pairs = b.reshape(b.mul(x, y), [rows, size * other])
     out = product(b, pairs, b.reshape(weight, [count, size * other]), ctx.optional(3))
-    return b.reshape(out, ctx.out_shape())
+    return _result(ctx, out)
 
 
 # --- vectors of three, and products of all elements ----------------------------------------------

@@ -51,6 +51,7 @@ def identity(ctx: Lowering) -> ir.Value:
     "torch.aten.to.dtype_layout",
     "torch.aten.to.device",
     "torch.aten.to.other",
+    "torch.aten.type_as",
     quantized=Quantized.NO,
 )
 def convert(ctx: Lowering) -> ir.Value:

@@ -10,7 +10,7 @@ import numpy as np
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import QuantParams, element_of, f32, is_static, shape_of
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
 from tosaic.lowering.quantization.layer_norm import layer_norm as integer_layer_norm
 from tosaic.lowering.quantization.softmax import log_softmax as integer_log_softmax
 from tosaic.lowering.quantization.softmax import softmax as integer_softmax
@@ -106,7 +106,9 @@ def mean_over(b: Builder, x: ir.Value, axes: list[int]) -> ir.Value:
     count = math.prod(shape_of(x)[axis] for axis in axes)
     for axis in axes:
         x = b.reduce("tosa.reduce_sum", x, axis)
-    return b.mul(x, b.splat(x, 1.0 / count if count else math.nan))
+    if not count:
+        return b.filled(shape_of(x), math.nan, element_of(x))
+    return b.mul(x, b.splat(x, 1.0 / count))
 
 
 def _integer_layer_norm(
@@ -362,3 +364,22 @@ def log_softmax(ctx: Lowering) -> ir.Value:
 def safe_softmax(ctx: Lowering) -> ir.Value:
     """`_safe_softmax(x, dim, dtype?)`: zero where every element is -inf."""
     return _along_dim(ctx, lambda x, axis: safe_softmax_over(ctx.b, x, axis))
+
+
+@lowers("torch.aten._weight_norm")
+def weight_norm(ctx: Lowering) -> ir.Value:
+    """`_weight_norm(v, g, dim)`: v in the length g, along all other dims; Salimans & Kingma, 2016.
+
+    Constants are computed here, so that a convolution's weight is one.
+    """
+    b, v, g = ctx.b, ctx.tensor(0), ctx.tensor(1)
+    rank, dim = len(shape_of(v)), ctx.integer(2)
+    axes = [k for k in range(rank) if dim == -1 or k != normalize_dim(dim, rank)]
+    direction, length = known_value(v), known_value(g)
+    if direction is not None and length is not None:
+        size = np.sqrt(np.sum(direction.astype(np.float64) ** 2, tuple(axes), keepdims=True))
+        return b.const(direction * (length / size), ctx.out_element())
+    total = b.mul(v, v)
+    for axis in axes:
+        total = b.reduce("tosa.reduce_sum", total, axis)
+    return b.mul(v, b.mul(g, b.unary("tosa.rsqrt", total)))

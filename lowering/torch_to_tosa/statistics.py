@@ -89,10 +89,12 @@ def _variance(b: Builder, x: ir.Value, axes: list[int], correction: float) -> tu
     """Return variance and mean over `axes`, in two passes."""
     count = reduced_count(x, axes)
     mean = Term(b, mean_over(b, x, axes))
+    if not count:
+        return mean, mean  # not a number
     apart = Term(b, x) - mean
     total = Term(b, reduce_over(b, "reduce_sum", (apart * apart).value, axes))
     freedom = max(0.0, count - correction)
-    return total * (1 / freedom if freedom else math.inf if count else math.nan), mean
+    return total * (1 / freedom if freedom else math.inf), mean
 
 
 def _integer_var(ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams) -> ir.Value:

@@ -1,6 +1,7 @@
 """TOSA ops evaluated by numpy, for folding constants and for filling lookup tables.
 
-Float ops are computed in float64, so a table or a folded weight is rounded once.
+Float ops are computed in float64, so a table or a folded weight is rounded once. Integers wrap
+around as two's complement does.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _extremum(nan: Any, ignoring: Any) -> Callable[..., Array]:
     return extremum
 
 
-# Elementwise float ops (and the logic between them): name -> function of op and tensor operands.
+# Elementwise ops of floats, and the logic between them: name -> function of op and operands.
 FLOAT_ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "tosa.abs": lambda op, x: np.abs(x),
     "tosa.add": lambda op, x, y: x + y,
@@ -87,6 +88,7 @@ def _reshape(op: Any, x: Array, shape: Array) -> Array:
 
 # Ops that move elements: name -> function of the op and its operands.
 MOVEMENT: dict[str, Callable[..., Array]] = {
+    "tosa.gather": lambda op, x, places: np.take_along_axis(x, places[:, :, None], 1),
     "tosa.concat": lambda op, *xs: np.concatenate(xs, op.attributes["axis"].value),
     "tosa.identity": lambda op, x: x,
     "tosa.pad": _pad,
@@ -98,17 +100,60 @@ MOVEMENT: dict[str, Callable[..., Array]] = {
 }
 
 
+def _reduced(function: Any) -> Callable[..., Array | None]:
+    def reduced(op: Any, x: Array) -> Array | None:
+        if "nan_mode" in op.attributes and "IGNORE" in str(op.attributes["nan_mode"]):
+            return None
+        return np.asarray(function(x, axis=op.attributes["axis"].value, keepdims=True))
+
+    return reduced
+
+
+def _divided(x: Array, y: Array) -> Array | None:
+    """Divide towards zero; by zero it is not defined."""
+    if not y.all():
+        return None
+    quotient = abs(x.astype(np.int64)) // abs(y.astype(np.int64))
+    return np.asarray(np.where((x < 0) == (y < 0), quotient, -quotient))
+
+
+def _argmax(op: Any, x: Array) -> Array:
+    return np.asarray(np.argmax(x, op.attributes["axis"].value))  # NaN wins here too
+
+
+# What else is evaluated, of floats and integers: name -> function of op and tensor operands.
+OTHER: dict[str, Callable[..., Array | None]] = {
+    "tosa.argmax": _argmax,
+    "tosa.bitwise_and": lambda op, x, y: x & y,
+    "tosa.bitwise_not": lambda op, x: ~x,
+    "tosa.bitwise_or": lambda op, x, y: x | y,
+    "tosa.bitwise_xor": lambda op, x, y: x ^ y,
+    "tosa.intdiv": lambda op, x, y: _divided(x, y),
+    "tosa.matmul": lambda op, x, y, *zero_points: np.matmul(x, y),
+    "tosa.reduce_all": _reduced(np.all),
+    "tosa.reduce_any": _reduced(np.any),
+    "tosa.reduce_max": _reduced(np.max),
+    "tosa.reduce_min": _reduced(np.min),
+    "tosa.reduce_product": _reduced(np.prod),
+    "tosa.reduce_sum": _reduced(np.sum),
+}
+_ZERO_POINTS = ("tosa.matmul", "tosa.negate")
+
+
 def evaluate(op: Any, operands: list[Array]) -> Array | None:
-    """Return `op` applied to constant `operands`, None for ops that are not evaluated here."""
-    function = MOVEMENT.get(str(op.name))
+    """Return `op` applied to constant `operands`, None where it is not evaluated here."""
+    name = str(op.name)
+    function = MOVEMENT.get(name)
     if function is not None:
         return function(op, *operands)
-    function = FLOAT_ELEMENTWISE.get(str(op.name))
-    if function is None:
+    function = FLOAT_ELEMENTWISE.get(name) or OTHER.get(name)
+    if function is None or (name == "tosa.mul" and operands[2].any()):
         return None
-    floats = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in operands]
+    if name in _ZERO_POINTS and any(z.any() for z in operands[-2:]):
+        return None
+    wide = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in operands]
     with np.errstate(all="ignore"):
-        return function(op, *floats)
+        return function(op, *wide)
 
 
 def known_value(value: ir.Value) -> Array | None:

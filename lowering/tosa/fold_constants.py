@@ -9,17 +9,14 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import constant_value, element_of, is_float, quant_params, storage_of
+from tosaic.dialects.types import constant_value, element_of, quant_params, storage_of
 from tosaic.lowering.passes import Pattern, PatternPass, register_pass
-from tosaic.lowering.tosa.evaluate import FLOAT_ELEMENTWISE, MOVEMENT, evaluate
+from tosaic.lowering.tosa.evaluate import FLOAT_ELEMENTWISE, MOVEMENT, OTHER, evaluate
 
 
 def fold(op: Any, b: Builder) -> ir.Value | None:
-    """Replace an op on constants by its value; integer arithmetic is left to upstream."""
-    result = op.results[0]
-    element = element_of(result)
-    if op.name in FLOAT_ELEMENTWISE and not is_float(element):
-        return None
+    """Replace an op on constants by its value."""
+    element = element_of(op.results[0])
     operands = []
     for value in op.operands:
         array = constant_value(value)
@@ -49,7 +46,7 @@ def fold_cast(op: Any, b: Builder) -> ir.Value | None:
     """Convert a constant's element type, as TOSA's CAST does."""
     array = constant_value(op.operands[0])
     element = element_of(op.results[0])
-    if array is None or array.dtype == np.bool_:
+    if array is None:
         return None
     storage = storage_of(element)
     if isinstance(storage, ir.IntegerType) and array.dtype.kind == "f":
@@ -65,16 +62,16 @@ def fold_cast(op: Any, b: Builder) -> ir.Value | None:
 @register_pass
 @dataclasses.dataclass(frozen=True)
 class FoldConstants(PatternPass):
-    """Evaluate TOSA movement, float elementwise ops, casts and quant casts of constants.
+    """Evaluate TOSA movement, arithmetic, reductions, casts and quant casts of constants.
 
-    Upstream's tosa-layerwise-constant-fold leaves out float arithmetic, slices, tiles and anything
-    of a `!quant` type. Operands are used once as a rule (weights), so folding does not duplicate
-    data. Float values are computed in float64 and rounded once.
+    Upstream's tosa-layerwise-constant-fold leaves out most of it, and anything of a `!quant` type.
+    Operands are used once as a rule (weights), so folding does not duplicate data. Float values are
+    computed in float64 and rounded once.
     """
 
     name: ClassVar[str] = "tosaic-fold-constants"
     patterns: ClassVar[tuple[Pattern, ...]] = (
-        *(Pattern(name, fold) for name in (*MOVEMENT, *FLOAT_ELEMENTWISE)),
+        *(Pattern(name, fold) for name in (*MOVEMENT, *FLOAT_ELEMENTWISE, *OTHER)),
         Pattern("quant.scast", fold_storage_cast),
         Pattern("quant.qcast", fold_quantize),
         Pattern("tosa.cast", fold_cast),

@@ -20,6 +20,24 @@ func.func @twice(%arg0: tensor<1x4x5x8xi8>) -> tensor<1x8x10x8xi8> {
   return %1 : tensor<1x8x10x8xi8>
 }
 
+// int16 likewise, in 48 bits.
+// CHECK-LABEL: func.func @int16
+// CHECK-NOT: tosa.resize
+// CHECK: tosa.depthwise_conv2d {{.*}} -> tensor<1x4x5x32xi48>
+// CHECK: tosa.rescale {{.*}}scale32 = false{{.*}} -> tensor<1x4x5x32xi16>
+func.func @int16(%arg0: tensor<1x4x5x8xi16>) -> tensor<1x8x10x8xi16> {
+  %scale = tosa.const_shape {values = dense<[4, 2, 4, 2]> : tensor<4xindex>} : () -> !tosa.shape<4>
+  %offset = tosa.const_shape {values = dense<-1> : tensor<2xindex>} : () -> !tosa.shape<2>
+  %border = tosa.const_shape {values = dense<1> : tensor<2xindex>} : () -> !tosa.shape<2>
+  %m = "tosa.const"() <{values = dense<16384> : tensor<1xi16>}> : () -> tensor<1xi16>
+  %s = "tosa.const"() <{values = dense<18> : tensor<1xi8>}> : () -> tensor<1xi8>
+  %z = "tosa.const"() <{values = dense<0> : tensor<1xi48>}> : () -> tensor<1xi48>
+  %o = "tosa.const"() <{values = dense<0> : tensor<1xi16>}> : () -> tensor<1xi16>
+  %0 = tosa.resize %arg0, %scale, %offset, %border {mode = BILINEAR} : (tensor<1x4x5x8xi16>, !tosa.shape<4>, !tosa.shape<2>, !tosa.shape<2>) -> tensor<1x8x10x8xi48>
+  %1 = tosa.rescale %0, %m, %s, %z, %o {input_unsigned = false, output_unsigned = false, per_channel = false, rounding_mode = SINGLE_ROUND, scale32 = false} : (tensor<1x8x10x8xi48>, tensor<1xi16>, tensor<1xi8>, tensor<1xi48>, tensor<1xi16>) -> tensor<1x8x10x8xi16>
+  return %1 : tensor<1x8x10x8xi16>
+}
+
 // Nearest neighbours are no mean of pixels: left alone.
 // CHECK-LABEL: func.func @nearest
 // CHECK: tosa.resize

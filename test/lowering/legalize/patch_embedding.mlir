@@ -13,6 +13,20 @@ func.func @patches(%x: tensor<1x32x32x3xi8>) -> tensor<1x8x8x16xi32> {
   return %y : tensor<1x8x8x16xi32>
 }
 
+// int16 likewise: the copies in front of the concat are rescales of 48-bit sums by one.
+// CHECK-LABEL: @int16
+func.func @int16(%x: tensor<1x32x32x3xi16>) -> tensor<1x8x8x16xi48> {
+  // CHECK: tosa.rescale {{.*}}scale32 = false{{.*}} -> tensor<1x8x8x12xi16>
+  // CHECK: tosa.concat {{.*}} -> tensor<1x8x8x48xi16>
+  // CHECK: tosa.conv2d {{.*}} stride = array<i64: 1, 1>{{.*}} -> tensor<1x8x8x16xi48>
+  %w = "tosa.const"() {values = dense<1> : tensor<16x4x4x3xi8>} : () -> tensor<16x4x4x3xi8>
+  %b = "tosa.const"() {values = dense<0> : tensor<16xi48>} : () -> tensor<16xi48>
+  %zx = "tosa.const"() {values = dense<0> : tensor<1xi16>} : () -> tensor<1xi16>
+  %z = "tosa.const"() {values = dense<0> : tensor<1xi8>} : () -> tensor<1xi8>
+  %y = tosa.conv2d %x, %w, %b, %zx, %z {acc_type = i48, pad = array<i64: 0, 0, 0, 0>, stride = array<i64: 4, 4>, dilation = array<i64: 1, 1>} : (tensor<1x32x32x3xi16>, tensor<16x4x4x3xi8>, tensor<16xi48>, tensor<1xi16>, tensor<1xi8>) -> tensor<1x8x8x16xi48>
+  return %y : tensor<1x8x8x16xi48>
+}
+
 // The planes of an NCHW input are read as they are.
 // CHECK-LABEL: @nchw
 // CHECK-NOT: tosa.transpose

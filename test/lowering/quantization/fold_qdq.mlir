@@ -71,3 +71,19 @@ func.func @not(%x: tensor<4xf32>, %y: tensor<4x!y>) -> tensor<4x!y> {
   %3 = quant.qcast %2 : tensor<4xf32> to tensor<4x!y>
   return %3 : tensor<4x!y>
 }
+
+// -----
+
+!x = !quant.uniform<i8:f32, 0.5:3>
+
+// A mask of minus infinity: 2**29 units below, out of the result's range whatever is added.
+// CHECK: func.func @mask
+// CHECK: dense<[0, -536870912, 0, 0]> : tensor<4xi32>
+// CHECK: tosa.add {{.*}} -> tensor<4xi32>
+func.func @mask(%x: tensor<4x!x>) -> tensor<4x!x> {
+  %m = "tosa.const"() {values = dense<[0.0, 0xFF800000, 0.0, 0.0]> : tensor<4xf32>} : () -> tensor<4xf32>
+  %0 = quant.dcast %x : tensor<4x!x> to tensor<4xf32>
+  %1 = tosa.add %0, %m : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %2 = quant.qcast %1 : tensor<4xf32> to tensor<4x!x>
+  return %2 : tensor<4x!x>
+}

@@ -18,6 +18,7 @@ from torchao.quantization.pt2e.quantizer import (
 
 from tosaic.lowering.ops import OpEntry, Quantized, op_table
 from tosaic.quantizer.decompose import regrouped
+from tosaic.quantizer.fold_constants import fold_constants
 from tosaic.quantizer.observers import UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import QuantRecipe, Scheme
 from tosaic.quantizer.select import selections, table_name
@@ -54,7 +55,7 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Write `model` in the ops that are quantised as one each."""
-        return regrouped(model)
+        return regrouped(fold_constants(model))
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Annotate `model` in place and return it.

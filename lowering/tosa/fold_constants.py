@@ -50,10 +50,11 @@ def fold_cast(op: Any, b: Builder) -> ir.Value | None:
         return None
     storage = storage_of(element)
     if isinstance(storage, ir.IntegerType) and array.dtype.kind == "f":
-        bound = 2 ** (storage.width - 1)
-        if not np.isfinite(array).all() or storage.width == 1:
+        if np.isnan(array).any() or storage.width == 1:
             return None
-        array = np.clip(np.rint(array.astype(np.float64)), -bound, bound - 1)
+        bound = 2.0 ** (storage.width - 1)
+        largest = np.nextafter(bound, 0) if storage.width > 53 else bound - 1
+        array = np.clip(np.rint(array.astype(np.float64)), -bound, largest)
     elif isinstance(storage, ir.IntegerType) and storage.width == 1:
         return None
     return b.const(array, element)

@@ -17,7 +17,7 @@ _LARGE = 2**20  # elements
 
 
 def fold_constants(model: GraphModule) -> GraphModule:
-    """Replace what `model` computes from constants by constants; views of them stay as they are."""
+    """Replace what `model` computes from constants, and parts of them, by constants."""
     known = _constants(model)
     values: dict[Node, Any] = {}
     with torch.no_grad():
@@ -97,8 +97,10 @@ def _memory(node: Node) -> Node:
 
 
 def _is_worthwhile(node: Node, known: dict[Node, None]) -> bool:
-    """Whether `node` is read by what is computed, and is more than a view of a parameter."""
-    return _memory(node).op != "get_attr" and any(user not in known for user in node.users)
+    """Whether `node` is read by what is computed, and is more than a parameter seen otherwise."""
+    memory = _memory(node)
+    is_own = memory.op != "get_attr" or _size(node) < _size(memory)
+    return is_own and any(user not in known for user in node.users)
 
 
 def _attribute(model: GraphModule, node: Node) -> Any:

@@ -143,9 +143,9 @@ _ZERO_POINTS = ("tosa.matmul", "tosa.negate")
 def evaluate(op: Any, operands: list[Array]) -> Array | None:
     """Return `op` applied to constant `operands`, None where it is not evaluated here."""
     name = str(op.name)
-    function = MOVEMENT.get(name)
-    if function is not None:
-        return function(op, *operands)
+    move = MOVEMENT.get(name)
+    if move is not None:
+        return move(op, *operands)
     function = FLOAT_ELEMENTWISE.get(name) or OTHER.get(name)
     if function is None or (name == "tosa.mul" and operands[2].any()):
         return None

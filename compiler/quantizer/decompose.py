@@ -85,8 +85,12 @@ def _attention(
 ) -> Node | None:
     if dropout:
         return None
-    (k, times), (v, times_v) = _shared_heads(e, q, k), _shared_heads(e, q, v)
-    if times != times_v:
+    shared = [_shared_heads(e, q, k), _shared_heads(e, q, v)]
+    if shared[0][1] == shared[1][1]:
+        (k, times), (v, _) = shared
+    elif e.shape(k)[-3] == e.shape(v)[-3]:
+        times = 1  # one of them is copied in a way that is not seen through
+    else:
         return None
     scores = _by_group(e, q, e(aten.transpose.int, k, -2, -1), times)
     factor = e.shape(q)[-1] ** -0.5 if scale is None else scale
@@ -130,6 +134,8 @@ def _shared_heads(e: Emitter, q: Node, x: Node) -> tuple[Node, int]:
     given = e.shape(x)[-3] if len(e.shape(x)) > 2 else 1
     if given != heads:
         return x, heads // given
+    if x.target is aten.repeat_interleave.self_int and x.args[2:3] == (len(e.shape(x)) - 3,):
+        return x.args[0], int(x.args[1])  # type: ignore[return-value, arg-type]
     expand = x.args[0] if x.target in (aten.reshape.default, aten.view.default) else None
     if not isinstance(expand, Node) or expand.target is not aten.expand.default:
         return x, 1
@@ -174,10 +180,10 @@ def _recurrent(kind: str) -> Parts:
         two_way: bool,
         batch_first: bool,
     ) -> tuple[Node, ...] | None:
-        cells = cells_of(kind, weights, biased=biased)
-        directions = 2 if two_way else 1
-        if (train and dropout) or len(cells) != layers * directions:
+        if train and dropout:
             return None
+        directions = 2 if two_way else 1
+        cells = cells_of(kind, weights, layers * directions, biased=biased)
         given = list(states) if isinstance(states, list | tuple) else [states]
         h = _states(e, given[0])
         c = _states(e, given[1]) if len(given) > 1 else [None] * len(h)

@@ -13,7 +13,15 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+aten = torch.ops.aten
 _LARGE = 2**20  # elements
+_OF_A_SHAPE = frozenset(
+    getattr(aten, name).default
+    for name in (
+        *("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like"),
+        *("new_empty", "empty_like"),
+    )
+)
 
 
 def fold_constants(model: GraphModule) -> GraphModule:
@@ -38,7 +46,7 @@ def _constants(model: GraphModule) -> dict[Node, None]:
     known: dict[Node, None] = {}
     for node in place:
         is_constant = node.op == "get_attr" and isinstance(_attribute(model, node), torch.Tensor)
-        if is_constant or (_is_foldable(node) and all(n in known for n in node.all_input_nodes)):
+        if is_constant or (_is_foldable(node) and _depends_on(node, known)):
             known[node] = None
     written = [node for node in place if _writes(node)]
     tainted = {
@@ -54,12 +62,16 @@ def _constants(model: GraphModule) -> dict[Node, None]:
         left = {
             node: None
             for node in known
-            if _memory(node) not in tainted
-            and (node.op == "get_attr" or all(n in known for n in node.all_input_nodes))
+            if _memory(node) not in tainted and (node.op == "get_attr" or _depends_on(node, known))
         }
         if len(left) == len(known):
             return left
         known = left
+
+
+def _depends_on(node: Node, known: dict[Node, None]) -> bool:
+    """Whether `node` reads nothing but `known` values, or only the shape of others."""
+    return node.target in _OF_A_SHAPE or all(n in known for n in node.all_input_nodes)
 
 
 def _is_foldable(node: Node) -> bool:
@@ -113,7 +125,14 @@ def _attribute(model: GraphModule, node: Node) -> Any:
 def _value(model: GraphModule, node: Node, values: dict[Node, Any]) -> Any:
     if node.op == "get_attr":
         return _attribute(model, node)
-    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda n: values[n])
+
+    def value(n: Node) -> Any:
+        if n in values:
+            return values[n]
+        known = n.meta["val"]  # only its shape and type are read
+        return torch.empty(tuple(known.shape), dtype=known.dtype)
+
+    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), value)
     return node.target(*args, **kwargs)  # type: ignore[operator]
 
 

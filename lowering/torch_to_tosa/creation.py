@@ -81,6 +81,8 @@ def lifted(ctx: Lowering) -> ir.Value:
 
 def _range(ctx: Lowering, start: float, step: float) -> ir.Value:
     (count,) = _static_shape(ctx)
+    if not is_float(ctx.out_element()):
+        start, step = int(start), int(step)  # as PyTorch does before it counts
     return _made(ctx, start + np.arange(count) * step)
 
 

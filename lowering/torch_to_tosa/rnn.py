@@ -52,13 +52,14 @@ class Algebra(Protocol[V]):
 
 @dataclass(frozen=True)
 class Cell(Generic[V]):
-    """One step: `kind` is "lstm", "gru", "rnn_tanh" or "rnn_relu"; biases may be None."""
+    """One step: `kind` is "lstm", "gru", "rnn_tanh" or "rnn_relu"; what is not there is None."""
 
     kind: str
     input_weight: V
     state_weight: V
     input_bias: V | None
     state_bias: V | None
+    projection: V | None = None
 
     def projected(self, ops: Algebra[V], x: V) -> V:
         """Return what the input contributes to the gates; for all steps at once."""
@@ -79,8 +80,8 @@ class Cell(Generic[V]):
         if c is not None:
             kept = ops.arithmetic("mul", ops.function("sigmoid", f), c)
             fresh = ops.arithmetic("add", kept, fresh)
-        out = ops.function("sigmoid", o)
-        return ops.arithmetic("mul", out, ops.function("tanh", fresh)), fresh
+        out = ops.arithmetic("mul", ops.function("sigmoid", o), ops.function("tanh", fresh))
+        return out if self.projection is None else ops.linear(out, self.projection, None), fresh
 
     def _gru(self, ops: Algebra[V], x: V, recurrent: V | None, h: V | None) -> V:
         reset, update, new = ops.chunks(x, 3)
@@ -136,13 +137,15 @@ class Net(Generic[V]):
         return x, ops.stack(last_h), ops.stack(last_c) if last_c else None
 
 
-def cells_of(kind: str, weights: Sequence[V], *, biased: bool) -> list[Cell[V]]:
-    """Return the cells that PyTorch's flat list of parameters holds."""
-    count = 4 if biased else 2
+def cells_of(kind: str, weights: Sequence[V], count: int, *, biased: bool) -> list[Cell[V]]:
+    """Return the `count` cells that PyTorch's flat list of parameters holds."""
     cells = []
-    for n in range(0, len(weights), count):
-        input_bias, state_bias = (weights[n + 2], weights[n + 3]) if biased else (None, None)
-        cells.append(Cell(kind, weights[n], weights[n + 1], input_bias, state_bias))
+    each = len(weights) // count
+    for n in range(0, len(weights), each):
+        state_end = n + 4 if biased else n + 2
+        input_bias, state_bias = weights[n + 2 : state_end] if biased else (None, None)
+        projection = weights[state_end] if state_end < n + each else None
+        cells.append(Cell(kind, weights[n], weights[n + 1], input_bias, state_bias, projection))
     return cells
 
 
@@ -201,9 +204,7 @@ def _net(ctx: Lowering, kind: str, states: list[ir.Value]) -> tuple[ir.Value, ..
     if DYNAMIC in shape_of(x):
         raise Refusal("a recurrent net is unrolled, which needs static shapes; specialise them")
     directions = 2 if ctx.flag(7) else 1
-    cells = cells_of(kind, ctx.tensors(2), biased=ctx.flag(3))
-    if len(cells) != ctx.integer(4) * directions:
-        raise Refusal("it projects its state (proj_size), which has no lowering yet")
+    cells = cells_of(kind, ctx.tensors(2), ctx.integer(4) * directions, biased=ctx.flag(3))
     h = _states(ctx, states[0])
     c = _states(ctx, states[1]) if len(states) > 1 else [None] * len(h)
     out, last_h, last_c = Net(cells, directions, ctx.flag(8)).unroll(_Tosa(ctx.b), x, h, c)

@@ -120,6 +120,8 @@ _case("sum_bool", lambda x: (x > 0).sum(-1), _real(), **_INT)
 _case("sum_int_dtype", lambda x: (x * 3).sum(1, dtype=torch.int32), _real(), **_INT)
 _case("nansum_nan", lambda x: torch.nansum(x, 1), _with_nan)
 _case("nanmean_nan", lambda x: torch.nanmean(x, 1), _with_nan)
+_case("nanmedian_nan", lambda x: x.nanmedian(1).values, _with_nan)
+_case("nanquantile_nan", lambda x: x.nanquantile(0.4, 1), _with_nan)
 _case("dist", torch.dist, _real(SHAPE, SHAPE))
 _case("cumsum_long", lambda x: x.cumsum(0), _real((130,)))
 for _name, _fn in {
@@ -302,6 +304,23 @@ for _name, _fn in {
     "diff_none": lambda x: torch.diff(x, n=0),
     "argmax_one": lambda x: x[:1].argmax(0),
     "scatter_add_one": lambda x: x[0, 0, 0].scatter_add(0, torch.tensor(0), x[1, 1, 1]),
+    "tensor_split": lambda x: torch.cat(x.tensor_split((1, 3), 2)[::-1], 2),
+    "hsplit": lambda x: torch.hsplit(x, 2)[1] * 2,
+    "meshgrid": lambda x: torch.stack(torch.meshgrid(x[0, 0], x[0, :, 0], indexing="xy")),
+    "cartesian_prod": lambda x: torch.cartesian_prod(x[0, 0], x[0, :, 0], x[:, 0, 0]),
+    "block_diag": lambda x: torch.block_diag(x[0], x[0, 0], x[0, 0, 0]),
+    "masked_select": lambda x: x.masked_select(_PLACES > 1),
+    "mode": lambda x: torch.round(x).mode(1).values,
+    "nanmedian": lambda x: x.nanmedian(1).values,
+    "quantiles": lambda x: x.quantile(torch.tensor([0.2, 0.9]), 1),
+    "quantile_lower": lambda x: x.quantile(0.3, 1, interpolation="lower"),
+    "renorm": lambda x: x.renorm(2, 1, 1.5),
+    "histc": lambda x: torch.histc(x, 5, -2, 2),
+    "cdist": lambda x: torch.cdist(x, x.flip(1)),
+    "cdist_1": lambda x: torch.cdist(x, x.flip(1), p=1.0),
+    "cdist_many": lambda x: torch.cdist(x.repeat(1, 9, 1), x.repeat(1, 9, 1) + 3),
+    "pdist": lambda x: F.pdist(x[0]),
+    "pairwise_distance": lambda x: F.pairwise_distance(x, x.flip(0)),
     "cross": lambda x: torch.cross(x, x.flip(0), dim=0),
     "kron": lambda x: torch.kron(x[0], x[1]),
 }.items():
@@ -329,6 +348,9 @@ for _name, _fn in {
     "index_add": lambda x, i: x.index_add(1, i.abs(), x),
     "index_copy": lambda x, i: x.index_copy(1, i.abs(), x.new_ones(3, 4, 5)),
     "one_hot": lambda x, i: F.one_hot(i.abs(), 5),
+    "embedding_bag": lambda x, i: F.embedding_bag(i.abs()[None], x[0]),
+    "embedding_bag_max": lambda x, i: F.embedding_bag(i.abs()[None], x[0], mode="max"),
+    "embedding_bag_offsets": lambda x, i: F.embedding_bag(i.abs(), x[0], torch.tensor([0, 1, 1])),
     "isin": lambda x, i: torch.isin(torch.arange(5), i),
 }.items():
     _case(f"computed_{_name}", _fn, _indexed(), **_INT)

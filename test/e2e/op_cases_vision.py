@@ -86,6 +86,53 @@ _function(
     "resize_trilinear", lambda x: F.interpolate(x, (6, 4, 7), mode="trilinear"), VOLUME, tolerance=2
 )
 
+for _label, _options in {
+    "linear_down": {"size": (4, 5), "mode": "bilinear"},
+    "linear_up": {"size": (13, 5), "mode": "bilinear", "align_corners": True},
+    "cubic": {"size": (5, 17), "mode": "bicubic"},
+}.items():
+    _function(
+        f"resize_smooth_{_label}",
+        lambda x, o=_options: F.interpolate(x, antialias=True, **o),
+        IMAGE,
+        quantizable=0,
+    )
+
+# Grids and patches.
+for _mode in ("bilinear", "nearest", "bicubic"):
+    for _border in ("zeros", "border", "reflection"):
+        _function(
+            f"grid_sample_{_mode}_{_border}",
+            lambda x, grid, m=_mode, b=_border: F.grid_sample(x, grid, m, b, align_corners=False),
+            IMAGE,
+            (1, 4, 5, 2),
+            quantizable=0,
+        )
+_function(
+    "grid_sample_corners",
+    lambda x, grid: F.grid_sample(x, grid, align_corners=True),
+    IMAGE,
+    (1, 4, 5, 2),
+    quantizable=0,
+)
+_function(
+    "grid_sample_3d",
+    lambda x, grid: F.grid_sample(x, grid, align_corners=False),
+    VOLUME,
+    (1, 2, 3, 4, 3),
+    quantizable=0,
+)
+_function("affine_grid", lambda t: F.affine_grid(t, [2, 3, 4, 5], False), (2, 2, 3), quantizable=0)
+_function(
+    "affine_grid_3d", lambda t: F.affine_grid(t, [2, 1, 3, 4, 5], True), (2, 3, 4), quantizable=0
+)
+_function("im2col", lambda x: F.unfold(x, (3, 2), padding=1, stride=2), IMAGE, quantizable=0)
+_function("im2col_dilated", lambda x: F.unfold(x, 3, dilation=2), IMAGE, quantizable=0)
+_function("col2im", lambda x: F.fold(x, (5, 6), (3, 2), padding=1), (2, 18, 35), quantizable=0)
+_function(
+    "col2im_apart", lambda x: F.fold(x, (5, 6), 2, stride=3, dilation=2), (8, 2), quantizable=0
+)
+
 # Shuffles and pads.
 _module("pixel_shuffle", lambda: nn.PixelShuffle(2), (2, 8, 3, 4))
 _module("pixel_unshuffle", lambda: nn.PixelUnshuffle(2), (2, 2, 4, 6))
@@ -125,6 +172,26 @@ _module("conv_reflect", lambda: nn.Conv2d(6, 4, 3, padding=1, padding_mode="refl
 _module("max_pool_dilated", lambda: nn.MaxPool2d(3, 2, 1, dilation=2), IMAGE)
 _module("max_pool_3d", lambda: nn.MaxPool3d(3, 2, 1, ceil_mode=True), VOLUME)
 _function("max_pool_no_indices", lambda x: F.max_pool2d(x, 2, return_indices=True)[0], IMAGE)
+_function(
+    "max_pool_indices",
+    lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True)[1],
+    IMAGE,
+    quantizable=0,
+)
+_function(
+    "adaptive_max_pool_indices",
+    lambda x: F.adaptive_max_pool2d(x, (4, 3), return_indices=True)[1],
+    IMAGE,
+    quantizable=0,
+)
+_function(
+    "max_unpool",
+    lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
+    (1, 3, 6, 8),
+    quantizable=0,
+)
+_function("lp_pool", lambda x: F.lp_pool2d(x, 2, 3, 2), IMAGE, quantizable=0)
+_function("local_response_norm", lambda x: F.local_response_norm(x, 3), IMAGE, quantizable=0)
 _module("avg_pool_3d", lambda: nn.AvgPool3d(2, padding=1), VOLUME, tolerance=2)
 _module("avg_pool_3d_out", lambda: nn.AvgPool3d(3, 2, 1, count_include_pad=False), VOLUME)
 _module("adaptive_avg_pool_3d", lambda: nn.AdaptiveAvgPool3d((2, 3, 5)), VOLUME)
@@ -180,6 +247,8 @@ _function(
     (4, 5),
     tolerance=2,
 )
+_function("einsum_diagonal", lambda a: torch.einsum("bii->bi", a), (2, 4, 4), quantizable=0)
+_function("einsum_trace", lambda a, b: torch.einsum("ii,j->j", a, b), (4, 4), (3,), quantizable=0)
 _function("mv", torch.mv, (3, 4), (4,))
 _function("dot", torch.dot, (4,), (4,))
 _function("outer", torch.outer, (3,), (4,))
@@ -211,6 +280,12 @@ _module(
     "gru_two_way",
     lambda: _First(nn.GRU(4, 5, 2, batch_first=True, bidirectional=True, bias=False)),
     (2, 2, 4),
+    tolerance=4,
+)
+_module(
+    "lstm_projected",
+    lambda: _First(nn.LSTM(4, 6, 2, proj_size=3, bidirectional=True)),
+    (3, 2, 4),
     tolerance=4,
 )
 _module("gru_state", lambda: _First(nn.GRU(4, 5)), (3, 2, 4), (1, 2, 5), tolerance=4)

@@ -44,6 +44,9 @@ def _run(fn: Callable[..., Any], *inputs: Tensor, target: str = "tosa-1.0-int+fp
         lambda x: tuple(x.cummax(2)),
         lambda x: tuple(torch.aminmax(x, dim=0)),
         lambda x: tuple(x.kthvalue(3, 2)),
+        lambda x: tuple(x.nanmedian(1)),
+        lambda x: torch.meshgrid(x[0, 0], x[0, :, 0], indexing="ij"),
+        lambda x: x.tensor_split(3, 2),
     ],
 )
 def test_values_and_indices(fn: Callable[..., Any]) -> None:
@@ -65,6 +68,24 @@ def test_sort_puts_nan_last() -> None:
     x = torch.tensor([1.0, math.nan, -math.inf, 3.0, math.nan, 0.0])
     (result,) = _run(lambda x: x.sort().values, x)
     np.testing.assert_array_equal(result, x.sort().values.numpy())
+
+
+def test_median_is_nan_where_there_is_one() -> None:
+    x = torch.tensor([[1.0, math.nan, 3.0, 0.0], [5.0, 1.0, 3.0, 2.0]])
+    (result,) = _run(lambda x: x.median(1).values, x)
+    np.testing.assert_array_equal(result, [math.nan, 2])
+
+
+def test_sums_of_integers_bound_their_inputs() -> None:
+    x = torch.tensor([[7, -4, 9]])
+    program = tosaic.compile(_Wrapped(lambda x: x.sum(1)).eval(), (x,), target="tosa-1.0-int+fp")
+    (result,) = program.run(x.int(), executor="reference")
+    np.testing.assert_array_equal(result, [12])
+    limits = program.manifest.inputs[0].range
+    assert limits is not None
+    assert 3 * limits[1] <= 2**31 - 1 < 6 * limits[1]
+    with pytest.raises(TosaicError, match="range"):
+        program.run(torch.full((1, 3), limits[1] + 1, dtype=torch.int32), executor="reference")
 
 
 def test_topk_of_many_with_infinities() -> None:

@@ -217,3 +217,12 @@ def _dropout(dtype: torch.dtype) -> Iterator[Sample]:
 @_samples("rand")
 def _rand(dtype: torch.dtype) -> Iterator[Sample]:
     yield Sample(lambda x: torch.rand(3, 4, dtype=dtype) + x, (_draw(dtype, 4),))
+
+
+@_samples("grid_sampler", (torch.float32,))
+def _grid_sampler(dtype: torch.dtype) -> Iterator[Sample]:  # OpInfo's own are of a million elements
+    image, grid = _draw(dtype, 2, 3, 5, 6), _draw(dtype, 2, 4, 3, 2) / 4
+    for mode in ("bilinear", "nearest"):
+        for padding in ("zeros", "border", "reflection"):
+            for corners in (False, True):
+                yield Sample(F.grid_sample, (image, grid, mode, padding, corners), {}, mode)

@@ -123,7 +123,8 @@ _REFUSALS: dict[str, str] = {
     "index": _DATA,
     "one_hot": _DATA,
     "repeat_interleave": f"{_DATA}|is computed",
-    "narrow": _DATA,
+    "narrow": f"{_DATA}|Pending unbacked",
+    "as_strided": "'as_strided_' at",  # the form in place alone
     # A dim of a tensor without dims; the importer refuses it.
     "count_nonzero": "The pass pipeline failed|cannot be imported",
     **dict.fromkeys(
@@ -161,7 +162,7 @@ _PREFIXES = ("", "nn.functional.", "linalg.")
 # TOSA's tensors have up to 6 dims.
 _MAX_RANK = 6
 # Elements of a sample's tensors together; OpInfo has some of a million, which shows nothing more.
-_MAX_ELEMENTS = 5000
+_MAX_ELEMENTS = 20000
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,17 @@ class Lowering:
         owner = self._owner(index)
         if owner is None or owner.name != "torch.prim.ListConstruct":
             raise Refusal("the list of tensors is not known when compiling")
-        return [self.builtin(v) for v in owner.operands]
+        values = list(owner.operands)
+        if self.parts == (1, 1) and any(part_type(v) is not None for v in values):
+            return [self._imaginary(v) for v in values]
+        return [self.builtin(v) for v in values]
+
+    def _imaginary(self, value: ir.Value) -> ir.Value:
+        """Return the imaginary part of `value`, zeros where it is real."""
+        x = self.builtin(value)
+        if part_type(value) is not None:
+            return x
+        return self.b.cast(self.b.compare("tosa.greater", x, x), element_of(x))  # never true
 
     def is_none(self, index: int) -> bool:
         """Return whether operand `index` is None."""

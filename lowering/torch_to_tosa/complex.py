@@ -13,11 +13,12 @@ from functools import reduce
 from typing import Any, TypeAlias
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.types import shape_of
+from tosaic.dialects.types import i, shape_of
 from tosaic.lowering.ops import Complex, Lowering, OpEntry, Refusal, lowers, part_type
 from tosaic.lowering.torch_to_tosa.formula import Term, atan2, exp, sqrt
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import broadcast, part, stacked
+from tosaic.lowering.torch_to_tosa.promotion import operand as real_operand
 
 Result: TypeAlias = "ir.Value | Complex"
 _TABLE: dict[str, Callable[[Lowering], Result]] = {}
@@ -97,7 +98,8 @@ def seen(ctx: Lowering, first: int, second: int | None = None) -> Lowering:
 _MOVING = (
     *("_unsafe_view", "alias", "cat", "chunk", "clone", "contiguous", "detach", "detach_"),
     *("expand", "expand_as", "fft_fftshift", "fft_ifftshift", "flatten", "flip", "gather"),
-    *("index", "index_select", "lift_fresh", "lift_fresh_copy", "movedim", "narrow", "permute"),
+    *("index", "index_select", "lift_fresh", "lift_fresh_copy", "mT", "movedim", "narrow"),
+    *("numpy_T", "permute"),
     *("repeat", "reshape", "roll", "select", "slice", "split", "split_with_sizes", "squeeze"),
     *("stack", "swapaxes", "t", "tile", "transpose", "unbind", "unflatten", "unfold"),
     *("unsqueeze", "view", "view_as"),
@@ -169,6 +171,23 @@ def _scaled(ctx: Lowering, index: int, alpha: int) -> Pair:
     factor = ctx.scalar(alpha)
     value = operand(ctx, index)
     return value if factor == 1 else value.times(factor)
+
+
+@lowers_complex(*(f"torch.aten.where.{form}" for form in ("self", "ScalarOther", "ScalarSelf")))
+def where(ctx: Lowering) -> Result:
+    """`where(condition, x, y)`."""
+    condition = real_operand(ctx, 0, i(1))
+    x, y = operand(ctx, 1), operand(ctx, 2)
+    return Pair(condition.where(x.re, y.re), condition.where(x.im, y.im)).values
+
+
+@lowers_complex("torch.aten.mH", "torch.aten.adjoint", "torch.aten.matrix_H")
+def adjoint(ctx: Lowering) -> Result:
+    """The conjugate of the transpose."""
+    x = operand(ctx, 0)
+    perms = list(range(len(shape_of(x.re.value))))
+    perms[-2:] = perms[:-3:-1]
+    return Pair(*(Term(ctx.b, ctx.b.transpose(t.value, perms)) for t in (x.re, -x.im))).values
 
 
 @lowers_complex("torch.aten.add.Tensor", "torch.aten.add.Scalar")

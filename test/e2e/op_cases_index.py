@@ -381,6 +381,12 @@ for _name, _fn in {
     "one_hot": lambda x: F.one_hot(x.long().clip(0, 4), 5),
 }.items():
     _case(f"int_{_name}", _fn, _whole(), **_INT)
+_case(
+    "max_unpool",
+    lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
+    _real((1, 3, 6, 8)),
+    **_INT,
+)
 
 
 class _Embedding(nn.Module):

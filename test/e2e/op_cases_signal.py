@@ -54,6 +54,9 @@ for _name, _fn in {
     "matmul": lambda x, y: x @ y.mT,
     "join": lambda x, y: torch.cat([x, y], 1)[:, ::2],
     "where": lambda x, y: torch.where(x.real > 0, x, y),
+    "join_real": lambda x, y: torch.stack([x, y.real.to(x.dtype), y]),
+    "where_real": lambda x, y: torch.where(x.imag > y.imag, x.real, y),
+    "adjoint": lambda x, y: x + y.mH.mT,
     "sum": lambda x, y: (x + y).sum(1),
     "polar": lambda x, y: torch.polar(x.abs(), y.angle()),
 }.items():

@@ -184,12 +184,6 @@ _function(
     IMAGE,
     quantizable=0,
 )
-_function(
-    "max_unpool",
-    lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
-    (1, 3, 6, 8),
-    quantizable=0,
-)
 _function("lp_pool", lambda x: F.lp_pool2d(x, 2, 3, 2), IMAGE, quantizable=0)
 _function("local_response_norm", lambda x: F.local_response_norm(x, 3), IMAGE, quantizable=0)
 _module("avg_pool_3d", lambda: nn.AvgPool3d(2, padding=1), VOLUME, tolerance=2)

@@ -35,7 +35,8 @@ def fold_constants(model: GraphModule) -> GraphModule:
     for node in known:
         if _is_worthwhile(node, known) and isinstance(values[node], torch.Tensor):
             _replace(model, node, values[node])
-    model.graph.eliminate_dead_code()
+    # A write to memory that nothing reads any more is no side effect.
+    model.graph.eliminate_dead_code(lambda node: node not in known and node.is_impure())
     model.recompile()
     return model
 

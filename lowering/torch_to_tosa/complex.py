@@ -259,6 +259,22 @@ def magnitude(ctx: Lowering) -> Result:
     return sqrt(operand(ctx, 0).square()).value
 
 
+@lowers_complex(
+    "torch.aten._to_copy",
+    "torch.aten.to.dtype",
+    "torch.aten.to.dtype_layout",
+    "torch.aten.to.device",
+    "torch.aten.to.other",
+    "torch.aten.type_as",
+)
+def converted(ctx: Lowering) -> Result:
+    """A real number as a complex one, or the real part of a complex one."""
+    if part_type(ctx.op.result) is not None:
+        x, shape = operand(ctx, 0).values, seen(ctx, 0).out_shape()
+        return Complex(*(broadcast(ctx.b, y, shape) for y in (x.re, x.im)))
+    return Term(ctx.b, seen(ctx, 0).tensor(0)).converted(ctx.out_element()).value
+
+
 @lowers_always("torch.aten.angle")
 def angle(ctx: Lowering) -> Result:
     """`angle(x)`; of a real number 0 or pi."""

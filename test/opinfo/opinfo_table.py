@@ -135,6 +135,8 @@ _REFUSALS: dict[str, str] = {
     **dict.fromkeys(("embedding", "embedding_bag"), "writes to|embedding_renorm"),
     # Products of integers that are not known to fit int32.
     **dict.fromkeys(("prod", "cumprod", "scatter_reduce"), "cannot be shown to fit int32"),
+    # Every element is compared with every other: thousands of them are too many.
+    **dict.fromkeys(("sort", "argsort"), "comparisons, more than"),
     # Floats that are not known to fit int32.
     "to": "the range of the int64 result",
     # Some samples have a complex number or tensor beside real ones.

@@ -54,7 +54,8 @@ class Scheme:
     few calibration inputs never show the whole range. `weight_observer` is "minmax" or "mse";
     "auto" is minmax for int8 and mse for int4. `rounding` of weights is "nearest", or "fitted" for
     the least error of what a layer computes on the calibration data; "auto" is fitted where weights
-    are int4 or activations int16.
+    are int4 or activations int16. `bias_correction` lets biases take up the mean of what rounding the
+    weights changes in the calibration data; layers without a bias get one, which costs nothing.
     """
 
     activations: str = "int8"
@@ -67,6 +68,7 @@ class Scheme:
     headroom: float | None = None
     weight_observer: str = "auto"
     rounding: str = "auto"
+    bias_correction: bool = True
 
     @property
     def fits_weights(self) -> bool:
@@ -110,6 +112,7 @@ class Override:
     headroom: float | None = None
     weight_observer: str | None = None
     rounding: str | None = None
+    bias_correction: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -267,7 +270,7 @@ def check_setting(name: str, value: Any) -> None:
                 f"{name}={value!r} is unknown.{near_hint(str(value), known)} Choose one of "
                 f"{', '.join(known)}."
             )
-    elif name in ("per_channel", "symmetric"):
+    elif name in ("per_channel", "symmetric", "bias_correction"):
         if not isinstance(value, bool):
             raise InputError(f"{name}={value!r} must be true or false.")
     elif name == "headroom":

@@ -64,6 +64,7 @@ def weight_spec(scheme: Scheme, axis: int, *, training: bool = False) -> Quantiz
     options: dict[str, Any] = {"eps": _EPSILON, "follows": training}
     if not training:
         options["fitted"] = scheme.fits_weights
+        options["centred"] = scheme.bias_correction
     if per_channel:
         options["ch_axis"] = axis  # PT2E hands it to observers only, not to what simulates rounding
     if training:

@@ -73,8 +73,8 @@ class OpEntry:
     in integers as a whole. `integer_bits` are the widths an op is computed in between tensors where
     they are not `widths`' defaults. `output_range` bounds the result whatever the input
     (`range_arguments`: the operands that say so). A `precise` op computes halves (f16, bf16) in
-    f32, as PyTorch does, and rounds at the end. `lower` is None for ops that their consumer lowers
-    (list results).
+    f32, as PyTorch does, and rounds at the end. `normalizes_rows`: a row of the input (its last
+    dim) may have any scale. `lower` is None for ops that their consumer lowers (list results).
     """
 
     name: str
@@ -89,6 +89,7 @@ class OpEntry:
     output_range: tuple[float, float] | None = None
     range_arguments: tuple[int, int] | None = None
     precise: bool = False
+    normalizes_rows: bool = False
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -114,6 +115,7 @@ def lowers(
     output_range: tuple[float, float] | None = None,
     range_arguments: tuple[int, int] | None = None,
     precise: bool = False,
+    normalizes_rows: bool = False,
 ) -> Callable[[L], L]:
     """Decorator: enter a lowering under torch-dialect op `names`."""
 
@@ -134,6 +136,7 @@ def lowers(
                 output_range,
                 range_arguments,
                 precise,
+                normalizes_rows,
             )
         return fn
 

@@ -26,6 +26,10 @@ from tosaic.quantizer.histograms import (
 Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (float("-inf"), float("inf"))
 _LARGEST_CUBED = 1e12
+_ROWS_PER_CALL = 64
+_BINS = 2048
+# Rows that vary less, as padding does, count as if they varied this much.
+_LEAST_VARIANCE = 1e-3
 Search = Callable[[Histogram, int, float], tuple[float, float]]
 
 
@@ -97,6 +101,36 @@ class _Searched(_Headroom, HistogramObserver):  # type: ignore[misc]
         return torch.tensor(low), torch.tensor(high)
 
 
+class _RowLeastError(_Headroom, MinMaxObserver):  # type: ignore[misc]
+    """The range of least squared error, an error measured against the variance of its row.
+
+    That is what a norm makes of it which reads the tensor: the few rows of large numbers must not
+    cost the others their precision.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.rows: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.detach().reshape(-1, x.shape[-1] if x.ndim else 1)
+        rows = rows[:: -(-rows.shape[0] // _ROWS_PER_CALL)]
+        self.rows.append(rows[rows.isfinite().all(1)].clone())
+        return super().forward(x)
+
+    def _calculate_qparams(self, low: torch.Tensor, high: torch.Tensor) -> Any:
+        rows = torch.cat(self.rows).double()
+        variance = rows.var(1, unbiased=False)
+        ends = low.item(), high.item()
+        if ends[0] < ends[1] and bool((variance > 0).any()):
+            row_weights = 1 / variance.clamp(min=_LEAST_VARIANCE * variance.max().item())
+            weights = row_weights[:, None].expand_as(rows).numpy()
+            counts, _ = np.histogram(rows.numpy(), _BINS, ends, weights=weights)
+            levels = self.quant_max - self.quant_min + 1
+            ends = by_squared_error(Histogram(counts, *ends), levels, 100.0)
+        return super()._calculate_qparams(torch.tensor(ends[0]), torch.tensor(ends[1]))
+
+
 class _Percentile(_Searched):
     search = staticmethod(by_percentile)
 
@@ -127,4 +161,5 @@ ACTIVATION_OBSERVERS: dict[str, Any] = {
     "percentile": _Percentile,
     "mse": _LeastError,
     "kl": _Divergence,
+    "row_mse": _RowLeastError,
 }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ACTIVATIONS = ("int8", "int16")
 WEIGHTS = ("int8", "int4")
 INPUTS = ("auto", "int8", "any")
-OBSERVERS = ("auto", "minmax", "moving_average", "histogram", "percentile", "mse", "kl")
+OBSERVERS = ("auto", "minmax", "moving_average", "histogram", "percentile", "mse", "kl", "row_mse")
 WEIGHT_OBSERVERS = ("auto", "minmax", "mse")
 ROUNDINGS = ("auto", "nearest", "fitted")
 _CHOICES = {
@@ -49,13 +49,15 @@ class Scheme:
     `observer` is how activation ranges are found: "minmax"; "moving_average" of minima and maxima
     over the calibration; from a histogram, "histogram" (least squared error, torchao's search),
     "mse" (least squared error over a grid of ranges), "kl" (least information lost) and
-    "percentile" (the inner `percentile` per cent). "auto" is histogram for int8 and minmax for
-    int16. `headroom` widens the range by a fraction, by default 0.03 for int8 and 0.25 for int16: a
-    few calibration inputs never show the whole range. `weight_observer` is "minmax" or "mse";
+    "percentile" (the inner `percentile` per cent); "row_mse" is mse with errors measured against
+    the variance of their row (the last dim). "auto" is minmax for int16; for int8 row_mse where a
+    layer norm or RMS norm reads the tensor, else histogram. `headroom` widens the range by a
+    fraction, by default 0.03 for int8 and 0.25 for int16: a few calibration inputs never show the
+    whole range. `weight_observer` is "minmax" or "mse";
     "auto" is minmax for int8 and mse for int4. `rounding` of weights is "nearest", or "fitted" for
     the least error of what a layer computes on the calibration data; "auto" is fitted where weights
-    are int4 or activations int16. `bias_correction` lets biases take up the mean of what rounding the
-    weights changes in the calibration data; layers without a bias get one, which costs nothing.
+    are int4 or activations int16. With `bias_correction`, biases take up the mean of what rounding
+    the weights changes on the calibration data; layers without a bias get one, at no cost.
     """
 
     activations: str = "int8"
@@ -320,4 +322,6 @@ RECIPES = {
     "a16w8": QuantRecipe(activations="int16"),
     "a8w4": QuantRecipe(weights="int4"),
     "a16w4": QuantRecipe(activations="int16", weights="int4"),
+    # int8 but for the sums of residual branches: their errors add up from block to block.
+    "transformer": QuantRecipe(overrides=(Override(op="add.Tensor", activations="int16"),)),
 }

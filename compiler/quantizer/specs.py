@@ -17,18 +17,25 @@ _EPSILON = 2**-16
 # An int16 step of the same range is 2**8 times smaller.
 _EPSILON_INT16 = _EPSILON / 2**8
 _HEADROOM = {"int8": 0.03, "int16": 0.25}
-_OBSERVER = {"int8": "histogram", "int16": "minmax"}
 
 
 def activation_spec(
-    scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED, *, training: bool = False
+    scheme: Scheme,
+    dtype: str,
+    bounds: Bounds = UNBOUNDED,
+    *,
+    by_row: bool = False,
+    training: bool = False,
 ) -> QuantizationSpec:
     """How activations stored as `dtype` ("int8", "int16") that stay within `bounds` are quantised.
 
-    In training, ranges are a moving average of minima and maxima, and rounding is simulated.
+    `by_row`: what reads them normalises each row. In training, ranges are a moving average of
+    minima and maxima, and rounding is simulated.
     """
     wide = dtype == "int16"
-    observer = _OBSERVER[dtype] if scheme.observer == "auto" else scheme.observer
+    observer = scheme.observer
+    if observer == "auto":
+        observer = "minmax" if wide else "row_mse" if by_row else "histogram"
     headroom = _HEADROOM[dtype] if scheme.headroom is None else scheme.headroom
     options: dict[str, Any] = {
         "eps": _EPSILON_INT16 if wide else _EPSILON,

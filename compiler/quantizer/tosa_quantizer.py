@@ -149,7 +149,7 @@ class _Annotator:
 
     def _computed(self, node: Node, entry: OpEntry, scheme: Scheme, note: str) -> Decision:
         inputs: dict[Node, Any] = {
-            value: self._read(value, scheme)
+            value: self._read(value, scheme, by_row=entry.normalizes_rows)
             for value in _activations(node, entry)
             if _is_float(value) and not _is_infinite(value)
         }
@@ -174,7 +174,9 @@ class _Annotator:
             self.decisions[inner] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")
         node.meta[_KEY].input_qspec_map = inputs
         bounds = _bounds(unit[-1], self.table)
-        unit[-1].meta[_KEY].output_qspec = self._activation(scheme, scheme.activations, bounds)
+        by_row = any(self._normalizes(user) for user in unit[-1].users)
+        spec = self._activation(scheme, scheme.activations, bounds, by_row=by_row)
+        unit[-1].meta[_KEY].output_qspec = spec
         self.written[unit[-1]] = scheme.activations
         return Decision(entry.quantized, reads, scheme.activations, weights, note)
 
@@ -197,17 +199,23 @@ class _Annotator:
         self.written[node] = dtype
         return Decision(Quantized.SHARED, (dtype,) * len(values), dtype)
 
-    def _read(self, value: Node, scheme: Scheme) -> QuantizationSpec:
+    def _read(self, value: Node, scheme: Scheme, *, by_row: bool = False) -> QuantizationSpec:
         """How an op of `scheme` reads `value`: narrowed, or as it was written."""
         narrow = scheme.inputs == "int8" or (
             scheme.inputs == "auto" and scheme.activations == "int8"
         )
-        return self._activation(scheme, "int8" if narrow else self.written.get(value, "int16"))
+        dtype = "int8" if narrow else self.written.get(value, "int16")
+        return self._activation(scheme, dtype, by_row=by_row)
 
     def _activation(
-        self, scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED
+        self, scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED, *, by_row: bool = False
     ) -> QuantizationSpec:
-        return activation_spec(scheme, dtype, bounds, training=self.quantizer.training)
+        training = self.quantizer.training
+        return activation_spec(scheme, dtype, bounds, by_row=by_row, training=training)
+
+    def _normalizes(self, node: Node) -> bool:
+        entry = self.table.get(table_name(node))
+        return entry is not None and entry.normalizes_rows
 
     def _followers(self, node: Node, entry: OpEntry) -> list[Node]:
         """Return the ops fused behind `node`: a batch norm after weights, then one activation."""

@@ -118,7 +118,8 @@ class _Annotator:
         if whole and 16 not in entry.widths:
             if scheme.activations != "int8":
                 note = "it has no int16 form, so it is int8"
-            scheme = dataclasses.replace(scheme, activations="int8", inputs="int8")
+            inputs = scheme.inputs if 16 in entry.read_widths else "int8"
+            scheme = dataclasses.replace(scheme, activations="int8", inputs=inputs)
         if entry.quantized is Quantized.SHARED:
             return self._shared(node, scheme)
         return self._computed(node, entry, scheme, note)
@@ -135,6 +136,8 @@ class _Annotator:
         known = {s.dtype: s for s in specs if isinstance(s, QuantizationSpec)}
         if len(known) > 1:
             wide = known[torch.int16]
+            for user in filter(self._normalizes, node.users):
+                user.meta[_KEY].input_qspec_map[node] = wide
             node.meta[_KEY] = QuantizationAnnotation(output_qspec=wide, _annotated=True)
 
     def _item(self, node: Node) -> None:
@@ -149,7 +152,7 @@ class _Annotator:
 
     def _computed(self, node: Node, entry: OpEntry, scheme: Scheme, note: str) -> Decision:
         inputs: dict[Node, Any] = {
-            value: self._read(value, scheme, by_row=entry.normalizes_rows)
+            value: self._read(value, scheme, entry)
             for value in _activations(node, entry)
             if _is_float(value) and not _is_infinite(value)
         }
@@ -163,22 +166,40 @@ class _Annotator:
                 inputs[weight] = weight_spec(scheme, entry.weight_axis, training=training)
                 weights = scheme.weights
             elif isinstance(weight, Node):
-                inputs[weight] = self._read(weight, scheme)
+                inputs[weight] = self._read(weight, scheme, entry)
                 reads += (dtype_of(inputs[weight]),)
         if entry.quantized is Quantized.READS:
             node.meta[_KEY] = QuantizationAnnotation(input_qspec_map=inputs, _annotated=True)
             return Decision(entry.quantized, reads, "", weights, note)
         unit = [node, *self._followers(node, entry)]
+        written = self._width(unit[-1], entry, scheme)
         for inner in unit:
             inner.meta[_KEY] = QuantizationAnnotation(_annotated=True)
             self.decisions[inner] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")
         node.meta[_KEY].input_qspec_map = inputs
         bounds = _bounds(unit[-1], self.table)
         by_row = any(self._normalizes(user) for user in unit[-1].users)
-        spec = self._activation(scheme, scheme.activations, bounds, by_row=by_row)
+        spec: Any = self._activation(scheme, written, bounds, by_row=by_row)
+        if entry.quantized is Quantized.SUM and written == "int16":
+            spec = _share_wide(node, inputs) or spec
         unit[-1].meta[_KEY].output_qspec = spec
-        self.written[unit[-1]] = scheme.activations
-        return Decision(entry.quantized, reads, scheme.activations, weights, note)
+        self.written[unit[-1]] = written
+        return Decision(entry.quantized, reads, written, weights, note)
+
+    def _width(self, last: Node, entry: OpEntry, scheme: Scheme) -> str:
+        """int16 for an accumulator that only an int16 sum reads: it costs no more than int8."""
+        reader = _only_user(last)
+        while reader is not None and self._kind(reader) is Quantized.SHARED:
+            reader = _only_user(reader)
+        if entry.quantized is not Quantized.WEIGHTED or reader is None:
+            return scheme.activations
+        theirs = self.quantizer.recipe.scheme(self.selected.get(reader, ()))
+        wide = self._kind(reader) is Quantized.SUM and theirs is not None
+        return theirs.activations if wide and theirs.inputs != "int8" else scheme.activations
+
+    def _kind(self, node: Node) -> Quantized:
+        entry = self.table.get(table_name(node))
+        return Quantized.NO if entry is None else entry.quantized
 
     def _shared(self, node: Node, scheme: Scheme) -> Decision:
         values = [v for v in node.all_input_nodes if _is_float(v)]
@@ -199,12 +220,14 @@ class _Annotator:
         self.written[node] = dtype
         return Decision(Quantized.SHARED, (dtype,) * len(values), dtype)
 
-    def _read(self, value: Node, scheme: Scheme, *, by_row: bool = False) -> QuantizationSpec:
+    def _read(self, value: Node, scheme: Scheme, entry: OpEntry) -> QuantizationSpec:
         """How an op of `scheme` reads `value`: narrowed, or as it was written."""
+        by_row = entry.normalizes_rows
         narrow = scheme.inputs == "int8" or (
-            scheme.inputs == "auto" and scheme.activations == "int8"
+            scheme.inputs == "auto" and scheme.activations == "int8" and not by_row
         )
-        dtype = "int8" if narrow else self.written.get(value, "int16")
+        unknown = scheme.activations if by_row else "int16"
+        dtype = "int8" if narrow else self.written.get(value, unknown)
         return self._activation(scheme, dtype, by_row=by_row)
 
     def _activation(
@@ -239,6 +262,19 @@ class _Annotator:
         """Return whether the recipe treats two ops the same, so that they can be one unit."""
         schemes = [self.quantizer.recipe.scheme(self.selected.get(n, ())) for n in (node, follower)]
         return schemes[0] == schemes[1]
+
+
+def _share_wide(node: Node, inputs: dict[Node, Any]) -> SharedQuantizationSpec | None:
+    """Give the int16 operands of a sum, in `inputs`, one set of parameters and return it.
+
+    A sum of one unit needs no rescale, and 16 bits have room for operands of unlike ranges.
+    """
+    wide = [value for value, spec in inputs.items() if dtype_of(spec) == "int16"]
+    if not wide:
+        return None
+    shared = SharedQuantizationSpec((wide[0], node))
+    inputs.update(dict.fromkeys(wide[1:], shared))
+    return shared
 
 
 def _bounds(node: Node, table: dict[str, OpEntry]) -> Bounds:

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 ACTIVATIONS = ("int8", "int16")
 WEIGHTS = ("int8", "int4")
 INPUTS = ("auto", "int8", "any")
+RESIDUALS = ("auto", "int16")
 OBSERVERS = ("auto", "minmax", "moving_average", "histogram", "percentile", "mse", "kl", "row_mse")
 WEIGHT_OBSERVERS = ("auto", "minmax", "mse")
 ROUNDINGS = ("auto", "nearest", "fitted")
 _CHOICES = {
     "activations": ACTIVATIONS,
     "inputs": INPUTS,
+    "residual": RESIDUALS,
     "weights": WEIGHTS,
     "observer": OBSERVERS,
     "weight_observer": WEIGHT_OBSERVERS,
@@ -42,7 +44,9 @@ class Scheme:
 
     `activations` is what the op writes: int8, or int16 (always symmetric, zero point 0). `inputs`
     is what it reads: "int8", or "any", which takes each input as its producer wrote it; "auto" is
-    int8 for ops that write int8 and any for the others. `weights` of convolutions and linear layers
+    int8 for ops that write int8 and any for the others. `residual` is what the sums along a
+    transformer's residual stream write, those that a layer norm or RMS norm reads and those that
+    read such a sum: "int16", or "auto", as all other ops. `weights` of convolutions and linear layers
     are symmetric: int8, or int4 (-7 to 7), per output channel unless `per_channel` is off.
     `symmetric` gives int8 activations the zero point 0.
 
@@ -62,6 +66,7 @@ class Scheme:
 
     activations: str = "int8"
     inputs: str = "auto"
+    residual: str = "auto"
     weights: str = "int8"
     per_channel: bool = True
     symmetric: bool = False
@@ -106,6 +111,7 @@ class Override:
     leave_float: bool = False
     activations: str | None = None
     inputs: str | None = None
+    residual: str | None = None
     weights: str | None = None
     per_channel: bool | None = None
     symmetric: bool | None = None
@@ -323,5 +329,5 @@ RECIPES = {
     "a8w4": QuantRecipe(weights="int4"),
     "a16w4": QuantRecipe(activations="int16", weights="int4"),
     # int8 but for the sums of residual branches: their errors add up from block to block.
-    "transformer": QuantRecipe(overrides=(Override(op="add.Tensor", activations="int16"),)),
+    "transformer": QuantRecipe(residual="int16"),
 }

@@ -26,6 +26,7 @@ from tosaic.quantizer.specs import activation_spec, dtype_of, weight_spec
 
 _KEY = "quantization_annotation"
 _DEFAULT = QuantRecipe()
+_OF_STREAM = (Quantized.SUM, Quantized.SHARED)
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class _Annotator:
     selected: dict[Node, list[int]]
     table: dict[str, OpEntry] = field(default_factory=op_table)
     written: dict[Node, str] = field(default_factory=dict)
+    residual: set[Node] = field(default_factory=set)
     decisions: dict[Node, Decision] = field(default_factory=dict)
 
     def visit(self, node: Node) -> None:
@@ -110,7 +112,7 @@ class _Annotator:
             return Decision(Quantized.NO, note=f"its result is {_dtype_name(node)}")
         if entry.quantized is Quantized.NO:
             return Decision(Quantized.NO, note="this op has no integer form")
-        scheme = self.quantizer.recipe.scheme(self.selected.get(node, ()))
+        scheme = self._scheme(node)
         if scheme is None:
             return Decision(Quantized.NO, note="the recipe leaves it in float")
         note = ""
@@ -193,7 +195,7 @@ class _Annotator:
             reader = _only_user(reader)
         if entry.quantized is not Quantized.WEIGHTED or reader is None:
             return scheme.activations
-        theirs = self.quantizer.recipe.scheme(self.selected.get(reader, ()))
+        theirs = self._scheme(reader)
         wide = self._kind(reader) is Quantized.SUM and theirs is not None
         return theirs.activations if wide and theirs.inputs != "int8" else scheme.activations
 
@@ -219,6 +221,35 @@ class _Annotator:
         )
         self.written[node] = dtype
         return Decision(Quantized.SHARED, (dtype,) * len(values), dtype)
+
+    def _scheme(self, node: Node) -> Scheme | None:
+        """What the recipe says of `node`."""
+        scheme = self.quantizer.recipe.scheme(self.selected.get(node, ()))
+        if scheme is None or scheme.residual != "int16" or not self._is_residual(node):
+            return scheme
+        return dataclasses.replace(scheme, activations="int16")
+
+    def _is_residual(self, node: Node) -> bool:
+        """Whether `node` is a sum that a norm reads or that reads such a sum, or moves one."""
+        kind = self._kind(node)
+        if node not in self.residual and (
+            (kind is Quantized.SUM and self._reaches_norm(node))
+            or (kind in _OF_STREAM and not self.residual.isdisjoint(node.all_input_nodes))
+        ):
+            self.residual.add(node)
+        return node in self.residual and kind is Quantized.SUM
+
+    def _reaches_norm(self, node: Node) -> bool:
+        """Whether a norm reads `node`, perhaps moved."""
+        moved, seen = [node], {node}
+        while moved:
+            for user in moved.pop().users:
+                if self._normalizes(user):
+                    return True
+                if self._kind(user) is Quantized.SHARED and user not in seen:
+                    seen.add(user)
+                    moved.append(user)
+        return False
 
     def _read(self, value: Node, scheme: Scheme, entry: OpEntry) -> QuantizationSpec:
         """How an op of `scheme` reads `value`: narrowed, or as it was written."""
@@ -260,8 +291,7 @@ class _Annotator:
 
     def _alike(self, node: Node, follower: Node) -> bool:
         """Return whether the recipe treats two ops the same, so that they can be one unit."""
-        schemes = [self.quantizer.recipe.scheme(self.selected.get(n, ())) for n in (node, follower)]
-        return schemes[0] == schemes[1]
+        return self._scheme(node) == self._scheme(follower)
 
 
 def _share_wide(node: Node, inputs: dict[Node, Any]) -> SharedQuantizationSpec | None:

@@ -75,7 +75,8 @@ class OpEntry:
     they are not `widths`' defaults. `output_range` bounds the result whatever the input
     (`range_arguments`: the operands that say so). A `precise` op computes halves (f16, bf16) in
     f32, as PyTorch does, and rounds at the end. `normalizes_rows`: a row of the input (its last
-    dim) may have any scale, and the input may have 16 bits whatever the result has. `lower` is None for ops that their consumer lowers (list results).
+    dim) may have any scale, and the input may have 16 bits whatever the result has. `lower` is None
+    for ops that their consumer lowers (list results).
     """
 
     name: str

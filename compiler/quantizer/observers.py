@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule
 from torchao.quantization.pt2e import (
     HistogramObserver,
     MinMaxObserver,
@@ -40,7 +40,8 @@ class _Headroom:
         super().__init__(**options)
         self.headroom = headroom
         self.bounds = bounds
-        self.origin = ""
+        self.origins: list[str] = []  # of what it observes, in the order of a run
+        self.calls = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Look at what of `x` is finite: an infinity (of a mask, say) is cut off in any case.
@@ -49,10 +50,13 @@ class _Headroom:
             InputError: there is a NaN; tells where it comes from.
         """
         seen = x.detach()
+        self.calls += 1
         if not bool(seen.sum().isfinite()):
             if bool(seen.isnan().any()):
+                count = len(self.origins)
+                origin = self.origins[(self.calls - 1) % count] if count else ""
                 raise InputError(
-                    f"The calibration data gives NaN{self.origin}, so no range can be found. "
+                    f"The calibration data gives NaN{origin}, so no range can be found. "
                     "Repair the data, or the model there."
                 )
             seen = seen[seen.isfinite()]
@@ -144,14 +148,14 @@ class _Divergence(_Searched):
 
 
 def name_origins(prepared: GraphModule) -> None:
-    """Tell each observer what it observes, for its messages."""
+    """Tell each observer what it observes, for its messages; some observe several values."""
     for node in prepared.graph.nodes:
         observer = prepared.get_submodule(node.target) if node.op == "call_module" else None
-        if isinstance(observer, _Headroom) and isinstance(node.args[0], Node):
+        if isinstance(observer, _Headroom):
             source = node.args[0]
             frame = user_frame(str(source.meta.get("stack_trace") or ""))
             where = f" at {frame[0]}:{frame[1]}" if frame else ""
-            observer.origin = f" in '{source.name}'{where}"
+            observer.origins.append(f" in '{source.name}'{where}")
 
 
 ACTIVATION_OBSERVERS: dict[str, Any] = {

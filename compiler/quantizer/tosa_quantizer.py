@@ -196,8 +196,9 @@ class _Annotator:
         if entry.quantized is not Quantized.WEIGHTED or reader is None:
             return scheme.activations
         theirs = self._scheme(reader)
-        wide = self._kind(reader) is Quantized.SUM and theirs is not None
-        return theirs.activations if wide and theirs.inputs != "int8" else scheme.activations
+        if theirs is None or theirs.inputs == "int8" or self._kind(reader) is not Quantized.SUM:
+            return scheme.activations
+        return theirs.activations
 
     def _kind(self, node: Node) -> Quantized:
         entry = self.table.get(table_name(node))

@@ -79,8 +79,8 @@ func.func @index(%x: tensor<1x1x8x16xi8>, %table: tensor<513xi16>) -> tensor<1x1
 
 // One of i16 is a product with 1; one to i32 joins what reads it.
 // CHECK-LABEL: @narrower
-// CHECK: %[[one:.*]] = {{.*}}dense<1> : tensor<1x1x1xi16>
-// CHECK: %[[wide:.*]] = tosa.mul %arg0, %[[one]],
+// CHECK: %[[one:[0-9]+]] = {{.*}}dense<1> : tensor<1x1x1xi16>
+// CHECK: %[[wide:[0-9]+]] = tosa.mul %arg0, %[[one]],
 // CHECK: tosa.rescale %[[wide]],
 func.func @narrower(%x: tensor<4x8x16xi16>) -> tensor<4x8x16xi8> {
   %zx = "tosa.const"() {values = dense<0> : tensor<1xi16>} : () -> tensor<1xi16>

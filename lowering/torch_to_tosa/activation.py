@@ -9,6 +9,7 @@ import numpy as np
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import shape_of
 from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.quantization import hard_gates
 from tosaic.lowering.torch_to_tosa import formula
 from tosaic.lowering.torch_to_tosa.exact import Array, table
 from tosaic.lowering.torch_to_tosa.formula import Term, compute_type, exp, log1p_exp
@@ -26,13 +27,25 @@ def _hard_gate(x: Term) -> Term:
     return (x + 3).clamp(0, 6)
 
 
-@lowers("torch.aten.hardsigmoid", quantized=Quantized.TABLE, output_range=(0.0, 1.0))
+@lowers(
+    "torch.aten.hardsigmoid",
+    quantized=Quantized.TABLE,
+    integer=lambda ctx, *given: hard_gates.hardsigmoid(ctx.b, *given),
+    integer_bits=(16,),
+    output_range=(0.0, 1.0),
+)
 def hardsigmoid(ctx: Lowering) -> ir.Value:
     """``relu6(x + 3) / 6``."""
     return result(ctx, _hard_gate(_input(ctx)) * (1 / 6))
 
 
-@lowers("torch.aten.hardswish", quantized=Quantized.TABLE, output_range=(-0.375, math.inf))
+@lowers(
+    "torch.aten.hardswish",
+    quantized=Quantized.TABLE,
+    integer=lambda ctx, *given: hard_gates.hardswish(ctx.b, *given),
+    integer_bits=(16,),
+    output_range=(-0.375, math.inf),
+)
 def hardswish(ctx: Lowering) -> ir.Value:
     """``x * relu6(x + 3) / 6``; Howard et al., "Searching for MobileNetV3", 2019."""
     x = _input(ctx)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import QuantParams, i, tensor
 from tosaic.executors.executor import make_executor
 from tosaic.lowering.pipeline import Pipeline
+from tosaic.lowering.quantization.hard_gates import hardsigmoid, hardswish
 from tosaic.lowering.quantization.layer_norm import layer_norm
 from tosaic.lowering.quantization.softmax import Mask, log_softmax, softmax
 
@@ -210,3 +212,21 @@ def test_group_norm(scale: float, zero_point: int, seed: int) -> None:
         )
 
     assert steps_off(run(build, params, x), real, out) <= 2
+
+
+@pytest.mark.parametrize("gate", [hardsigmoid, hardswish])
+@given(st.floats(-14, 0), st.floats(-2, 1), seeds)
+@few
+def test_hard_gates(gate: Any, power: float, reach: float, seed: int) -> None:
+    """Of int16, over all of its range and around the bends."""
+    scale = float(np.float32(2.0**power))
+    params = QuantParams(16, True, -(2**15), 2**15 - 1, (scale,), (0,))
+    rng = np.random.default_rng(seed)
+    bends = np.rint(np.array([-3, 0, 3]) / scale)[:, None] + np.arange(-300, 300)
+    x = np.concatenate([rng.integers(-(2**15), 2**15, 1000), bends.reshape(-1)])
+    x = np.clip(x, -(2**15), 2**15 - 1).astype(np.int16)
+    given_ = params.dequantize(x)
+    real = np.clip(given_ + 3, 0, 6) / 6 * (given_ if gate is hardswish else 1)
+    largest = max(float(np.abs(real).max()), 1e-3) * 2.0**reach
+    out = QuantParams(16, True, -(2**15), 2**15 - 1, (largest / 2**15,), (0,))
+    assert steps_off(run(lambda b, v: gate(b, v, params, out), params, x), real, out) <= 1.5

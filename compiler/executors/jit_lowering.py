@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from tosaic.dialects.bindings import func, ir
 from tosaic.dialects.builder import Builder, attr_ints
-from tosaic.dialects.types import constant_value, element_of, shape_of
+from tosaic.dialects.types import constant_value, element_of, is_float, shape_of
 from tosaic.emit.functions import argument_attributes, main_function, set_attributes
 from tosaic.emit.outline import replace_uses, values_from_outside
 from tosaic.errors import CompileError, ToolError
@@ -191,12 +191,25 @@ def _stuff_zeros(op: Any, b: Builder) -> ir.Value | None:
     )
 
 
+def _round_once(op: Any, b: Builder) -> ir.Value | None:
+    """Compute halves in f32: upstream writes these ops as several, each of which would round."""
+    (x,) = op.operands
+    element = element_of(x)
+    if not is_float(element) or element.width >= 32:
+        return None
+    return b.cast(b.unary(op.name, b.cast(x, ir.F32Type.get())), element)
+
+
 @dataclass(frozen=True)
 class _UpstreamGaps(PatternPass):
     """Rewrite TOSA ops that upstream's lowering gets wrong."""
 
     name: ClassVar[str] = "jit-upstream-gaps"
-    patterns: ClassVar[tuple[Pattern, ...]] = (_stuff_zeros,)
+    patterns: ClassVar[tuple[Pattern, ...]] = (
+        _stuff_zeros,
+        Pattern("tosa.sigmoid", _round_once),
+        Pattern("tosa.rsqrt", _round_once),
+    )
     greedy: ClassVar[bool] = False
 
 

@@ -20,9 +20,8 @@ _FRACTION = 13  # bits below the input's step: 16 bits and these stay below 2**2
 
 def _gate(b: Builder, x: ir.Value, params: QuantParams, one: float) -> ir.Value:
     """Return i16 ``relu6(x + 3) / 6`` in units of 1 / `one`."""
-    unit = params.scale * 2.0 ** -min(
-        max(int(math.log2(_LARGEST * params.scale / 3)), 0), _FRACTION
-    )
+    room = int(math.log2(_LARGEST * params.scale / 3))
+    unit = params.scale / 2.0 ** min(max(room, 0), _FRACTION)
     wide = rescaled(b, x, params.scale / unit, i(32))
     three = b.splat(wide, min(round(3 / unit), _LARGEST))
     gate = rescaled(b, b.add(wide, three), unit / 6 * one, i(16))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torchao.quantization.pt2e import FakeQuantize
-from torchao.quantization.pt2e.quantizer import QuantizationSpec
+from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, QuantizationSpec
 
 from tosaic.quantizer.observers import ACTIVATION_OBSERVERS, UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import Scheme
@@ -18,6 +19,37 @@ _EPSILON = 2**-16
 _EPSILON_INT16 = _EPSILON / 2**8
 _HEADROOM = {"int8": 0.03, "int16": 0.25}
 _OBSERVER = {"int8": "histogram", "int16": "minmax"}
+
+
+INNER = "tosaic_inner"  # metadata of a node: an `Inner`
+
+
+@dataclass(frozen=True)
+class Inner:
+    """How an op inside a composite is quantised, whatever the recipe says: it computes in int16.
+
+    Attributes:
+        scale: Of its result; None is one found by calibration.
+        reads: The scale that its operands are brought to before; None is their own.
+        leaves: Whether its result leaves the composite, and is stored as the recipe says.
+    """
+
+    scale: float | None = None
+    reads: float | None = None
+    leaves: bool = False
+
+
+def fixed_spec(scale: float) -> FixedQParamsQuantizationSpec:
+    """How int16 activations of a scale that does not depend on data are quantised."""
+    limits = torch.iinfo(torch.int16)
+    return FixedQParamsQuantizationSpec(
+        dtype=torch.int16,
+        scale=scale,
+        zero_point=0,
+        quant_min=limits.min,
+        quant_max=limits.max,
+        qscheme=torch.per_tensor_symmetric,
+    )
 
 
 def activation_spec(
@@ -80,6 +112,6 @@ def weight_spec(scheme: Scheme, axis: int, *, training: bool = False) -> Quantiz
     )
 
 
-def dtype_of(spec: QuantizationSpec) -> str:
-    """Return the activation dtype of `activation_spec`'s result by name."""
+def dtype_of(spec: QuantizationSpec | FixedQParamsQuantizationSpec) -> str:
+    """Return the activation dtype of a specification by name."""
     return "int16" if spec.dtype == torch.int16 else "int8"

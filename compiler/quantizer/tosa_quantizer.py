@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.quantizer import (
+    FixedQParamsQuantizationSpec,
     QuantizationAnnotation,
     QuantizationSpec,
     Quantizer,
@@ -22,7 +23,7 @@ from tosaic.quantizer.fold_constants import fold_constants
 from tosaic.quantizer.observers import UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import QuantRecipe, Scheme
 from tosaic.quantizer.select import selections, table_name
-from tosaic.quantizer.specs import activation_spec, dtype_of, weight_spec
+from tosaic.quantizer.specs import INNER, Inner, activation_spec, dtype_of, fixed_spec, weight_spec
 
 _KEY = "quantization_annotation"
 _DEFAULT = QuantRecipe()
@@ -85,12 +86,14 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
 
 @dataclass
 class _Annotator:
-    """One walk over a graph, producers first; `written` is the dtype each quantised value has."""
+    """One walk over a graph, producers first; `written` is the dtype each quantised value has, `fixed` how
+    those are stored whose scale does not depend on data."""
 
     quantizer: TosaQuantizer
     selected: dict[Node, list[int]]
     table: dict[str, OpEntry] = field(default_factory=op_table)
     written: dict[Node, str] = field(default_factory=dict)
+    fixed: dict[Node, FixedQParamsQuantizationSpec] = field(default_factory=dict)
     decisions: dict[Node, Decision] = field(default_factory=dict)
 
     def visit(self, node: Node) -> None:
@@ -148,8 +151,18 @@ class _Annotator:
                 self.written[node] = self.written[source]
 
     def _computed(self, node: Node, entry: OpEntry, scheme: Scheme, note: str) -> Decision:
+        inner: Inner | None = node.meta.get(INNER)
+        writes = scheme.activations
+        if inner is not None:
+            # Matrix products go on reading what the recipe says.
+            narrow = entry.quantized is Quantized.WEIGHTED and scheme.activations == "int8"
+            reading = "int8" if narrow else "auto"
+            scheme = dataclasses.replace(scheme, activations="int16", inputs=reading)
+            writes = writes if inner.leaves else "int16"
         inputs: dict[Node, Any] = {
             value: self._read(value, scheme)
+            if inner is None or inner.reads is None
+            else fixed_spec(inner.reads)
             for value in _activations(node, entry)
             if _is_float(value) and not _is_infinite(value)
         }
@@ -169,14 +182,17 @@ class _Annotator:
             node.meta[_KEY] = QuantizationAnnotation(input_qspec_map=inputs, _annotated=True)
             return Decision(entry.quantized, reads, "", weights, note)
         unit = [node, *self._followers(node, entry)]
-        for inner in unit:
-            inner.meta[_KEY] = QuantizationAnnotation(_annotated=True)
-            self.decisions[inner] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")
+        for member in unit:
+            member.meta[_KEY] = QuantizationAnnotation(_annotated=True)
+            self.decisions[member] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")
         node.meta[_KEY].input_qspec_map = inputs
-        bounds = _bounds(unit[-1], self.table)
-        unit[-1].meta[_KEY].output_qspec = self._activation(scheme, scheme.activations, bounds)
-        self.written[unit[-1]] = scheme.activations
-        return Decision(entry.quantized, reads, scheme.activations, weights, note)
+        last, bounds = unit[-1], _bounds(unit[-1], self.table)
+        if inner is not None and inner.scale is not None:
+            self.fixed[last] = fixed_spec(inner.scale)
+        spec = self.fixed.get(last) or self._activation(scheme, writes, bounds)
+        last.meta[_KEY].output_qspec = spec
+        self.written[last] = writes
+        return Decision(entry.quantized, reads, writes, weights, note)
 
     def _shared(self, node: Node, scheme: Scheme) -> Decision:
         values = [v for v in node.all_input_nodes if _is_float(v)]
@@ -186,6 +202,9 @@ class _Annotator:
         dtype = "int16" if "int16" in dtypes else "int8"
         first = (values[0], node)
         inputs: dict[Node, Any] = {values[0]: self._activation(scheme, dtype)}
+        known = {self.fixed.get(v) for v in values}
+        if None not in known and len(known) == 1:
+            inputs[values[0]] = self.fixed[node] = self.fixed[values[0]]
         for value in values[1:]:
             inputs[value] = SharedQuantizationSpec(first)
         one_result = isinstance(node.meta.get("val"), torch.Tensor)
@@ -202,7 +221,9 @@ class _Annotator:
         narrow = scheme.inputs == "int8" or (
             scheme.inputs == "auto" and scheme.activations == "int8"
         )
-        return self._activation(scheme, "int8" if narrow else self.written.get(value, "int16"))
+        dtype = "int8" if narrow else self.written.get(value, "int16")
+        fixed = self.fixed.get(value)
+        return fixed if fixed and dtype == "int16" else self._activation(scheme, dtype)
 
     def _activation(
         self, scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED

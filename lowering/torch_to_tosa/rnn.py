@@ -31,6 +31,12 @@ class Algebra(Protocol[V]):
     def function(self, name: str, x: V) -> V:
         """Return "sigmoid", "tanh" or "relu" of `x`."""
 
+    def gates(self, names: Sequence[str], x: V, y: V | None) -> list[V]:
+        """Return the functions `names`, one for each equal part of the last dim of ``x + y``."""
+
+    def state(self, x: V) -> V:
+        """Return `x`, which later steps and other layers read."""
+
     def arithmetic(self, name: str, x: V, y: V) -> V:
         """Return the "add", "sub" or "mul" of two values."""
 
@@ -70,34 +76,38 @@ class Cell(Generic[V]):
         recurrent = (
             self.state_bias if h is None else ops.linear(h, self.state_weight, self.state_bias)
         )
+        if self.kind == "lstm":
+            return self._lstm(ops, x, recurrent, c)
         if self.kind == "gru":
             return self._gru(ops, x, recurrent, h), None
-        gates = x if recurrent is None else ops.arithmetic("add", x, recurrent)
-        if self.kind != "lstm":
-            return ops.function(self.kind.removeprefix("rnn_"), gates), None
-        i, f, g, o = ops.chunks(gates, 4)
-        fresh = ops.arithmetic("mul", ops.function("sigmoid", i), ops.function("tanh", g))
+        (out,) = ops.gates([self.kind.removeprefix("rnn_")], x, recurrent)
+        return ops.state(out), None
+
+    def _lstm(self, ops: Algebra[V], x: V, recurrent: V | None, c: V | None) -> tuple[V, V]:
+        i, f, g, o = ops.gates(["sigmoid", "sigmoid", "tanh", "sigmoid"], x, recurrent)
+        fresh = ops.arithmetic("mul", i, g)
         if c is not None:
-            kept = ops.arithmetic("mul", ops.function("sigmoid", f), c)
-            fresh = ops.arithmetic("add", kept, fresh)
-        out = ops.arithmetic("mul", ops.function("sigmoid", o), ops.function("tanh", fresh))
-        return out if self.projection is None else ops.linear(out, self.projection, None), fresh
+            fresh = ops.arithmetic("add", ops.arithmetic("mul", f, c), fresh)
+        out = ops.state(ops.arithmetic("mul", o, ops.function("tanh", fresh)))
+        if self.projection is not None:
+            out = ops.state(ops.linear(out, self.projection, None))
+        return out, fresh
 
     def _gru(self, ops: Algebra[V], x: V, recurrent: V | None, h: V | None) -> V:
-        reset, update, new = ops.chunks(x, 3)
+        *levels, new = ops.chunks(x, 3)
+        by_levels, by_new = [None, None], None
         if recurrent is not None:
-            by_reset, by_update, by_new = ops.chunks(recurrent, 3)
-            reset = ops.arithmetic("add", reset, by_reset)
-            update = ops.arithmetic("add", update, by_update)
-            gated = ops.arithmetic("mul", ops.function("sigmoid", reset), by_new)
-            new = ops.arithmetic("add", new, gated)
-        update, new = ops.function("sigmoid", update), ops.function("tanh", new)
+            *by_levels, by_new = ops.chunks(recurrent, 3)
+        reset, update = (
+            ops.gates(["sigmoid"], *pair)[0] for pair in zip(levels, by_levels, strict=True)
+        )
+        gated = None if by_new is None else ops.arithmetic("mul", reset, by_new)
+        (new,) = ops.gates(["tanh"], new, gated)
         # (1 - z) n + z h
         if h is None:
-            return ops.arithmetic("sub", new, ops.arithmetic("mul", update, new))
-        return ops.arithmetic(
-            "add", new, ops.arithmetic("mul", update, ops.arithmetic("sub", h, new))
-        )
+            return ops.state(ops.arithmetic("sub", new, ops.arithmetic("mul", update, new)))
+        change = ops.arithmetic("mul", update, ops.arithmetic("sub", h, new))
+        return ops.state(ops.arithmetic("add", new, change))
 
 
 @dataclass(frozen=True)
@@ -160,6 +170,14 @@ class _Tosa:
 
     def function(self, name: str, x: ir.Value) -> ir.Value:
         return self.b.clamp(x, 0, None) if name == "relu" else self.b.unary(f"tosa.{name}", x)
+
+    def gates(self, names: Sequence[str], x: ir.Value, y: ir.Value | None) -> list[ir.Value]:
+        total = x if y is None else self.b.add(x, y)
+        parts = self.chunks(total, len(names))
+        return [self.function(name, part) for name, part in zip(names, parts, strict=True)]
+
+    def state(self, x: ir.Value) -> ir.Value:
+        return x
 
     def arithmetic(self, name: str, x: ir.Value, y: ir.Value) -> ir.Value:
         return self.b.mul(x, y) if name == "mul" else self.b.binary(f"tosa.{name}", x, y)

@@ -96,7 +96,7 @@ class Recurrent(Emitter):
 
     def _part(self, x: Node, start: int, stop: int) -> Node:
         whole = (start, stop) == (0, self.shape(x)[-1])
-        return x if whole else self(aten.slice.Tensor, x, -1, start, stop)
+        return x if whole else _inner(self(aten.slice.Tensor, x, -1, start, stop))
 
 
 def _inner(node: Node, scale: float | None = None, *, reads: float | None = None) -> Node:

@@ -198,7 +198,8 @@ class _Annotator:
         values = [v for v in node.all_input_nodes if _is_float(v)]
         if not values:
             return Decision(Quantized.NO, note="none of its operands is a float activation")
-        dtypes = [self.written.get(v, scheme.activations) for v in values]
+        default = "int16" if INNER in node.meta else scheme.activations
+        dtypes = [self.written.get(v, default) for v in values]
         dtype = "int16" if "int16" in dtypes else "int8"
         first = (values[0], node)
         inputs: dict[Node, Any] = {values[0]: self._activation(scheme, dtype)}

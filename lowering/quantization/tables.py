@@ -161,10 +161,12 @@ class _Tables:
             return np.asarray(np.clip(function(x) + np.where(x < _BOUND, 0.0, beyond), low, high))
 
         wanted = np.clip(np.rint(function(_INPUTS) / step), *limits)
+        plain = cls((_plain_window(near, step),), step)
+        if not plain._wrong(wanted, limits).size:
+            return plain
         tables = cls((_window(near, 0, 15),), step)
         while True:
-            computed = np.clip(np.rint(tables._sum(_INPUTS)), *limits)
-            wrong = np.flatnonzero(np.abs(computed - wanted) > 1) - _BOUND
+            wrong = tables._wrong(wanted, limits)
             if not wrong.size:
                 return tables
             if len(tables.windows) == _MOST_TABLES:
@@ -185,6 +187,11 @@ class _Tables:
                 y = b.add(y, part)
         return rescaled(b, y, factor, element, zero_points=(0, zero_point))
 
+    def _wrong(self, wanted: Reals, limits: tuple[int, int]) -> Ints:
+        """Return the inputs whose sum, cut off at `limits`, is over a step from `wanted`."""
+        computed = np.clip(np.rint(self._sum(_INPUTS)), *limits)
+        return np.asarray(np.flatnonzero(np.abs(computed - wanted) > 1) - _BOUND)
+
     def _factor(self, window: _Window) -> float:
         return window.unit / 128 / self.step * 2.0**_FINE_BITS
 
@@ -202,9 +209,19 @@ class _Tables:
         return lambda x: function(x) - self._sum(np.clip(x, -_BOUND, _BOUND - 1)) * self.step
 
 
+def _nodes(centre: int, reach: int) -> Ints:
+    """Return the inputs that a TABLE over a window has an entry for."""
+    return np.asarray(centre + ((np.arange(513) - 256) << (reach - 8)))
+
+
+def _plain_window(function: Callable[[Ints], Reals], step: float) -> _Window:
+    """Return a table in steps of the result, which is one operation on Ethos-U."""
+    values = np.clip(np.rint(function(_nodes(0, 15)) / step), -_BOUND // 2, _BOUND // 2)
+    return _Window(0, 15, values.astype(np.int64), step)
+
+
 def _window(function: Callable[[Ints], Reals], centre: int, reach: int) -> _Window:
-    nodes = centre + ((np.arange(513) - 256) << (reach - 8))
-    values = function(nodes)
+    values = function(_nodes(centre, reach))
     if reach < 15:
         values[[0, 511, 512]] = 0  # what inputs outside the window find
     # TOSA wants entries, and differences of neighbours, within i16.

@@ -25,7 +25,7 @@ aten = torch.ops.aten
 _ARGUMENT = 2.0**-13
 # Of what it gives, so that 1 is a whole number of steps and the sum with it is exact.
 _VALUE = 2.0**-14
-# Function -> of the sum that it reads.
+# Function -> of the sum that it reads; a relu is part of the sum.
 _SUMS = {"sigmoid": 2 * _ARGUMENT, "tanh": _ARGUMENT}
 
 
@@ -40,7 +40,7 @@ class Recurrent(Emitter):
     def function(self, name: str, x: Node) -> Node:
         """Return "sigmoid", "tanh" or "relu" of `x`."""
         if name == "relu":
-            return self(aten.relu.default, x)
+            return _inner(self(aten.relu.default, x))
         if name == "tanh":
             return _inner(self(aten.tanh.default, x), _VALUE, reads=_ARGUMENT)
         half = _inner(self(aten.mul.Tensor, x, 0.5), _ARGUMENT, reads=2 * _ARGUMENT)
@@ -56,9 +56,7 @@ class Recurrent(Emitter):
             total = self._part(x, start, start + count * size)
             if y is not None:
                 other = self._part(y, start, start + count * size)
-                total = self(aten.add.Tensor, total, other)
-                if name in _SUMS:
-                    _inner(total, _SUMS[name])
+                total = _inner(self(aten.add.Tensor, total, other), _SUMS.get(name))
             out += self.chunks(self.function(name, total), count)
             start += count * size
         return out

@@ -151,14 +151,12 @@ class _Annotator:
                 self.written[node] = self.written[source]
 
     def _computed(self, node: Node, entry: OpEntry, scheme: Scheme, note: str) -> Decision:
-        inner: Inner | None = node.meta.get(INNER)
-        writes = scheme.activations
+        writes, inner = scheme.activations, node.meta.get(INNER)
         if inner is not None:
             # Matrix products go on reading what the recipe says.
-            narrow = entry.quantized is Quantized.WEIGHTED and scheme.activations == "int8"
+            narrow = entry.quantized is Quantized.WEIGHTED and writes == "int8"
             reading = "int8" if narrow else "auto"
             scheme = dataclasses.replace(scheme, activations="int16", inputs=reading)
-            writes = writes if inner.leaves else "int16"
         inputs: dict[Node, Any] = {
             value: self._read(value, scheme)
             if inner is None or inner.reads is None
@@ -187,8 +185,11 @@ class _Annotator:
             self.decisions[member] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")
         node.meta[_KEY].input_qspec_map = inputs
         last, bounds = unit[-1], _bounds(unit[-1], self.table)
-        if inner is not None and inner.scale is not None:
-            self.fixed[last] = fixed_spec(inner.scale)
+        result: Inner | None = last.meta.get(INNER)
+        if result is not None and not result.leaves:
+            writes = "int16"
+        if result is not None and result.scale is not None:
+            self.fixed[last] = fixed_spec(result.scale)
         spec = self.fixed.get(last) or self._activation(scheme, writes, bounds)
         last.meta[_KEY].output_qspec = spec
         self.written[last] = writes

@@ -86,8 +86,11 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
 
 @dataclass
 class _Annotator:
-    """One walk over a graph, producers first; `written` is the dtype each quantised value has, `fixed` how
-    those are stored whose scale does not depend on data."""
+    """One walk over a graph, producers first.
+
+    `written` is the dtype each quantised value has; `fixed` how those are stored whose scale does
+    not depend on data.
+    """
 
     quantizer: TosaQuantizer
     selected: dict[Node, list[int]]

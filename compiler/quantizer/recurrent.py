@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,8 +34,10 @@ class Recurrent(Emitter):
     """`Algebra` of tosaic's rnn on FX nodes; what it computes is marked as `Inner`."""
 
     def linear(self, x: Node, weight: Node, bias: Node | None) -> Node:
-        """Return ``x @ weight.T + bias``."""
-        return _inner(super().linear(x, weight, bias))
+        """Return ``x @ weight.T + bias``, at every step with the same parameters."""
+        out = super().linear(x, weight, bias)
+        out.meta[INNER] = Inner(alike=weight.name)
+        return out
 
     def function(self, name: str, x: Node) -> Node:
         """Return "sigmoid", "tanh" or "relu" of `x`."""
@@ -61,10 +63,9 @@ class Recurrent(Emitter):
             start += count * size
         return out
 
-    def state(self, x: Node) -> Node:
-        """Return `x` as the matrix products of later steps and other layers read it."""
-        if INNER in x.meta:
-            x.meta[INNER] = replace(x.meta[INNER], scale=None, leaves=True)
+    def state(self, x: Node, weight: Node) -> Node:
+        """Return `x`, stored as the recipe says, at every step with the same parameters."""
+        x.meta[INNER] = Inner(leaves=True, alike=f"what {weight.name} reads")
         return x
 
     def arithmetic(self, name: str, x: Node, y: Node) -> Node:

@@ -32,11 +32,13 @@ class Inner:
         scale: Of its result; None is one found by calibration.
         reads: The scale that its operands are brought to before; None is their own.
         leaves: Whether its result leaves the composite, and is stored as the recipe says.
+        alike: Results of one name have the same parameters.
     """
 
     scale: float | None = None
     reads: float | None = None
     leaves: bool = False
+    alike: str = ""
 
 
 def fixed_spec(scale: float) -> FixedQParamsQuantizationSpec:

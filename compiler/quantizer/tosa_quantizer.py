@@ -89,7 +89,7 @@ class _Annotator:
     """One walk over a graph, producers first.
 
     `written` is the dtype each quantised value has; `fixed` how those are stored whose scale does
-    not depend on data.
+    not depend on data, and `first` the first of those that are stored alike.
     """
 
     quantizer: TosaQuantizer
@@ -97,6 +97,7 @@ class _Annotator:
     table: dict[str, OpEntry] = field(default_factory=op_table)
     written: dict[Node, str] = field(default_factory=dict)
     fixed: dict[Node, FixedQParamsQuantizationSpec] = field(default_factory=dict)
+    first: dict[tuple[str, str], Node] = field(default_factory=dict)
     decisions: dict[Node, Decision] = field(default_factory=dict)
 
     def visit(self, node: Node) -> None:
@@ -193,7 +194,10 @@ class _Annotator:
             writes = "int16"
         if result is not None and result.scale is not None:
             self.fixed[last] = fixed_spec(result.scale)
-        spec = self.fixed.get(last) or self._activation(scheme, writes, bounds)
+        spec: Any = self.fixed.get(last) or self._activation(scheme, writes, bounds)
+        if result is not None and result.alike:
+            first = self.first.setdefault((result.alike, writes), last)
+            spec = spec if first is last else SharedQuantizationSpec(first)
         last.meta[_KEY].output_qspec = spec
         self.written[last] = writes
         return Decision(entry.quantized, reads, writes, weights, note)

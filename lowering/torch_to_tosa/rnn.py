@@ -34,8 +34,8 @@ class Algebra(Protocol[V]):
     def gates(self, names: Sequence[str], x: V, y: V | None) -> list[V]:
         """Return the functions `names`, one for each equal part of the last dim of ``x + y``."""
 
-    def state(self, x: V) -> V:
-        """Return `x`, which later steps and other layers read."""
+    def state(self, x: V, weight: V) -> V:
+        """Return `x`, which the product with `weight` reads, and perhaps other layers."""
 
     def arithmetic(self, name: str, x: V, y: V) -> V:
         """Return the "add", "sub" or "mul" of two values."""
@@ -81,17 +81,17 @@ class Cell(Generic[V]):
         if self.kind == "gru":
             return self._gru(ops, x, recurrent, h), None
         (out,) = ops.gates([self.kind.removeprefix("rnn_")], x, recurrent)
-        return ops.state(out), None
+        return ops.state(out, self.state_weight), None
 
     def _lstm(self, ops: Algebra[V], x: V, recurrent: V | None, c: V | None) -> tuple[V, V]:
         i, f, g, o = ops.gates(["sigmoid", "sigmoid", "tanh", "sigmoid"], x, recurrent)
         fresh = ops.arithmetic("mul", i, g)
         if c is not None:
             fresh = ops.arithmetic("add", ops.arithmetic("mul", f, c), fresh)
-        out = ops.state(ops.arithmetic("mul", o, ops.function("tanh", fresh)))
+        out = ops.arithmetic("mul", o, ops.function("tanh", fresh))
         if self.projection is not None:
-            out = ops.state(ops.linear(out, self.projection, None))
-        return out, fresh
+            out = ops.linear(ops.state(out, self.projection), self.projection, None)
+        return ops.state(out, self.state_weight), fresh
 
     def _gru(self, ops: Algebra[V], x: V, recurrent: V | None, h: V | None) -> V:
         *levels, new = ops.chunks(x, 3)
@@ -105,9 +105,11 @@ class Cell(Generic[V]):
         (new,) = ops.gates(["tanh"], new, gated)
         # (1 - z) n + z h
         if h is None:
-            return ops.state(ops.arithmetic("sub", new, ops.arithmetic("mul", update, new)))
-        change = ops.arithmetic("mul", update, ops.arithmetic("sub", h, new))
-        return ops.state(ops.arithmetic("add", new, change))
+            out = ops.arithmetic("sub", new, ops.arithmetic("mul", update, new))
+        else:
+            change = ops.arithmetic("mul", update, ops.arithmetic("sub", h, new))
+            out = ops.arithmetic("add", new, change)
+        return ops.state(out, self.state_weight)
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ class _Tosa:
         parts = self.chunks(total, len(names))
         return [self.function(name, part) for name, part in zip(names, parts, strict=True)]
 
-    def state(self, x: ir.Value) -> ir.Value:
+    def state(self, x: ir.Value, weight: ir.Value) -> ir.Value:
         return x
 
     def arithmetic(self, name: str, x: ir.Value, y: ir.Value) -> ir.Value:

@@ -68,6 +68,10 @@ class Recurrent(Emitter):
         x.meta[INNER] = Inner(leaves=True, alike=f"what {weight.name} reads")
         return x
 
+    def copy(self, x: Node) -> Node:
+        """Return `x` once more, to be stored otherwise."""
+        return self(aten.mul.Tensor, x, 1.0)
+
     def arithmetic(self, name: str, x: Node, y: Node) -> Node:
         """Return the "add", "sub" or "mul" of two values."""
         return _inner(self(getattr(aten, name).Tensor, x, y))
@@ -143,7 +147,7 @@ def recurrent_cell(
     given = states if isinstance(states, list | tuple) else [states]
     h, c, *_ = (*(None if _is_zero(ops, s) else s for s in given), None)
     new_h, new_c = cell.step(ops, cell.projected(ops, x), h, c)
-    return new_h if new_c is None else (new_h, new_c)
+    return new_h if kind != "lstm" or new_c is None else (new_h, new_c)
 
 
 def _rows(ops: Recurrent, state: Node) -> list[Node | None]:

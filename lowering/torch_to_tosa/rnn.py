@@ -37,6 +37,9 @@ class Algebra(Protocol[V]):
     def state(self, x: V, weight: V) -> V:
         """Return `x`, which the product with `weight` reads, and perhaps other layers."""
 
+    def copy(self, x: V) -> V:
+        """Return `x`, which may be stored otherwise than `x` itself."""
+
     def arithmetic(self, name: str, x: V, y: V) -> V:
         """Return the "add", "sub" or "mul" of two values."""
 
@@ -71,15 +74,18 @@ class Cell(Generic[V]):
         """Return what the input contributes to the gates; for all steps at once."""
         return ops.linear(x, self.input_weight, self.input_bias)
 
-    def step(self, ops: Algebra[V], x: V, h: V | None, c: V | None) -> tuple[V, V | None]:
-        """Return the next (h, c) from the projected input; None is a state of zeros."""
+    def step(self, ops: Algebra[V], x: V, h: V | None, memory: V | None) -> tuple[V, V | None]:
+        """Return the next (h, memory) from the projected input; None is a state of zeros.
+
+        The memory of an LSTM is its cell state, that of a GRU what became `h`; others have none.
+        """
         recurrent = (
             self.state_bias if h is None else ops.linear(h, self.state_weight, self.state_bias)
         )
         if self.kind == "lstm":
-            return self._lstm(ops, x, recurrent, c)
+            return self._lstm(ops, x, recurrent, memory)
         if self.kind == "gru":
-            return self._gru(ops, x, recurrent, h), None
+            return self._gru(ops, x, recurrent, h if memory is None else memory)
         (out,) = ops.gates([self.kind.removeprefix("rnn_")], x, recurrent)
         return ops.state(out, self.state_weight), None
 
@@ -93,15 +99,13 @@ class Cell(Generic[V]):
             out = ops.linear(ops.state(out, self.projection), self.projection, None)
         return ops.state(out, self.state_weight), fresh
 
-    def _gru(self, ops: Algebra[V], x: V, recurrent: V | None, h: V | None) -> V:
+    def _gru(self, ops: Algebra[V], x: V, recurrent: V | None, h: V | None) -> tuple[V, V]:
         *levels, new = ops.chunks(x, 3)
-        by_levels, by_new = [None, None], None
-        if recurrent is not None:
-            *by_levels, by_new = ops.chunks(recurrent, 3)
+        parts = [None] * 3 if recurrent is None else ops.chunks(recurrent, 3)
         reset, update = (
-            ops.gates(["sigmoid"], *pair)[0] for pair in zip(levels, by_levels, strict=True)
+            ops.gates(["sigmoid"], level, parts[n])[0] for n, level in enumerate(levels)
         )
-        gated = None if by_new is None else ops.arithmetic("mul", reset, by_new)
+        gated = None if parts[2] is None else ops.arithmetic("mul", reset, parts[2])
         (new,) = ops.gates(["tanh"], new, gated)
         # (1 - z) n + z h
         if h is None:
@@ -109,7 +113,7 @@ class Cell(Generic[V]):
         else:
             change = ops.arithmetic("mul", update, ops.arithmetic("sub", h, new))
             out = ops.arithmetic("add", new, change)
-        return ops.state(out, self.state_weight)
+        return ops.state(ops.copy(out), self.state_weight), out
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ class Net(Generic[V]):
                     outputs.append(state)
                 assert state is not None
                 last_h.append(state)
-                if memory is not None:
+                if cell.kind == "lstm" and memory is not None:
                     last_c.append(memory)
                 sides.append(outputs[::-1] if direction else outputs)
             pairs = [list(values) for values in zip(*sides, strict=True)]
@@ -179,6 +183,9 @@ class _Tosa:
         return [self.function(name, part) for name, part in zip(names, parts, strict=True)]
 
     def state(self, x: ir.Value, weight: ir.Value) -> ir.Value:
+        return x
+
+    def copy(self, x: ir.Value) -> ir.Value:
         return x
 
     def arithmetic(self, name: str, x: ir.Value, y: ir.Value) -> ir.Value:

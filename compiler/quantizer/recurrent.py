@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -65,7 +65,8 @@ class Recurrent(Emitter):
 
     def state(self, x: Node, weight: Node) -> Node:
         """Return `x`, stored as the recipe says, at every step with the same parameters."""
-        x.meta[INNER] = Inner(leaves=True, alike=f"what {weight.name} reads")
+        given = x.meta.get(INNER, Inner())
+        x.meta[INNER] = replace(given, leaves=True, alike=f"what {weight.name} reads")
         return x
 
     def copy(self, x: Node) -> Node:
@@ -126,7 +127,7 @@ def recurrent_net(
     ops, directions = Recurrent(e.model, e.origin), 2 if two_way else 1
     cells = cells_of(kind, weights, layers * directions, biased=biased)
     h, *rest = (_rows(ops, s) for s in (states if isinstance(states, list | tuple) else [states]))
-    c = rest[0] if rest else [None] * len(h)
+    c = [r and _inner(r) for r in rest[0]] if rest else [None] * len(h)
     out, last_h, last_c = Net(cells, directions, batch_first).unroll(ops, x, h, c)
     return (out, last_h) if last_c is None else (out, last_h, last_c)
 

@@ -29,7 +29,7 @@ class Inner:
     """How an op inside a composite is quantised, whatever the recipe says: it computes in int16.
 
     Attributes:
-        scale: Of its result; None is one found by calibration.
+        scale: Of its result, where that is int16; None is one found by calibration.
         reads: The scale that its operands are brought to before; None is their own.
         leaves: Whether its result leaves the composite, and is stored as the recipe says.
         alike: Results of one name have the same parameters.

@@ -192,7 +192,7 @@ class _Annotator:
         result: Inner | None = last.meta.get(INNER)
         if result is not None and not result.leaves:
             writes = "int16"
-        if result is not None and result.scale is not None:
+        if result is not None and result.scale is not None and writes == "int16":
             self.fixed[last] = fixed_spec(result.scale)
         spec: Any = self.fixed.get(last) or self._activation(scheme, writes, bounds)
         if result is not None and result.alike:

@@ -20,9 +20,9 @@ SHARES = {
     "deit_tiny": {"ethos-u55-128": 0.70, "ethos-u85-256": 0.25},
     "deit_tiny_d2": {"ethos-u55-128": 0.25, "ethos-u85-256": 0.15},
     "llama_block": {"ethos-u55-128": 0.85, "ethos-u85-256": 0.40},
-    "lstm": {"ethos-u55-128": 0.85, "ethos-u85-256": 0.85},
+    "lstm": {"ethos-u55-128": 0.58, "ethos-u85-256": 0.52},
 }
-GAINS = {"deit_tiny": 2.0, "deit_tiny_d2": 4.0, "llama_block": 10.0, "lstm": 0.5}
+GAINS = {"deit_tiny": 2.0, "deit_tiny_d2": 4.0, "llama_block": 10.0, "lstm": 6.5}
 
 
 @cache

@@ -90,7 +90,7 @@ def _legalize(target: Target) -> str:
         f"tosaic-transpose-by-slices,tosaic-hoist-slices,tosaic-maximum-by-columns,"
         f"tosaic-sink-reshapes,canonicalize,cse,"
         f"tosaic-matrix-transpose{family},tosaic-fold-columns{family},"
-        f"tosaic-lower-global-mean{family},tosaic-fold-pad,tosaic-requantize-by-depthwise,"
+        f"tosaic-lower-global-mean{family},tosaic-fold-pad,tosaic-requantize,"
         f"canonicalize,cse,tosaic-unshare-rescales,tosaic-legalize,"
         f"tosaic-check-ethos-u{family}"
     )

@@ -40,6 +40,7 @@ class Quantized(enum.Enum):
     WEIGHTED = "weights per channel, accumulates in int32"
     SHARED = "output has the parameters of its input"
     RESCALED = "computed in int32, own output parameters"
+    SUM = "computed in int32, own output parameters; in int16 the operands have them too"
     TABLE = "one lookup per element"
     COMPOSITE = "quantised as one unit"
     CLAMP = "fused into its producer's output range"
@@ -73,8 +74,9 @@ class OpEntry:
     in integers as a whole. `integer_bits` are the widths an op is computed in between tensors where
     they are not `widths`' defaults. `output_range` bounds the result whatever the input
     (`range_arguments`: the operands that say so). A `precise` op computes halves (f16, bf16) in
-    f32, as PyTorch does, and rounds at the end. `lower` is None for ops that their consumer lowers
-    (list results).
+    f32, as PyTorch does, and rounds at the end. `normalizes_rows`: a row of the input (its last
+    dim) may have any scale, and the input may have 16 bits whatever the result has. `lower` is None
+    for ops that their consumer lowers (list results).
     """
 
     name: str
@@ -89,14 +91,20 @@ class OpEntry:
     output_range: tuple[float, float] | None = None
     range_arguments: tuple[int, int] | None = None
     precise: bool = False
+    normalizes_rows: bool = False
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """The bits that quantised operands and results may have."""
+        """The bits that quantised results may have, and operands but for `read_widths`."""
         if self.integer_bits:
             return self.integer_bits
         whole = self.integer is not None or self.quantized is Quantized.COMPOSITE
         return (8,) if whole else (8, 16)
+
+    @property
+    def read_widths(self) -> tuple[int, ...]:
+        """The bits that quantised operands may have."""
+        return (8, 16) if self.normalizes_rows else self.widths
 
 
 _TABLE: dict[str, OpEntry] = {}
@@ -114,6 +122,7 @@ def lowers(
     output_range: tuple[float, float] | None = None,
     range_arguments: tuple[int, int] | None = None,
     precise: bool = False,
+    normalizes_rows: bool = False,
 ) -> Callable[[L], L]:
     """Decorator: enter a lowering under torch-dialect op `names`."""
 
@@ -134,6 +143,7 @@ def lowers(
                 output_range,
                 range_arguments,
                 precise,
+                normalizes_rows,
             )
         return fn
 

@@ -82,6 +82,7 @@ _SHORT = {
     Quantized.WEIGHTED: "weighted",
     Quantized.SHARED: "shared",
     Quantized.RESCALED: "rescaled",
+    Quantized.SUM: "rescaled",
     Quantized.TABLE: "table",
     Quantized.COMPOSITE: "composite",
     Quantized.CLAMP: "clamp",

@@ -9,7 +9,7 @@ import torch
 from torch.export import ExportedProgram
 
 from tosaic.errors import InputError
-from tosaic.frontend.frames import raising_frame
+from tosaic.frontend.frames import raising_frame, user_frames_recorded
 
 
 def export_model(
@@ -37,7 +37,7 @@ def export_model(
             "the batch. Call model.eval() before compiling."
         )
     try:
-        with torch.no_grad():
+        with torch.no_grad(), user_frames_recorded():
             return torch.export.export(
                 model, tuple(example_inputs), dynamic_shapes=dynamic_shapes, strict=False
             )

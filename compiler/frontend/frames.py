@@ -1,4 +1,4 @@
-"""Which line of a stack trace is the user's."""
+"""Which lines of a stack trace are the user's."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import os
 import re
 import sysconfig
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
+from torch.fx import proxy
 
 _FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
 _LIBRARIES = (
@@ -24,9 +28,39 @@ _LIBRARIES = (
 def user_frame(trace: str) -> tuple[str, int] | None:
     """Return (file, line) of the innermost frame in `trace` that is in no library."""
     for file, line in reversed(_FRAME.findall(trace)):
-        if not any(library in file for library in _LIBRARIES):
+        if _is_users(file):
             return file, int(line)
     return None
+
+
+@lru_cache(maxsize=1024)
+def _is_users(file: str) -> bool:
+    return not any(library in file for library in _LIBRARIES)
+
+
+class _UserFrames(set[tuple[str, str]]):
+    """What PyTorch asks whether to record a frame, of (file, function): those of the user's files.
+
+    By itself it records the lines of `forward` only, not of functions that `forward` calls.
+    """
+
+    def __contains__(self, frame: object) -> bool:
+        return isinstance(frame, tuple) and _is_users(frame[0])
+
+
+@contextmanager
+def user_frames_recorded() -> Iterator[None]:
+    """Have torch.export record every line of the user's code that leads to an op."""
+    name = "_STACK_TRACE_ANCHORS"  # private: without it, lines of `forward` are what there is
+    anchors = getattr(proxy, name, None)
+    if anchors is None:
+        yield
+        return
+    setattr(proxy, name, _UserFrames(anchors))
+    try:
+        yield
+    finally:
+        setattr(proxy, name, anchors)
 
 
 def raising_frame(error: BaseException) -> tuple[str, int] | None:

@@ -53,7 +53,7 @@ class _Inputs:
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution or linear layer whose weight is to be fitted; nodes of the prepared graph."""
+    """A convolution or linear layer to fit or correct; nodes of the prepared graph."""
 
     node: Node
     observer: Any
@@ -71,7 +71,7 @@ class WeightFitter(Interpreter):
 
     @property
     def is_needed(self) -> bool:
-        """Whether the recipe wants any weight fitted."""
+        """Whether the recipe wants any weight fitted or bias corrected."""
         return bool(self._layers)
 
     def __call__(self, *inputs: Tensor) -> Any:
@@ -89,7 +89,8 @@ class WeightFitter(Interpreter):
         columns = _COLUMNS[node.target](x, weight, *node.args[3:]).float()
         _, width, _ = columns.shape
         total = columns.sum(2)
-        products = columns @ columns.mT if width <= _MOST_COLUMNS else None
+        wanted = self._layers[node].observer.fitted and width <= _MOST_COLUMNS
+        products = columns @ columns.mT if wanted else None
         seen = self._inputs.get(node)
         if seen is None:
             self._inputs[node] = _Inputs(columns.shape[2], total, products)
@@ -113,9 +114,11 @@ class WeightFitter(Interpreter):
         steps = scale.reshape(-1, 1).expand(weight.shape[0], 1).reshape(groups, -1, 1)
         limit = layer.observer.quant_max
         rounded = _rounded(rows, steps, limit, inputs.covariance())
-        _replace(self.module, layer.weight, rounded.reshape(weight.shape))
-        shift = ((rows - rounded) * inputs.mean[:, None, :]).sum(2).reshape(-1)
-        _add_to_bias(self._model, layer.node, shift)
+        if layer.observer.fitted:
+            _replace(self.module, layer.weight, rounded.reshape(weight.shape))
+        if layer.observer.centred:
+            shift = ((rows - rounded) * inputs.mean[:, None, :]).sum(2).reshape(-1)
+            _add_to_bias(self._model, layer.node, shift)
 
 
 def _rounded(rows: Tensor, steps: Tensor, limit: int, covariance: Tensor | None) -> Tensor:
@@ -170,7 +173,7 @@ def _layers(prepared: GraphModule) -> list[_Layer]:
             continue
         source = node.args[1]
         observer = modules.get(str(source.target)) if source.op == "call_module" else None
-        if observer is None or not getattr(observer, "fitted", False):
+        if not (getattr(observer, "fitted", False) or getattr(observer, "centred", False)):
             continue
         weight = source.args[0]
         # A weight that several layers share fits none of them alone.
@@ -253,7 +256,7 @@ def _add_to_bias(model: GraphModule, node: Node, shift: Tensor) -> None:
         if bias.op == "get_attr" and len(bias.users) == 1:
             _replace(model, bias, _attribute(model, bias).detach() + shift)
         return
-    name = f"{node.name}_fitted_bias"
+    name = f"{node.name}_corrected_bias"
     model.register_buffer(name, shift)
     with model.graph.inserting_before(node):
         added = model.graph.get_attr(name)

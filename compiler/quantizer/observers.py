@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule
 from torchao.quantization.pt2e import (
     HistogramObserver,
     MinMaxObserver,
@@ -26,6 +26,10 @@ from tosaic.quantizer.histograms import (
 Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (float("-inf"), float("inf"))
 _LARGEST_CUBED = 1e12
+_ROWS_PER_CALL = 64
+_BINS = 2048
+# Rows that vary less, as padding does, count as if they varied this much.
+_LEAST_VARIANCE = 1e-3
 Search = Callable[[Histogram, int, float], tuple[float, float]]
 
 
@@ -36,7 +40,8 @@ class _Headroom:
         super().__init__(**options)
         self.headroom = headroom
         self.bounds = bounds
-        self.origin = ""
+        self.origins: list[str] = []  # of what it observes, in the order of a run
+        self.calls = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Look at what of `x` is finite: an infinity (of a mask, say) is cut off in any case.
@@ -45,10 +50,13 @@ class _Headroom:
             InputError: there is a NaN; tells where it comes from.
         """
         seen = x.detach()
+        self.calls += 1
         if not bool(seen.sum().isfinite()):
             if bool(seen.isnan().any()):
+                count = len(self.origins)
+                origin = self.origins[(self.calls - 1) % count] if count else ""
                 raise InputError(
-                    f"The calibration data gives NaN{self.origin}, so no range can be found. "
+                    f"The calibration data gives NaN{origin}, so no range can be found. "
                     "Repair the data, or the model there."
                 )
             seen = seen[seen.isfinite()]
@@ -97,6 +105,36 @@ class _Searched(_Headroom, HistogramObserver):  # type: ignore[misc]
         return torch.tensor(low), torch.tensor(high)
 
 
+class _RowLeastError(_Headroom, MinMaxObserver):  # type: ignore[misc]
+    """The range of least squared error, an error measured against the variance of its row.
+
+    That is what a norm makes of it which reads the tensor: the few rows of large numbers must not
+    cost the others their precision.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.rows: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.detach().reshape(-1, x.shape[-1] if x.ndim else 1)
+        rows = rows[:: -(-rows.shape[0] // _ROWS_PER_CALL)]
+        self.rows.append(rows[rows.isfinite().all(1)].clone())
+        return super().forward(x)
+
+    def _calculate_qparams(self, low: torch.Tensor, high: torch.Tensor) -> Any:
+        rows = torch.cat(self.rows).double()
+        variance = rows.var(1, unbiased=False)
+        ends = low.item(), high.item()
+        if ends[0] < ends[1] and bool((variance > 0).any()):
+            row_weights = 1 / variance.clamp(min=_LEAST_VARIANCE * variance.max().item())
+            weights = row_weights[:, None].expand_as(rows).numpy()
+            counts, _ = np.histogram(rows.numpy(), _BINS, ends, weights=weights)
+            levels = self.quant_max - self.quant_min + 1
+            ends = by_squared_error(Histogram(counts, *ends), levels, 100.0)
+        return super()._calculate_qparams(torch.tensor(ends[0]), torch.tensor(ends[1]))
+
+
 class _Percentile(_Searched):
     search = staticmethod(by_percentile)
 
@@ -110,14 +148,14 @@ class _Divergence(_Searched):
 
 
 def name_origins(prepared: GraphModule) -> None:
-    """Tell each observer what it observes, for its messages."""
+    """Tell each observer what it observes, for its messages; some observe several values."""
     for node in prepared.graph.nodes:
         observer = prepared.get_submodule(node.target) if node.op == "call_module" else None
-        if isinstance(observer, _Headroom) and isinstance(node.args[0], Node):
+        if isinstance(observer, _Headroom):
             source = node.args[0]
             frame = user_frame(str(source.meta.get("stack_trace") or ""))
             where = f" at {frame[0]}:{frame[1]}" if frame else ""
-            observer.origin = f" in '{source.name}'{where}"
+            observer.origins.append(f" in '{source.name}'{where}")
 
 
 ACTIVATION_OBSERVERS: dict[str, Any] = {
@@ -127,4 +165,5 @@ ACTIVATION_OBSERVERS: dict[str, Any] = {
     "percentile": _Percentile,
     "mse": _LeastError,
     "kl": _Divergence,
+    "row_mse": _RowLeastError,
 }

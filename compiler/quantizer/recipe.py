@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 ACTIVATIONS = ("int8", "int16")
 WEIGHTS = ("int8", "int4")
 INPUTS = ("auto", "int8", "any")
-OBSERVERS = ("auto", "minmax", "moving_average", "histogram", "percentile", "mse", "kl")
+RESIDUALS = ("auto", "int16")
+OBSERVERS = ("auto", "minmax", "moving_average", "histogram", "percentile", "mse", "kl", "row_mse")
 WEIGHT_OBSERVERS = ("auto", "minmax", "mse")
 ROUNDINGS = ("auto", "nearest", "fitted")
 _CHOICES = {
     "activations": ACTIVATIONS,
     "inputs": INPUTS,
+    "residual": RESIDUALS,
     "weights": WEIGHTS,
     "observer": OBSERVERS,
     "weight_observer": WEIGHT_OBSERVERS,
@@ -42,23 +44,29 @@ class Scheme:
 
     `activations` is what the op writes: int8, or int16 (always symmetric, zero point 0). `inputs`
     is what it reads: "int8", or "any", which takes each input as its producer wrote it; "auto" is
-    int8 for ops that write int8 and any for the others. `weights` of convolutions and linear layers
-    are symmetric: int8, or int4 (-7 to 7), per output channel unless `per_channel` is off.
+    int8 for ops that write int8 and any for the others. `residual` is what the sums along a
+    transformer's residual stream write, those that a layer norm or RMS norm reads and those that
+    read such a sum: "int16", or "auto", as all other ops. `weights` of convolutions and linear
+    layers are symmetric: int8, or int4 (-7 to 7), per output channel unless `per_channel` is off.
     `symmetric` gives int8 activations the zero point 0.
 
     `observer` is how activation ranges are found: "minmax"; "moving_average" of minima and maxima
     over the calibration; from a histogram, "histogram" (least squared error, torchao's search),
     "mse" (least squared error over a grid of ranges), "kl" (least information lost) and
-    "percentile" (the inner `percentile` per cent). "auto" is histogram for int8 and minmax for
-    int16. `headroom` widens the range by a fraction, by default 0.03 for int8 and 0.25 for int16: a
-    few calibration inputs never show the whole range. `weight_observer` is "minmax" or "mse";
+    "percentile" (the inner `percentile` per cent); "row_mse" is mse with errors measured against
+    the variance of their row (the last dim). "auto" is minmax for int16; for int8 row_mse where a
+    layer norm or RMS norm reads the tensor, else histogram. `headroom` widens the range by a
+    fraction, by default 0.03 for int8 and 0.25 for int16: a few calibration inputs never show the
+    whole range. `weight_observer` is "minmax" or "mse";
     "auto" is minmax for int8 and mse for int4. `rounding` of weights is "nearest", or "fitted" for
     the least error of what a layer computes on the calibration data; "auto" is fitted where weights
-    are int4 or activations int16.
+    are int4 or activations int16. With `bias_correction`, biases take up the mean of what rounding
+    the weights changes on the calibration data; layers without a bias get one, at no cost.
     """
 
     activations: str = "int8"
     inputs: str = "auto"
+    residual: str = "auto"
     weights: str = "int8"
     per_channel: bool = True
     symmetric: bool = False
@@ -67,6 +75,7 @@ class Scheme:
     headroom: float | None = None
     weight_observer: str = "auto"
     rounding: str = "auto"
+    bias_correction: bool = True
 
     @property
     def fits_weights(self) -> bool:
@@ -102,6 +111,7 @@ class Override:
     leave_float: bool = False
     activations: str | None = None
     inputs: str | None = None
+    residual: str | None = None
     weights: str | None = None
     per_channel: bool | None = None
     symmetric: bool | None = None
@@ -110,6 +120,7 @@ class Override:
     headroom: float | None = None
     weight_observer: str | None = None
     rounding: str | None = None
+    bias_correction: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -267,7 +278,7 @@ def check_setting(name: str, value: Any) -> None:
                 f"{name}={value!r} is unknown.{near_hint(str(value), known)} Choose one of "
                 f"{', '.join(known)}."
             )
-    elif name in ("per_channel", "symmetric"):
+    elif name in ("per_channel", "symmetric", "bias_correction"):
         if not isinstance(value, bool):
             raise InputError(f"{name}={value!r} must be true or false.")
     elif name == "headroom":
@@ -317,4 +328,6 @@ RECIPES = {
     "a16w8": QuantRecipe(activations="int16"),
     "a8w4": QuantRecipe(weights="int4"),
     "a16w4": QuantRecipe(activations="int16", weights="int4"),
+    # int8 but for the sums of residual branches: their errors add up from block to block.
+    "transformer": QuantRecipe(residual="int16"),
 }

@@ -18,7 +18,6 @@ _EPSILON = 2**-16
 # An int16 step of the same range is 2**8 times smaller.
 _EPSILON_INT16 = _EPSILON / 2**8
 _HEADROOM = {"int8": 0.03, "int16": 0.25}
-_OBSERVER = {"int8": "histogram", "int16": "minmax"}
 
 
 INNER = "tosaic_inner"  # metadata of a node: an `Inner`
@@ -55,14 +54,22 @@ def fixed_spec(scale: float) -> FixedQParamsQuantizationSpec:
 
 
 def activation_spec(
-    scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED, *, training: bool = False
+    scheme: Scheme,
+    dtype: str,
+    bounds: Bounds = UNBOUNDED,
+    *,
+    by_row: bool = False,
+    training: bool = False,
 ) -> QuantizationSpec:
     """How activations stored as `dtype` ("int8", "int16") that stay within `bounds` are quantised.
 
-    In training, ranges are a moving average of minima and maxima, and rounding is simulated.
+    `by_row`: what reads them normalises each row. In training, ranges are a moving average of
+    minima and maxima, and rounding is simulated.
     """
     wide = dtype == "int16"
-    observer = _OBSERVER[dtype] if scheme.observer == "auto" else scheme.observer
+    observer = scheme.observer
+    if observer == "auto":
+        observer = "minmax" if wide else "row_mse" if by_row else "histogram"
     headroom = _HEADROOM[dtype] if scheme.headroom is None else scheme.headroom
     options: dict[str, Any] = {
         "eps": _EPSILON_INT16 if wide else _EPSILON,
@@ -98,6 +105,7 @@ def weight_spec(scheme: Scheme, axis: int, *, training: bool = False) -> Quantiz
     options: dict[str, Any] = {"eps": _EPSILON, "follows": training}
     if not training:
         options["fitted"] = scheme.fits_weights
+        options["centred"] = scheme.bias_correction
     if per_channel:
         options["ch_axis"] = axis  # PT2E hands it to observers only, not to what simulates rounding
     if training:

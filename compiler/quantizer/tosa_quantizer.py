@@ -27,6 +27,7 @@ from tosaic.quantizer.specs import INNER, Inner, activation_spec, dtype_of, fixe
 
 _KEY = "quantization_annotation"
 _DEFAULT = QuantRecipe()
+_OF_STREAM = (Quantized.SUM, Quantized.SHARED)
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class _Annotator:
     written: dict[Node, str] = field(default_factory=dict)
     fixed: dict[Node, FixedQParamsQuantizationSpec] = field(default_factory=dict)
     first: dict[tuple[str, str], Node] = field(default_factory=dict)
+    residual: set[Node] = field(default_factory=set)
     decisions: dict[Node, Decision] = field(default_factory=dict)
 
     def visit(self, node: Node) -> None:
@@ -117,7 +119,7 @@ class _Annotator:
             return Decision(Quantized.NO, note=f"its result is {_dtype_name(node)}")
         if entry.quantized is Quantized.NO:
             return Decision(Quantized.NO, note="this op has no integer form")
-        scheme = self.quantizer.recipe.scheme(self.selected.get(node, ()))
+        scheme = self._scheme(node)
         if scheme is None:
             return Decision(Quantized.NO, note="the recipe leaves it in float")
         note = ""
@@ -125,7 +127,8 @@ class _Annotator:
         if whole and 16 not in entry.widths:
             if scheme.activations != "int8":
                 note = "it has no int16 form, so it is int8"
-            scheme = dataclasses.replace(scheme, activations="int8", inputs="int8")
+            inputs = scheme.inputs if 16 in entry.read_widths else "int8"
+            scheme = dataclasses.replace(scheme, activations="int8", inputs=inputs)
         if entry.quantized is Quantized.SHARED:
             return self._shared(node, scheme)
         return self._computed(node, entry, scheme, note)
@@ -142,6 +145,8 @@ class _Annotator:
         known = {s.dtype: s for s in specs if isinstance(s, QuantizationSpec)}
         if len(known) > 1:
             wide = known[torch.int16]
+            for user in filter(self._normalizes, node.users):
+                user.meta[_KEY].input_qspec_map[node] = wide
             node.meta[_KEY] = QuantizationAnnotation(output_qspec=wide, _annotated=True)
 
     def _item(self, node: Node) -> None:
@@ -162,7 +167,7 @@ class _Annotator:
             reading = "int8" if narrow else "auto"
             scheme = dataclasses.replace(scheme, activations="int16", inputs=reading)
         inputs: dict[Node, Any] = {
-            value: self._read(value, scheme)
+            value: self._read(value, scheme, entry)
             if inner is None or inner.reads is None
             else fixed_spec(inner.reads)
             for value in _activations(node, entry)
@@ -178,29 +183,55 @@ class _Annotator:
                 inputs[weight] = weight_spec(scheme, entry.weight_axis, training=training)
                 weights = scheme.weights
             elif isinstance(weight, Node):
-                inputs[weight] = self._read(weight, scheme)
+                inputs[weight] = self._read(weight, scheme, entry)
                 reads += (dtype_of(inputs[weight]),)
         if entry.quantized is Quantized.READS:
             node.meta[_KEY] = QuantizationAnnotation(input_qspec_map=inputs, _annotated=True)
             return Decision(entry.quantized, reads, "", weights, note)
         unit = [node, *self._followers(node, entry)]
+        last, result = unit[-1], None
+        if inner is None:
+            written = self._width(last, entry, scheme)
+        else:
+            result = last.meta.get(INNER, Inner(leaves=True))
+            written = writes if result.leaves else "int16"
         for member in unit:
             member.meta[_KEY] = QuantizationAnnotation(_annotated=True)
             self.decisions[member] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")
         node.meta[_KEY].input_qspec_map = inputs
-        last, bounds = unit[-1], _bounds(unit[-1], self.table)
-        result: Inner | None = last.meta.get(INNER)
-        if result is not None and not result.leaves:
-            writes = "int16"
-        if result is not None and result.scale is not None and writes == "int16":
-            self.fixed[last] = fixed_spec(result.scale)
-        spec: Any = self.fixed.get(last) or self._activation(scheme, writes, bounds)
-        if result is not None and result.alike:
-            first = self.first.setdefault((result.alike, writes), last)
-            spec = spec if first is last else SharedQuantizationSpec(first)
+        by_row = any(self._normalizes(user) for user in last.users)
+        spec: Any = self._activation(scheme, written, _bounds(last, self.table), by_row=by_row)
+        if result is not None:
+            spec = self._inside(last, result, written) or spec
+        elif entry.quantized is Quantized.SUM and written == "int16":
+            spec = _share_wide(node, inputs) or spec
         last.meta[_KEY].output_qspec = spec
-        self.written[last] = writes
-        return Decision(entry.quantized, reads, writes, weights, note)
+        self.written[last] = written
+        return Decision(entry.quantized, reads, written, weights, note)
+
+    def _inside(self, node: Node, inner: Inner, dtype: str) -> Any:
+        """How an op inside a composite stores its result, where that is known by now."""
+        if inner.scale is not None and dtype == "int16":
+            self.fixed[node] = fixed_spec(inner.scale)
+            return self.fixed[node]
+        first = self.first.setdefault((inner.alike, dtype), node) if inner.alike else node
+        return None if first is node else SharedQuantizationSpec(first)
+
+    def _width(self, last: Node, entry: OpEntry, scheme: Scheme) -> str:
+        """int16 for an accumulator that only an int16 sum reads: it costs no more than int8."""
+        reader = _only_user(last)
+        while reader is not None and self._kind(reader) is Quantized.SHARED:
+            reader = _only_user(reader)
+        if entry.quantized is not Quantized.WEIGHTED or reader is None:
+            return scheme.activations
+        theirs = self._scheme(reader)
+        if theirs is None or theirs.inputs == "int8" or self._kind(reader) is not Quantized.SUM:
+            return scheme.activations
+        return theirs.activations
+
+    def _kind(self, node: Node) -> Quantized:
+        entry = self.table.get(table_name(node))
+        return Quantized.NO if entry is None else entry.quantized
 
     def _shared(self, node: Node, scheme: Scheme) -> Decision:
         values = [v for v in node.all_input_nodes if _is_float(v)]
@@ -225,19 +256,57 @@ class _Annotator:
         self.written[node] = dtype
         return Decision(Quantized.SHARED, (dtype,) * len(values), dtype)
 
-    def _read(self, value: Node, scheme: Scheme) -> QuantizationSpec:
+    def _scheme(self, node: Node) -> Scheme | None:
+        """What the recipe says of `node`."""
+        scheme = self.quantizer.recipe.scheme(self.selected.get(node, ()))
+        if scheme is None or scheme.residual != "int16" or not self._is_residual(node):
+            return scheme
+        return dataclasses.replace(scheme, activations="int16")
+
+    def _is_residual(self, node: Node) -> bool:
+        """Whether `node` is a sum that a norm reads or that reads such a sum, or moves one."""
+        kind = self._kind(node)
+        if node not in self.residual and (
+            (kind is Quantized.SUM and self._reaches_norm(node))
+            or (kind in _OF_STREAM and not self.residual.isdisjoint(node.all_input_nodes))
+        ):
+            self.residual.add(node)
+        return node in self.residual and kind is Quantized.SUM
+
+    def _reaches_norm(self, node: Node) -> bool:
+        """Whether a norm reads `node`, perhaps moved."""
+        moved, seen = [node], {node}
+        while moved:
+            for user in moved.pop().users:
+                if self._normalizes(user):
+                    return True
+                if self._kind(user) is Quantized.SHARED and user not in seen:
+                    seen.add(user)
+                    moved.append(user)
+        return False
+
+    def _read(self, value: Node, scheme: Scheme, entry: OpEntry) -> QuantizationSpec:
         """How an op of `scheme` reads `value`: narrowed, or as it was written."""
+        by_row = entry.normalizes_rows
         narrow = scheme.inputs == "int8" or (
-            scheme.inputs == "auto" and scheme.activations == "int8"
+            scheme.inputs == "auto" and scheme.activations == "int8" and not by_row
         )
-        dtype = "int8" if narrow else self.written.get(value, "int16")
+        unknown = scheme.activations if by_row else "int16"
+        dtype = "int8" if narrow else self.written.get(value, unknown)
         fixed = self.fixed.get(value)
-        return fixed if fixed and dtype == "int16" else self._activation(scheme, dtype)
+        if fixed is not None and dtype == "int16":
+            return fixed
+        return self._activation(scheme, dtype, by_row=by_row)
 
     def _activation(
-        self, scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED
+        self, scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED, *, by_row: bool = False
     ) -> QuantizationSpec:
-        return activation_spec(scheme, dtype, bounds, training=self.quantizer.training)
+        training = self.quantizer.training
+        return activation_spec(scheme, dtype, bounds, by_row=by_row, training=training)
+
+    def _normalizes(self, node: Node) -> bool:
+        entry = self.table.get(table_name(node))
+        return entry is not None and entry.normalizes_rows
 
     def _followers(self, node: Node, entry: OpEntry) -> list[Node]:
         """Return the ops fused behind `node`: a batch norm after weights, then one activation."""
@@ -259,8 +328,20 @@ class _Annotator:
 
     def _alike(self, node: Node, follower: Node) -> bool:
         """Return whether the recipe treats two ops the same, so that they can be one unit."""
-        schemes = [self.quantizer.recipe.scheme(self.selected.get(n, ())) for n in (node, follower)]
-        return schemes[0] == schemes[1]
+        return self._scheme(node) == self._scheme(follower)
+
+
+def _share_wide(node: Node, inputs: dict[Node, Any]) -> SharedQuantizationSpec | None:
+    """Give the int16 operands of a sum, in `inputs`, one set of parameters and return it.
+
+    A sum of one unit needs no rescale, and 16 bits have room for operands of unlike ranges.
+    """
+    wide = [value for value, spec in inputs.items() if dtype_of(spec) == "int16"]
+    if not wide:
+        return None
+    shared = SharedQuantizationSpec((wide[0], node))
+    inputs.update(dict.fromkeys(wide[1:], shared))
+    return shared
 
 
 def _bounds(node: Node, table: dict[str, OpEntry]) -> Bounds:

@@ -29,13 +29,22 @@ def least_error_bound(x: Tensor, axis: int | None, limit: int) -> Tensor:
 class _Current:
     """Sees the weights of now only, for training; else those of the first call, which stay.
 
-    `fitted` is for WeightFitter: whether it is to choose how these weights are rounded.
+    `fitted` and `centred` are for WeightFitter: whether it is to choose how these weights are
+    rounded, and to correct the bias beside them.
     """
 
-    def __init__(self, *, follows: bool = False, fitted: bool = False, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        follows: bool = False,
+        fitted: bool = False,
+        centred: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.follows = follows
         self.fitted = fitted
+        self.centred = centred
         self.seen = False
 
     def forward(self, x: Tensor) -> Tensor:

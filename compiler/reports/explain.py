@@ -24,6 +24,7 @@ _HOW = {
     Quantized.WEIGHTED: "weighted",
     Quantized.SHARED: "shared",
     Quantized.RESCALED: "rescaled",
+    Quantized.SUM: "rescaled",
     Quantized.TABLE: "table",
     Quantized.COMPOSITE: "composite",
     Quantized.CLAMP: "fused",

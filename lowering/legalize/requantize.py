@@ -1,4 +1,4 @@
-"""A RESCALE between feature maps as a depthwise 1x1 convolution, which has RESCALE built in."""
+"""A RESCALE between feature maps as a part of an operation that has RESCALE built in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import constant_value, element_of, i, is_signless_integer, shape_of
-from tosaic.lowering.legalize.forms import Rescale, defining, is_i8, sole_reader, window_sum
+from tosaic.lowering.legalize.forms import Rescale, defining, is_i8, is_i16, sole_reader, window_sum
 from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
 from tosaic.lowering.quantization.arithmetic import multiplier_and_shift
 
@@ -34,6 +34,17 @@ def requantize(op: Any, b: Builder) -> ir.Value | None:
     return b.reshape(
         lone.build(b, window_sum(b, image, [[1]], before), element), shape_of(op.results[0])
     )
+
+
+@pattern("tosa.rescale")
+def requantize_wide(op: Any, b: Builder) -> ir.Value | None:
+    """RESCALE i16 to i8 or i16 is that RESCALE on the product with 1."""
+    rescale = Rescale.of(op)
+    element = element_of(op.results[0])
+    if rescale is None or not (is_i16(rescale.x) and is_signless_integer(element, 8, 16)):
+        return None
+    one = b.const(np.ones([1] * len(shape_of(rescale.x))), i(16))
+    return rescale.build(b, b.mul(rescale.x, one, element=i(32)), element)
 
 
 def _as_image(b: Builder, x: ir.Value) -> ir.Value | None:
@@ -103,15 +114,20 @@ def _factors_and_source(product: Any) -> tuple[Any, Rescale | None]:
 
 @register_pass
 @dataclasses.dataclass(frozen=True)
-class RequantizeByDepthwise(PatternPass):
-    """Replace a RESCALE of i8 to i8 or i16, and products by a constant per channel, by a
-    depthwise 1x1.
+class Requantize(PatternPass):
+    """Replace a RESCALE of i8, and products by a constant per channel, by a depthwise 1x1; a
+    RESCALE of i16 by a product with 1.
 
-    Vela runs a RESCALE with nothing to join as an operation of 1.5 (U55) or 1 (U85) cycles per
-    element; the depthwise convolution takes half. A lone RESCALE gives the same integers. In a
-    product the constants go into a RESCALE per channel (weights of 1, 0 and -1), whose factors are
-    rounded to 31 bits as the original's was: within 1 LSB, different only next to a tie.
+    Vela runs a RESCALE with nothing to join as an operation of 1.5 to 2 (U55) or 1 to 1.5 (U85)
+    cycles per element; the depthwise convolution takes half, the product a third or less. A lone
+    RESCALE gives the same integers. In a product the constants go into a RESCALE per channel
+    (weights of 1, 0 and -1), whose factors are rounded to 31 bits as the original's was: within
+    1 LSB, different only next to a tie.
     """
 
-    name: ClassVar[str] = "tosaic-requantize-by-depthwise"
-    patterns: ClassVar[tuple[Pattern, ...]] = (scale_channels, requantize)
+    name: ClassVar[str] = "tosaic-requantize"
+    patterns: ClassVar[tuple[Pattern, ...]] = (
+        scale_channels,
+        requantize,
+        requantize_wide,
+    )

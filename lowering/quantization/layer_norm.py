@@ -23,6 +23,7 @@ from tosaic.lowering.quantization.arithmetic import int32_constant, requantized,
 from tosaic.lowering.quantization.fixed_point import reciprocal_root, shifted_right
 
 _GAIN_BITS = 13
+_LARGEST_OFFSET = 2**30  # beside products below 2**28
 _OUT_BITS = 15  # of the normalised value, before the gain: below sqrt(count)
 _LARGEST_FLOOR = 2**28  # beyond it, the input is nothing beside epsilon
 
@@ -133,11 +134,9 @@ def _affine(
     fine = math.sqrt(count) / 2.0**_OUT_BITS
     value = rescaled(b, x, step / fine, i(16))
     largest = max(float(np.abs(gain).max()), 1e-30)
-    unit = fine * largest / 2.0**_GAIN_BITS
-    gains = b.const(np.rint(gain / largest * 2.0**_GAIN_BITS).reshape(axis), i(16))
+    unit = max(fine * largest / 2.0**_GAIN_BITS, float(np.abs(offset).max()) / _LARGEST_OFFSET)
+    gains = b.const(np.rint(gain * fine / unit).reshape(axis), i(16))
     y = b.mul(value, gains, element=i(32))
     if offset.any():
-        y = b.add(
-            y, b.const(int32_constant(np.clip(offset / unit, -(2**30), 2**30).reshape(axis)), i(32))
-        )
+        y = b.add(y, b.const(int32_constant((offset / unit).reshape(axis)), i(32)))
     return requantized(b, y, unit, out)

@@ -104,8 +104,7 @@ def lower(entry: OpEntry, ctx: Lowering) -> ir.Value | Complex | Sequence[ir.Val
     if entry.integer is not None:
         source = dequantized_source(ctx.tensor(0))
         out = _quantized_as(ctx.op)
-        taken = entry.widths
-        if source and out and source[1].bits in taken and out.bits in taken:
+        if source and out and source[1].bits in entry.read_widths and out.bits in entry.widths:
             result = entry.integer(ctx, *source, out)
             # As in quantize.py: keeps the quantised value through MLIR's dcast(qcast) folding.
             return ctx.b.dcast(ctx.b.unary("tosa.identity", result))

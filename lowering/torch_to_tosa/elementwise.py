@@ -44,7 +44,7 @@ def _sum(ctx: Lowering, combine: Callable[[Term, Term], Term], scaled: int) -> i
     return result(ctx, combine(*terms))
 
 
-@lowers(*_forms("add"), quantized=Quantized.RESCALED, activations=_BOTH)
+@lowers(*_forms("add"), quantized=Quantized.SUM, activations=_BOTH)
 def add(ctx: Lowering) -> ir.Value:
     """`add(x, y, alpha)` = x + alpha * y; of bools, whether one of them is true."""
     if _of_bools(ctx) and number(ctx, 2):
@@ -52,19 +52,19 @@ def add(ctx: Lowering) -> ir.Value:
     return _sum(ctx, lambda x, y: x + y, 1)
 
 
-@lowers(*_forms("sub"), quantized=Quantized.RESCALED, activations=_BOTH)
+@lowers(*_forms("sub"), quantized=Quantized.SUM, activations=_BOTH)
 def sub(ctx: Lowering) -> ir.Value:
     """`sub(x, y, alpha)` = x - alpha * y."""
     return _sum(ctx, lambda x, y: x - y, 1)
 
 
-@lowers("torch.aten.rsub.Scalar", quantized=Quantized.RESCALED)
+@lowers("torch.aten.rsub.Scalar", quantized=Quantized.SUM)
 def rsub(ctx: Lowering) -> ir.Value:
     """`rsub(x, number, alpha)` = number - alpha * x."""
     return _sum(ctx, lambda x, y: y - x, 0)
 
 
-@lowers("torch.aten.rsub.Tensor", quantized=Quantized.RESCALED, activations=_BOTH)
+@lowers("torch.aten.rsub.Tensor", quantized=Quantized.SUM, activations=_BOTH)
 def rsub_tensor(ctx: Lowering) -> ir.Value:
     """`rsub(x, y, alpha)` = y - alpha * x."""
     return _sum(ctx, lambda x, y: y - x, 0)

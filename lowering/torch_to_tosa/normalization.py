@@ -134,6 +134,7 @@ def _integer_layer_norm(
     quantized=Quantized.COMPOSITE,
     integer=_integer_layer_norm,
     precise=True,
+    normalizes_rows=True,
 )
 def layer_norm(ctx: Lowering) -> ir.Value:
     """`layer_norm(x, normalized_shape, weight?, bias?, eps, cudnn)`; Ba et al., 2016."""
@@ -274,7 +275,11 @@ def _integer_rms_norm(
 
 
 @lowers(
-    "torch.aten.rms_norm", quantized=Quantized.COMPOSITE, integer=_integer_rms_norm, precise=True
+    "torch.aten.rms_norm",
+    quantized=Quantized.COMPOSITE,
+    integer=_integer_rms_norm,
+    precise=True,
+    normalizes_rows=True,
 )
 def rms_norm(ctx: Lowering) -> ir.Value:
     """`rms_norm(x, normalized_shape, weight?, eps?)`; Zhang & Sennrich, 2019."""

@@ -250,7 +250,7 @@ def test_requantize(context, shape, channels):
         shifts = [31] * len(multipliers)
         return b.rescale(x, i(8), multipliers, shifts, zero_points=(3, -5))
 
-    text = check(context, shape, build, "tosaic-requantize-by-depthwise")
+    text = check(context, shape, build, "tosaic-requantize")
     assert "depthwise" in text
 
 
@@ -262,7 +262,7 @@ def test_channel_products(context):
         product = b.mul(wide, b.const(factors, i(32)))
         return b.rescale(product, i(8), [1234567890], [46], zero_points=(0, 4))
 
-    pipeline = "tosaic-requantize-by-depthwise"
+    pipeline = "tosaic-requantize"
     check(context, [1, 6, 5, 17], build, pipeline, gone=["mul"], tolerance=1)
 
 

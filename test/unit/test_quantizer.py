@@ -12,7 +12,13 @@ from torch import Tensor, nn
 
 import tosaic
 from tosaic.errors import InputError
-from tosaic.quantizer import finish_training, prepare_training, quantize
+from tosaic.quantizer import (
+    QuantRecipe,
+    TosaQuantizer,
+    finish_training,
+    prepare_training,
+    quantize,
+)
 from tosaic.quantizer.histograms import (
     Histogram,
     by_divergence,
@@ -75,6 +81,31 @@ def test_extreme_weights(recipe, factor):
         for parameter in model[0].parameters():
             parameter.mul_(factor)
     assert relative_error(model, recipe, IMAGE) < (0.1 if recipe == "a8w4" else 0.02)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_bias_correction_keeps_the_mean(bias):
+    torch.manual_seed(0)
+    model, x = nn.Linear(16, 4, bias=bias), torch.randn(64, 16) + 3.0
+    error = {}
+    for correct in (True, False):
+        recipe = QuantRecipe(weights="int4", rounding="nearest", bias_correction=correct)
+        program = quantize(model, (x,), [x], quantizer=TosaQuantizer(recipe)).module()
+        error[correct] = (program(x) - model(x)).mean(0).abs().max().item()
+    assert error[True] < 0.1 * error[False]
+
+
+def test_rows_of_norms_count_alike():
+    """A few rows of large numbers do not set the range of what a norm reads."""
+    torch.manual_seed(0)
+    x = torch.randn(64, 32) * torch.where(torch.arange(64) % 16 == 0, 20.0, 1.0)[:, None]
+    model = nn.LayerNorm(32)
+    error = {}
+    for observer in ("auto", "mse"):
+        quantizer = TosaQuantizer(QuantRecipe(observer=observer))
+        program = quantize(model, (x,), [x], quantizer=quantizer).module()
+        error[observer] = (program(x) - model(x)).square().mean().item()
+    assert error["auto"] < 0.5 * error["mse"]
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1e30])

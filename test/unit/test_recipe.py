@@ -11,8 +11,9 @@ from tosaic.reports.explain import explain
 MIXED = QuantRecipe(
     activations="int16",
     headroom=0.1,
+    bias_correction=False,
     overrides=(
-        Override(module="head.*", weights="int4", per_channel=False),
+        Override(module="head.*", weights="int4", per_channel=False, residual="int16"),
         Override(op="softmax", leave_float=True),
     ),
 )
@@ -43,6 +44,31 @@ def test_text_form_reads_back(tmp_path):
     assert QuantRecipe.from_toml(QuantRecipe().to_toml()) == QuantRecipe()
     kind = QuantRecipe(overrides=(Override(module_type=nn.Linear, activations="int16"),))
     assert QuantRecipe.from_toml(kind.to_toml()).overrides[0].module_type == "Linear"
+
+
+class Stream(nn.Module):
+    """Two residual branches, the second norm behind a view; and a sum that is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(8) for _ in range(2))
+        self.inner = nn.ModuleList(nn.Linear(8, 8) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x + self.inner[0](x + 1.0)
+        z = y + self.inner[1](self.norms[0](y.view(4, 8)).view(2, 2, 8))
+        return z + self.norms[1](z)
+
+
+def test_residual_stream():
+    reports = explain(Stream(), (torch.randn(2, 2, 8),), quantize="transformer")
+    sums = {r.name: r.writes for r in reports if r.name.startswith("add")}
+    assert sums == {"add": "int8", "add_1": "int16", "add_2": "int16", "add_3": "int16"}
+    # An accumulator that such a sum reads is not rounded to int8 before it.
+    assert {r.writes for r in reports if r.name.startswith("linear")} == {"int16"}
+    assert {r.writes for r in reports if r.name.startswith("layer_norm")} == {"int8"}
+    plain = explain(Stream(), (torch.randn(2, 2, 8),), quantize="int8")
+    assert {r.writes for r in plain} == {"int8"}
 
 
 def test_recipes_are_values():

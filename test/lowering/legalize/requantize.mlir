@@ -1,4 +1,4 @@
-// RUN: tosaic-opt %s --tosaic-requantize-by-depthwise | filecheck %s
+// RUN: tosaic-opt %s --tosaic-requantize | filecheck %s
 
 // CHECK-LABEL: @lone
 func.func @lone(%x: tensor<1x8x8x16xi8>) -> tensor<1x8x8x16xi8> {
@@ -75,4 +75,28 @@ func.func @index(%x: tensor<1x1x8x16xi8>, %table: tensor<513xi16>) -> tensor<1x1
   %0 = tosa.rescale %x, %m, %s, %zx, %zy {scale32 = true, rounding_mode = SINGLE_ROUND, per_channel = false, input_unsigned = false, output_unsigned = false} : (tensor<1x1x8x16xi8>, tensor<1xi32>, tensor<1xi8>, tensor<1xi8>, tensor<1xi16>) -> tensor<1x1x8x16xi16>
   %y = tosa.table %0, %table : (tensor<1x1x8x16xi16>, tensor<513xi16>) -> tensor<1x1x8x16xi32>
   return %y : tensor<1x1x8x16xi32>
+}
+
+// One of i16 is a product with 1; one to i32 joins what reads it.
+// CHECK-LABEL: @narrower
+// CHECK: %[[one:[0-9]+]] = {{.*}}dense<1> : tensor<1x1x1xi16>
+// CHECK: %[[wide:[0-9]+]] = tosa.mul %arg0, %[[one]],
+// CHECK: tosa.rescale %[[wide]],
+func.func @narrower(%x: tensor<4x8x16xi16>) -> tensor<4x8x16xi8> {
+  %zx = "tosa.const"() {values = dense<0> : tensor<1xi16>} : () -> tensor<1xi16>
+  %zy = "tosa.const"() {values = dense<-3> : tensor<1xi8>} : () -> tensor<1xi8>
+  %m = "tosa.const"() {values = dense<1234567890> : tensor<1xi32>} : () -> tensor<1xi32>
+  %s = "tosa.const"() {values = dense<38> : tensor<1xi8>} : () -> tensor<1xi8>
+  %y = tosa.rescale %x, %m, %s, %zx, %zy {scale32 = true, rounding_mode = SINGLE_ROUND, per_channel = false, input_unsigned = false, output_unsigned = false} : (tensor<4x8x16xi16>, tensor<1xi32>, tensor<1xi8>, tensor<1xi16>, tensor<1xi8>) -> tensor<4x8x16xi8>
+  return %y : tensor<4x8x16xi8>
+}
+// CHECK-LABEL: @widened
+// CHECK-NOT: tosa.mul
+func.func @widened(%x: tensor<4x8x16xi16>) -> tensor<4x8x16xi32> {
+  %zx = "tosa.const"() {values = dense<0> : tensor<1xi16>} : () -> tensor<1xi16>
+  %zy = "tosa.const"() {values = dense<0> : tensor<1xi32>} : () -> tensor<1xi32>
+  %m = "tosa.const"() {values = dense<1073741824> : tensor<1xi32>} : () -> tensor<1xi32>
+  %s = "tosa.const"() {values = dense<29> : tensor<1xi8>} : () -> tensor<1xi8>
+  %y = tosa.rescale %x, %m, %s, %zx, %zy {scale32 = true, rounding_mode = SINGLE_ROUND, per_channel = false, input_unsigned = false, output_unsigned = false} : (tensor<4x8x16xi16>, tensor<1xi32>, tensor<1xi8>, tensor<1xi16>, tensor<1xi32>) -> tensor<4x8x16xi32>
+  return %y : tensor<4x8x16xi32>
 }

@@ -195,6 +195,7 @@ class _Annotator:
         else:
             result = last.meta.get(INNER, Inner(leaves=True))
             written = writes if result.leaves else "int16"
+            note = note or "inside a unit, which computes in int16"
         for member in unit:
             member.meta[_KEY] = QuantizationAnnotation(_annotated=True)
             self.decisions[member] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import tosaic
+from tosaic.lowering.ops import Quantized
 from tosaic.quantizer import finish_training, prepare_training
 from tosaic.tools.bench import models as bench
 
@@ -75,6 +76,29 @@ def test_functions_are_parts_of_other_operations(kind: str, target: str) -> None
     vela = made(kind, target=target)[1].report.vela
     assert vela is not None
     assert sum(layer.cycles for layer in vela.layers if layer.operator == "LUT") == 0
+
+
+def test_what_is_said_of_a_cell() -> None:
+    """Products read what the recipe says, and so do other layers; in between it is int16."""
+    torch.manual_seed(0)
+    exported = torch.export.export(Outputs("lstm").eval(), (torch.zeros(SHAPE),))
+    quantizer = tosaic.TosaQuantizer()
+    graph = quantizer.transform_for_annotation(exported.module(check_guards=False))
+    said = {
+        (str(node.target).split(".")[1], decision.reads, decision.writes, decision.note)
+        for node, decision in quantizer.decide(graph).items()
+        if decision.kind is not Quantized.SHARED
+    }
+    note, wide, narrow = "inside a unit, which computes in int16", "int16", "int8"
+    assert said == {
+        ("linear", (narrow,), wide, note),
+        ("add", (wide,), wide, note),
+        ("add", (wide, wide), wide, note),
+        ("mul", (wide,), wide, note),
+        ("mul", (wide, wide), wide, note),
+        ("mul", (wide, wide), narrow, note),
+        ("tanh", (wide,), wide, note),
+    }
 
 
 class Step(nn.Module):

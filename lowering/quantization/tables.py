@@ -60,33 +60,34 @@ class Lookup:
         elif self.params.bits == 8:
             values = out.quantize(self._values(_BYTES)).astype(np.float64)
             y = rescaled(b, lookup(b, stored, values, 15), 1.0, i(out.bits))
-        elif out.bits == 8:
-            # Rounded last, from int16: a table and this are two operations on Ethos-U.
-            fine = dataclasses.replace(
-                out,
-                bits=16,
-                low=(out.low - out.zero_point) << 7,
-                high=(out.high - out.zero_point) << 7,
-                scales=(out.scale / 2**7,),
-                zero_points=(0,),
-            )
-            y = rescaled(
-                b, self._wide(b, fine, 2**5), 2.0**-7, i(8), zero_points=(0, out.zero_point)
-            )
         else:
-            y = self._wide(b, out, 1)
+            y = self._from_int16(b, out)
+            full = 2 ** (out.bits - 1)
+            if out.low > -full or out.high < full - 1:
+                y = b.clamp(y, out.low, out.high)
         return b.scast(y, out.type())
 
-    def _wide(self, b: Builder, out: QuantParams, within: int) -> ir.Value:
-        """Return it for int16 operand and result, the latter of parameters `out`."""
+    def _from_int16(self, b: Builder, out: QuantParams) -> ir.Value:
+        """Return it for an int16 operand, saturated to all of the result's type."""
+        if out.bits == 8:
+            # Rounded last, from int16: a table and this are two operations on Ethos-U.
+            fine = QuantParams(16, True, -_BOUND, _BOUND - 1, (out.scale / 2**7,), (0,))
+            return rescaled(
+                b,
+                self._within(b, fine, 2**5),
+                2.0**-7,
+                i(8),
+                zero_points=(0, out.zero_point),
+            )
+        return self._within(b, out, 1)
+
+    def _within(self, b: Builder, out: QuantParams, steps: int) -> ir.Value:
+        """Return it for int16 operand and result, the latter right within `steps`."""
         stored = b.storage(self.x)
-        tables = _Tables.of(self._values, out.scale, (out.low, out.high), within)
+        tables = _Tables.of(self._values, out.scale, (out.low, out.high), steps)
         if tables is None:
             return _gathered(b, stored, out.quantize(self._values(_INPUTS)), i(16))
-        y = tables.build(b, stored, i(16))
-        if out.low > -_BOUND or out.high < _BOUND - 1:
-            y = b.clamp(y, out.low, out.high)
-        return y
+        return tables.build(b, stored, i(16))
 
     def factors(self, b: Builder, limit: int) -> tuple[ir.Value, float]:
         """Return (i32 integers of at most `limit`, what their unit is worth); infinities are 0.

@@ -77,8 +77,12 @@ def _is_wide_sum(op: Any) -> bool:
     """Return whether `op` adds a constant to int16, which needs no table of 2 KB."""
     if isinstance(op, ir.Block) or op.name not in ("tosa.add", "tosa.sub"):
         return False
-    sources = [dequantized_source(v) for v in op.operands]
-    return any(s is not None and s[1].bits == 16 for s in sources)
+    x, y = op.operands
+    for value, other in ((x, y), (y, x)):
+        source = dequantized_source(value)
+        if source is not None and source[1].bits == 16 and constant_value(other) is not None:
+            return True
+    return False
 
 
 @pattern("quant.qcast")

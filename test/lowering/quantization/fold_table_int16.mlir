@@ -103,3 +103,19 @@ func.func @sum(%x: tensor<4x!x>) -> tensor<4x!x> {
   %2 = quant.qcast %1 : tensor<4xf32> to tensor<4x!x>
   return %2 : tensor<4x!x>
 }
+
+// -----
+
+!x = !quant.uniform<i16:f32, 0.000122>
+
+// What is added or taken off may also be a function of the same input, which is one table.
+// CHECK: func.func @difference
+// CHECK: tosa.table
+// CHECK-NOT: tosa.sub
+func.func @difference(%x: tensor<4x!x>) -> tensor<4x!x> {
+  %0 = quant.dcast %x : tensor<4x!x> to tensor<4xf32>
+  %1 = tosa.tanh %0 : (tensor<4xf32>) -> tensor<4xf32>
+  %2 = tosa.sub %0, %1 : (tensor<4xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %3 = quant.qcast %2 : tensor<4xf32> to tensor<4x!x>
+  return %3 : tensor<4x!x>
+}

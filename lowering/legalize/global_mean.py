@@ -39,12 +39,13 @@ _FEWEST_LAST_ROWS = 4  # below, the second step has too little to do in parallel
 
 @dataclasses.dataclass(frozen=True)
 class _Windows:
-    """Sums of ``x - zero_point`` over windows."""
+    """Sums of ``x - zero_point`` over windows; `shared` where others read the same RESCALE of x."""
 
     x: ir.Value
     zero_point: int
     kernel: tuple[int, int]
     stride: tuple[int, int]
+    shared: bool = False
 
     @property
     def count(self) -> int:
@@ -130,11 +131,12 @@ def _sum(value: ir.Value) -> _Windows | None:
         kernel[axis - 1] *= shape_of(source)[axis]
         current = source
     widened = Rescale.of(current.owner) if defining(current, "rescale") is not None else None
-    if current == value or widened is None or sole_reader(current) is None:
+    if current == value or widened is None:
         return None
+    shared = sole_reader(current) is None
     if not (widened.is_unit and widened.zero_points[1] == 0 and is_i8(widened.x)):
         return None
-    return _Windows(widened.x, widened.zero_points[0], (kernel[0], kernel[1]), (1, 1))
+    return _Windows(widened.x, widened.zero_points[0], (kernel[0], kernel[1]), (1, 1), shared)
 
 
 def _rescaled_from(rescale: Rescale) -> ir.Value:
@@ -175,7 +177,7 @@ def _mean(b: Builder, windows: _Windows, scale: _Scale, form: _Form) -> ir.Value
     group = next((g for g in form.groups if c % g == 0), None)
     if n != 1 or group is None:
         return None
-    shared, cut = sole_reader(x) is None, x != windows.x
+    shared, cut = windows.shared or sole_reader(x) is None, x != windows.x
     if h * w <= _MAX_ROWS and not shared and c // group >= form.fewest_groups:
         pixels = b.reshape(x, [1, h * w, c // group, group])
         window = np.outer(rows, columns).reshape(-1, 1)

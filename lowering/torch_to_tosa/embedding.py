@@ -21,10 +21,10 @@ from tosaic.lowering.tosa.evaluate import known_value
 def embedding(ctx: Lowering) -> ir.Value:
     """`embedding(weight, index, …)`: rows of the weight; padding_idx is for training."""
     b, weight, index = ctx.b, ctx.tensor(0), ctx.tensor(1)
-    rows, _ = static_shape(weight)
+    static_shape(weight)
     static_shape(index)
     data = stored(b, weight)
-    return data.back(take_along(b, data.values[0], 0, wrapped(b, index, rows, data.values[0])))
+    return data.back(take_along(b, data.values[0], 0, b.cast(index, i(32))))
 
 
 @dataclass(frozen=True)

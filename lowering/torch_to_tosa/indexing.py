@@ -135,7 +135,7 @@ def pick(b: Builder, x: ir.Value, axis: int, index: ir.Value) -> ir.Value:
     return back(b.reshape(found, shape_of(places)))
 
 
-# --- gathers -------------------------------------------------------------------------------------
+# --- gathers; of these, `take` and `take_along_dim` alone have negative indices ------------------
 
 
 @lowers("torch.aten.gather", quantized=SHARED)
@@ -150,7 +150,7 @@ def gather(ctx: Lowering) -> ir.Value:
     axis = ctx.dim(1, len(shape))
     box = [shape[k] if k == axis else wanted[k] for k in range(len(shape))]
     values = b.slice(values, [0] * len(shape), box)
-    return data.back(pick(b, values, axis, wrapped(b, index, shape[axis], data.values[0])))
+    return data.back(pick(b, values, axis, b.cast(index, i(32))))
 
 
 @lowers("torch.aten.take_along_dim", quantized=SHARED)
@@ -183,12 +183,9 @@ def index_select(ctx: Lowering) -> ir.Value:
     data = stored(b, x)
     if not shape:
         return x
-    axis = ctx.dim(1, len(shape))
     index = ctx.tensor(2)
-    places = b.reshape(
-        wrapped(b, index, shape[axis], data.values[0]), [math.prod(static_shape(index))]
-    )
-    return data.back(take_along(b, data.values[0], axis, places))
+    places = b.reshape(b.cast(index, i(32)), [math.prod(static_shape(index))])
+    return data.back(take_along(b, data.values[0], ctx.dim(1, len(shape)), places))
 
 
 @lowers("torch.aten.take", quantized=SHARED)

@@ -64,3 +64,21 @@ func.func @prime(%x: tensor<1x67x1x16xi8>) -> tensor<1x1x1x16xi8> {
   %y = tosa.avg_pool2d %x, %z, %z {acc_type = i32, kernel = array<i64: 67, 1>, pad = array<i64: 0, 0, 0, 0>, stride = array<i64: 1, 1>} : (tensor<1x67x1x16xi8>, tensor<1xi8>, tensor<1xi8>) -> tensor<1x1x1x16xi8>
   return %y : tensor<1x1x1x16xi8>
 }
+
+// What else reads the widened image keeps it; a reshape would be a copy, so columns are summed.
+// CHECK-LABEL: @squeeze_excite
+// CHECK-NOT: tosa.reshape %arg0
+// CHECK: tosa.depthwise_conv2d %arg0, {{.*}} -> tensor<1x1x7x64xi32>
+// CHECK-NOT: tosa.reduce_sum
+func.func @squeeze_excite(%x: tensor<1x7x7x64xi8>) -> (tensor<1x1x1x64xi8>, tensor<1x7x7x64xi32>) {
+  %z = "tosa.const"() {values = dense<3> : tensor<1xi8>} : () -> tensor<1xi8>
+  %zi = "tosa.const"() {values = dense<0> : tensor<1xi32>} : () -> tensor<1xi32>
+  %m = "tosa.const"() {values = dense<1073741824> : tensor<1xi32>} : () -> tensor<1xi32>
+  %one = "tosa.const"() {values = dense<30> : tensor<1xi8>} : () -> tensor<1xi8>
+  %s = "tosa.const"() {values = dense<35> : tensor<1xi8>} : () -> tensor<1xi8>
+  %w = tosa.rescale %x, %m, %one, %z, %zi {scale32 = true, rounding_mode = SINGLE_ROUND, per_channel = false, input_unsigned = false, output_unsigned = false} : (tensor<1x7x7x64xi8>, tensor<1xi32>, tensor<1xi8>, tensor<1xi8>, tensor<1xi32>) -> tensor<1x7x7x64xi32>
+  %a = tosa.reduce_sum %w {axis = 1 : i32} : (tensor<1x7x7x64xi32>) -> tensor<1x1x7x64xi32>
+  %b = tosa.reduce_sum %a {axis = 2 : i32} : (tensor<1x1x7x64xi32>) -> tensor<1x1x1x64xi32>
+  %y = tosa.rescale %b, %m, %s, %zi, %z {scale32 = true, rounding_mode = SINGLE_ROUND, per_channel = false, input_unsigned = false, output_unsigned = false} : (tensor<1x1x1x64xi32>, tensor<1xi32>, tensor<1xi8>, tensor<1xi32>, tensor<1xi8>) -> tensor<1x1x1x64xi8>
+  return %y, %w : tensor<1x1x1x64xi8>, tensor<1x7x7x64xi32>
+}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from tosaic.lowering.torch_to_tosa.rnn import Cell, Net, cells_of
 from tosaic.quantizer.compose import compose
 from tosaic.quantizer.emitter import Emitter
 from tosaic.quantizer.hoist_slices import hoist_slices
 from tosaic.quantizer.mask_softmax import NEVER, mask_softmax
+from tosaic.quantizer.recurrent import recurrent_cell, recurrent_net
 from tosaic.quantizer.rotary import split_rotations
 from tosaic.quantizer.split_constants import split_constants
 
@@ -161,58 +162,6 @@ def _added_mask(e: Emitter, scores: Node, mask: Node) -> tuple[Node, Node | None
     return scores, e.constant("_attention_mask", hidden)
 
 
-def _states(e: Emitter, state: Node) -> list[Node | None]:
-    if state.target is aten.zeros.default:
-        return [None] * e.shape(state)[0]
-    return list(e.rows(state))
-
-
-def _recurrent(kind: str) -> Parts:
-    def parts(
-        e: Emitter,
-        x: Node,
-        states: Any,
-        weights: list[Node],
-        biased: bool,
-        layers: int,
-        dropout: float,
-        train: bool,
-        two_way: bool,
-        batch_first: bool,
-    ) -> tuple[Node, ...] | None:
-        if train and dropout:
-            return None
-        directions = 2 if two_way else 1
-        cells = cells_of(kind, weights, layers * directions, biased=biased)
-        given = list(states) if isinstance(states, list | tuple) else [states]
-        h = _states(e, given[0])
-        c = _states(e, given[1]) if len(given) > 1 else [None] * len(h)
-        out, last_h, last_c = Net(cells, directions, batch_first).unroll(e, x, h, c)
-        return (out, last_h) if last_c is None else (out, last_h, last_c)
-
-    return parts
-
-
-def _cell(kind: str) -> Parts:
-    def parts(
-        e: Emitter,
-        x: Node,
-        states: Any,
-        input_weight: Node,
-        state_weight: Node,
-        input_bias: Node | None = None,
-        state_bias: Node | None = None,
-    ) -> Node | tuple[Node, ...]:
-        cell = Cell(kind, input_weight, state_weight, input_bias, state_bias)
-        given: list[Node | None] = list(states) if isinstance(states, list | tuple) else [states]
-        given = [None if s is not None and s.target is aten.zeros.default else s for s in given]
-        h, c = given if len(given) > 1 else (given[0], None)
-        new_h, new_c = cell.step(e, cell.projected(e, x), h, c)
-        return new_h if new_c is None else (new_h, new_c)
-
-    return parts
-
-
 def _added(product: Any, e: Emitter, total: Node, x: Node, y: Node, **factors: float) -> Node:
     out = e(product, x, y)
     beta, alpha = factors.get("beta", 1), factors.get("alpha", 1)
@@ -275,14 +224,14 @@ def _traced(e: Emitter, *args: Any, **kwargs: Any) -> Node:
 
 _PARTS: dict[Any, Parts] = {
     aten.scaled_dot_product_attention.default: _attention,
-    aten.lstm.input: _recurrent("lstm"),
-    aten.gru.input: _recurrent("gru"),
-    aten.rnn_tanh.input: _recurrent("rnn_tanh"),
-    aten.rnn_relu.input: _recurrent("rnn_relu"),
-    aten.lstm_cell.default: _cell("lstm"),
-    aten.gru_cell.default: _cell("gru"),
-    aten.rnn_tanh_cell.default: _cell("rnn_tanh"),
-    aten.rnn_relu_cell.default: _cell("rnn_relu"),
+    aten.lstm.input: partial(recurrent_net, "lstm"),
+    aten.gru.input: partial(recurrent_net, "gru"),
+    aten.rnn_tanh.input: partial(recurrent_net, "rnn_tanh"),
+    aten.rnn_relu.input: partial(recurrent_net, "rnn_relu"),
+    aten.lstm_cell.default: partial(recurrent_cell, "lstm"),
+    aten.gru_cell.default: partial(recurrent_cell, "gru"),
+    aten.rnn_tanh_cell.default: partial(recurrent_cell, "rnn_tanh"),
+    aten.rnn_relu_cell.default: partial(recurrent_cell, "rnn_relu"),
     aten.baddbmm.default: _sum_of(aten.bmm.default),
     aten.addmv.default: _sum_of(aten.mv.default),
     aten.addr.default: _sum_of(aten.outer.default),

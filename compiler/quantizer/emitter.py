@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +64,7 @@ def _is_pure(target: Any) -> bool:
 
 @dataclass(frozen=True)
 class Emitter:
-    """Adds nodes in place of `origin`, with its metadata; also the `Algebra` of tosaic's rnn."""
+    """Adds nodes in place of `origin`, with its metadata."""
 
     model: GraphModule
     origin: Node
@@ -106,37 +105,6 @@ class Emitter:
         """Return the shape of a node's value."""
         return list(node.meta["val"].shape)
 
-    # --- Algebra -------------------------------------------------------------------------------
-
     def linear(self, x: Node, weight: Node, bias: Node | None) -> Node:
         """Return ``x @ weight.T + bias``."""
         return self(aten.linear.default, x, weight, bias)
-
-    def function(self, name: str, x: Node) -> Node:
-        """Return "sigmoid", "tanh" or "relu" of `x`."""
-        return self(getattr(aten, name).default, x)
-
-    def arithmetic(self, name: str, x: Node, y: Node) -> Node:
-        """Return the "add", "sub" or "mul" of two values."""
-        return self(getattr(aten, name).Tensor, x, y)
-
-    def chunks(self, x: Node, count: int) -> list[Node]:
-        """Return the last dim in `count` equal parts."""
-        size = self.shape(x)[-1] // count
-        return [self(aten.slice.Tensor, x, -1, n * size, (n + 1) * size) for n in range(count)]
-
-    def rows(self, x: Node) -> list[Node]:
-        """Return the items along the first dim."""
-        return [self(aten.select.int, x, 0, n) for n in range(self.shape(x)[0])]
-
-    def stack(self, values: Sequence[Node]) -> Node:
-        """Return `values` along a new first dim."""
-        return self(aten.stack.default, list(values), 0)
-
-    def join(self, values: Sequence[Node]) -> Node:
-        """Return `values` joined along the last dim."""
-        return self(aten.cat.default, list(values), -1)
-
-    def swapped(self, x: Node) -> Node:
-        """Return `x` with its first two dims swapped."""
-        return self(aten.transpose.int, x, 0, 1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torchao.quantization.pt2e import FakeQuantize
-from torchao.quantization.pt2e.quantizer import QuantizationSpec
+from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, QuantizationSpec
 
 from tosaic.quantizer.observers import ACTIVATION_OBSERVERS, UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import Scheme
@@ -17,6 +18,39 @@ _EPSILON = 2**-16
 # An int16 step of the same range is 2**8 times smaller.
 _EPSILON_INT16 = _EPSILON / 2**8
 _HEADROOM = {"int8": 0.03, "int16": 0.25}
+
+
+INNER = "tosaic_inner"  # metadata of a node: an `Inner`
+
+
+@dataclass(frozen=True)
+class Inner:
+    """How an op inside a composite is quantised, whatever the recipe says: it computes in int16.
+
+    Attributes:
+        scale: Of its result, where that is int16; None is one found by calibration.
+        reads: The scale that its operands are brought to before; None is their own.
+        leaves: Whether its result leaves the composite, and is stored as the recipe says.
+        alike: Results of one name have the same parameters.
+    """
+
+    scale: float | None = None
+    reads: float | None = None
+    leaves: bool = False
+    alike: str = ""
+
+
+def fixed_spec(scale: float) -> FixedQParamsQuantizationSpec:
+    """How int16 activations of a scale that does not depend on data are quantised."""
+    limits = torch.iinfo(torch.int16)
+    return FixedQParamsQuantizationSpec(
+        dtype=torch.int16,
+        scale=scale,
+        zero_point=0,
+        quant_min=limits.min,
+        quant_max=limits.max,
+        qscheme=torch.per_tensor_symmetric,
+    )
 
 
 def activation_spec(
@@ -88,6 +122,6 @@ def weight_spec(scheme: Scheme, axis: int, *, training: bool = False) -> Quantiz
     )
 
 
-def dtype_of(spec: QuantizationSpec) -> str:
-    """Return the activation dtype of `activation_spec`'s result by name."""
+def dtype_of(spec: QuantizationSpec | FixedQParamsQuantizationSpec) -> str:
+    """Return the activation dtype of a specification by name."""
     return "int16" if spec.dtype == torch.int16 else "int8"

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.quantizer import (
+    FixedQParamsQuantizationSpec,
     QuantizationAnnotation,
     QuantizationSpec,
     Quantizer,
@@ -22,7 +23,7 @@ from tosaic.quantizer.fold_constants import fold_constants
 from tosaic.quantizer.observers import UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import QuantRecipe, Scheme
 from tosaic.quantizer.select import selections, table_name
-from tosaic.quantizer.specs import activation_spec, dtype_of, weight_spec
+from tosaic.quantizer.specs import INNER, Inner, activation_spec, dtype_of, fixed_spec, weight_spec
 
 _KEY = "quantization_annotation"
 _DEFAULT = QuantRecipe()
@@ -86,12 +87,18 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
 
 @dataclass
 class _Annotator:
-    """One walk over a graph, producers first; `written` is the dtype each quantised value has."""
+    """One walk over a graph, producers first.
+
+    `written` is the dtype each quantised value has; `fixed` how those are stored whose scale does
+    not depend on data, and `first` the first of those that are stored alike.
+    """
 
     quantizer: TosaQuantizer
     selected: dict[Node, list[int]]
     table: dict[str, OpEntry] = field(default_factory=op_table)
     written: dict[Node, str] = field(default_factory=dict)
+    fixed: dict[Node, FixedQParamsQuantizationSpec] = field(default_factory=dict)
+    first: dict[tuple[str, str], Node] = field(default_factory=dict)
     residual: set[Node] = field(default_factory=set)
     decisions: dict[Node, Decision] = field(default_factory=dict)
 
@@ -153,8 +160,16 @@ class _Annotator:
                 self.written[node] = self.written[source]
 
     def _computed(self, node: Node, entry: OpEntry, scheme: Scheme, note: str) -> Decision:
+        writes, inner = scheme.activations, node.meta.get(INNER)
+        if inner is not None:
+            # Matrix products go on reading what the recipe says.
+            narrow = entry.quantized is Quantized.WEIGHTED and writes == "int8"
+            reading = "int8" if narrow else "auto"
+            scheme = dataclasses.replace(scheme, activations="int16", inputs=reading)
         inputs: dict[Node, Any] = {
             value: self._read(value, scheme, entry)
+            if inner is None or inner.reads is None
+            else fixed_spec(inner.reads)
             for value in _activations(node, entry)
             if _is_float(value) and not _is_infinite(value)
         }
@@ -174,19 +189,34 @@ class _Annotator:
             node.meta[_KEY] = QuantizationAnnotation(input_qspec_map=inputs, _annotated=True)
             return Decision(entry.quantized, reads, "", weights, note)
         unit = [node, *self._followers(node, entry)]
-        written = self._width(unit[-1], entry, scheme)
-        for inner in unit:
-            inner.meta[_KEY] = QuantizationAnnotation(_annotated=True)
-            self.decisions[inner] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")
+        last, result = unit[-1], None
+        if inner is None:
+            written = self._width(last, entry, scheme)
+        else:
+            result = last.meta.get(INNER, Inner(leaves=True))
+            written = writes if result.leaves else "int16"
+            note = note or "inside a unit, which computes in int16"
+        for member in unit:
+            member.meta[_KEY] = QuantizationAnnotation(_annotated=True)
+            self.decisions[member] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")
         node.meta[_KEY].input_qspec_map = inputs
-        bounds = _bounds(unit[-1], self.table)
-        by_row = any(self._normalizes(user) for user in unit[-1].users)
-        spec: Any = self._activation(scheme, written, bounds, by_row=by_row)
-        if entry.quantized is Quantized.SUM and written == "int16":
+        by_row = any(self._normalizes(user) for user in last.users)
+        spec: Any = self._activation(scheme, written, _bounds(last, self.table), by_row=by_row)
+        if result is not None:
+            spec = self._inside(last, result, written) or spec
+        elif entry.quantized is Quantized.SUM and written == "int16":
             spec = _share_wide(node, inputs) or spec
-        unit[-1].meta[_KEY].output_qspec = spec
-        self.written[unit[-1]] = written
+        last.meta[_KEY].output_qspec = spec
+        self.written[last] = written
         return Decision(entry.quantized, reads, written, weights, note)
+
+    def _inside(self, node: Node, inner: Inner, dtype: str) -> Any:
+        """How an op inside a composite stores its result, where that is known by now."""
+        if inner.scale is not None and dtype == "int16":
+            self.fixed[node] = fixed_spec(inner.scale)
+            return self.fixed[node]
+        first = self.first.setdefault((inner.alike, dtype), node) if inner.alike else node
+        return None if first is node else SharedQuantizationSpec(first)
 
     def _width(self, last: Node, entry: OpEntry, scheme: Scheme) -> str:
         """int16 for an accumulator that only an int16 sum reads: it costs no more than int8."""
@@ -208,10 +238,14 @@ class _Annotator:
         values = [v for v in node.all_input_nodes if _is_float(v)]
         if not values:
             return Decision(Quantized.NO, note="none of its operands is a float activation")
-        dtypes = [self.written.get(v, scheme.activations) for v in values]
+        default = "int16" if INNER in node.meta else scheme.activations
+        dtypes = [self.written.get(v, default) for v in values]
         dtype = "int16" if "int16" in dtypes else "int8"
         first = (values[0], node)
         inputs: dict[Node, Any] = {values[0]: self._activation(scheme, dtype)}
+        known = {self.fixed.get(v) for v in values}
+        if None not in known and len(known) == 1:
+            inputs[values[0]] = self.fixed[node] = self.fixed[values[0]]
         for value in values[1:]:
             inputs[value] = SharedQuantizationSpec(first)
         one_result = isinstance(node.meta.get("val"), torch.Tensor)
@@ -260,6 +294,9 @@ class _Annotator:
         )
         unknown = scheme.activations if by_row else "int16"
         dtype = "int8" if narrow else self.written.get(value, unknown)
+        fixed = self.fixed.get(value)
+        if fixed is not None and dtype == "int16":
+            return fixed
         return self._activation(scheme, dtype, by_row=by_row)
 
     def _activation(

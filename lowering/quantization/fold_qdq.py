@@ -115,6 +115,9 @@ def matmul(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     return requantized(b, accumulator, left[1].scale * right[1].scale, out)
 
 
+# Constants in products keep 15 bits: 9 (activation) + 15 + sign stays inside int32.
+_FACTOR_LIMIT = 2**15 - 1
+
 # The larger operand is shifted left by this: 9-bit differences (or 16-bit values, which have no
 # zero point), shifted and summed, stay within 2**30. Ethos-U's adder has the shift of 8 bits built
 # in, so Vela fuses exactly this form.
@@ -128,18 +131,22 @@ def same_unit(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     Equal scales need no shift.
     """
     sources = [dequantized_source(v) for v in op.operands]
-    known = [s for s in sources if s is not None]
     constants = [
         constant_value(v) if s is None else None for v, s in zip(op.operands, sources, strict=True)
     ]
+    for n, m in ((0, 1), (1, 0)):
+        x, constant = sources[n], constants[m]
+        if x is not None and constant is not None:
+            sources[m] = _as_steps(b, constant, x[1], out)
+    known = [s for s in sources if s is not None]
     if not known or len(known) + sum(c is not None for c in constants) < 2:
         return None
     largest = max((p for _, p in known), key=lambda p: p.scale * 2 ** VALUE_BITS[p.bits])
     unit = largest.scale
     if len(known) == 1 or any(params.scale != unit for _, params in known):
         unit /= 2 ** _SUM_SHIFT[largest.bits]
-    bounds = [_largest(c) for c in constants if c is not None]
-    unit = max([unit, *(bound / 2**29 for bound in bounds)])
+    if len(known) == 1:
+        unit = max(unit, *(_largest(c) / 2**29 for c in constants if c is not None))
     operands = []
     for source, constant in zip(sources, constants, strict=True):
         if source is not None:
@@ -149,6 +156,27 @@ def same_unit(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
             limited = np.clip(constant.astype(np.float64) / unit, -(2.0**29), 2.0**29)
             operands.append(b.const(int32_constant(limited), i(32)))
     return requantized(b, b.binary(op.name, *operands), unit, out)
+
+
+def _as_steps(
+    b: Builder, constant: npt.NDArray[Any], params: QuantParams, out: QuantParams
+) -> tuple[ir.Value, QuantParams] | None:
+    """Return a constant as a quantised tensor like the other operand, where that is exact enough.
+
+    Ethos-U adds two of int16 in one operation; with an operand of int32 it takes four.
+    """
+    largest = float(np.abs(constant).max())
+    if params.bits != 16 or not 0 < largest < math.inf:
+        return None
+    scale = params.scale
+    steps = constant.astype(np.float64) / scale
+    if (steps != np.rint(steps)).any() or np.abs(steps).max() > _FACTOR_LIMIT:
+        scale = largest / _FACTOR_LIMIT
+        steps = constant.astype(np.float64) / scale
+        if np.abs(steps - np.rint(steps)).max() * scale > out.scale / 4:
+            return None
+    own = dataclasses.replace(params, scales=(scale,))
+    return b.const(np.rint(steps), own.type()), own
 
 
 def _largest(values: npt.NDArray[Any]) -> float:
@@ -178,10 +206,6 @@ def counted(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     if is_float(element_of(x)):
         return None
     return requantized(b, b.cast(x, i(32)), 1.0, out)
-
-
-# Constants in products keep 15 bits: 9 (activation) + 15 + sign stays inside int32.
-_FACTOR_LIMIT = 2**15 - 1
 
 
 @island("tosa.mul")

@@ -73,12 +73,26 @@ def lookup_of(value: ir.Value) -> Lookup | None:
     return Lookup(*source, lambda inputs: _values(value, leaf, inputs))
 
 
+def _is_wide_sum(op: Any) -> bool:
+    """Return whether `op` adds a constant to int16, which needs no table of 2 KB."""
+    if isinstance(op, ir.Block) or op.name not in ("tosa.add", "tosa.sub"):
+        return False
+    x, y = op.operands
+    for value, other in ((x, y), (y, x)):
+        source = dequantized_source(value)
+        if source is not None and source[1].bits == 16 and constant_value(other) is not None:
+            return True
+    return False
+
+
 @pattern("quant.qcast")
 def island_to_table(op: Any, b: Builder) -> ir.Value | None:
     """qcast(f(dcast x)) for any elementwise f of one quantised x is looked up."""
     value = op.operands[0]
     out = quant_params(element_of(op.results[0]))
     if dequantized_source(value) is not None or out is None or out.per_axis:
+        return None
+    if _is_wide_sum(value.owner):
         return None
     table = None if isinstance(value.owner, ir.Block) else lookup_of(value)
     if table is None:

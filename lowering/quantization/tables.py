@@ -61,16 +61,33 @@ class Lookup:
             values = out.quantize(self._values(_BYTES)).astype(np.float64)
             y = rescaled(b, lookup(b, stored, values, 15), 1.0, i(out.bits))
         else:
-            limits = out.low - out.zero_point, out.high - out.zero_point
-            tables = _Tables.of(self._values, out.scale, limits)
-            if tables is None:
-                y = _gathered(b, stored, out.quantize(self._values(_INPUTS)), i(out.bits))
-            else:
-                y = tables.build(b, stored, i(out.bits), out.zero_point)
-                full = 2 ** (out.bits - 1)
-                if out.low > -full or out.high < full - 1:
-                    y = b.clamp(y, out.low, out.high)
+            y = self._from_int16(b, out)
+            full = 2 ** (out.bits - 1)
+            if out.low > -full or out.high < full - 1:
+                y = b.clamp(y, out.low, out.high)
         return b.scast(y, out.type())
+
+    def _from_int16(self, b: Builder, out: QuantParams) -> ir.Value:
+        """Return it for an int16 operand, saturated to all of the result's type."""
+        if out.bits == 8:
+            # Rounded last, from int16: a table and this are two operations on Ethos-U.
+            fine = QuantParams(16, True, -_BOUND, _BOUND - 1, (out.scale / 2**7,), (0,))
+            return rescaled(
+                b,
+                self._within(b, fine, 2**5),
+                2.0**-7,
+                i(8),
+                zero_points=(0, out.zero_point),
+            )
+        return self._within(b, out, 1)
+
+    def _within(self, b: Builder, out: QuantParams, steps: int) -> ir.Value:
+        """Return it for int16 operand and result, the latter right within `steps`."""
+        stored = b.storage(self.x)
+        tables = _Tables.of(self._values, out.scale, (out.low, out.high), steps)
+        if tables is None:
+            return _gathered(b, stored, out.quantize(self._values(_INPUTS)), i(16))
+        return tables.build(b, stored, i(16))
 
     def factors(self, b: Builder, limit: int) -> tuple[ir.Value, float]:
         """Return (i32 integers of at most `limit`, what their unit is worth); infinities are 0.
@@ -84,10 +101,10 @@ class Lookup:
         unit = max(float(np.abs(values).max()), 1e-30) / limit
         if not wide:
             return lookup(b, stored, values / unit, 15), unit
-        tables = _Tables.of(finite._values, unit, (-limit, limit))
+        tables = _Tables.of(finite._values, unit, (-limit, limit), 1)
         if tables is None:
             return _gathered(b, stored, integers(values / unit, 32), i(32)), unit
-        return tables.build(b, stored, i(32), 0), unit
+        return tables.build(b, stored, i(32)), unit
 
     def _values(self, stored: Ints) -> Reals:
         """Return the function of stored integers; 0 where it has no value."""
@@ -120,6 +137,11 @@ class _Window:
     entries: Ints
     unit: float
 
+    @property
+    def is_valid(self) -> bool:
+        """Whether differences of neighbours are within i16, as TOSA wants it."""
+        return bool(np.abs(np.diff(self.entries)).max() < _BOUND)
+
     def __call__(self, x: Ints) -> Ints:
         """Return what TABLE gives (TOSA 1.0, section 2.7.3), in units of `unit` / 128."""
         zoomed = np.clip((x - self.centre) << (15 - self.reach), -_BOUND, _BOUND - 1)
@@ -146,9 +168,9 @@ class _Tables:
 
     @classmethod
     def of(
-        cls, function: Callable[[Ints], Reals], step: float, limits: tuple[int, int]
+        cls, function: Callable[[Ints], Reals], step: float, limits: tuple[int, int], within: int
     ) -> _Tables | None:
-        """Add windows until the sum, cut off at `limits`, is within one step of `function`.
+        """Add windows until the sum, cut off at `limits`, is `within` steps of `function`.
 
         None where that takes too many.
         """
@@ -161,10 +183,12 @@ class _Tables:
             return np.asarray(np.clip(function(x) + np.where(x < _BOUND, 0.0, beyond), low, high))
 
         wanted = np.clip(np.rint(function(_INPUTS) / step), *limits)
+        plain = cls((_plain_window(near, step),), step)
+        if plain.windows[0].is_valid and not plain._wrong(wanted, limits, within).size:
+            return plain
         tables = cls((_window(near, 0, 15),), step)
         while True:
-            computed = np.clip(np.rint(tables._sum(_INPUTS)), *limits)
-            wrong = np.flatnonzero(np.abs(computed - wanted) > 1) - _BOUND
+            wrong = tables._wrong(wanted, limits, within)
             if not wrong.size:
                 return tables
             if len(tables.windows) == _MOST_TABLES:
@@ -172,8 +196,8 @@ class _Tables:
             window = _window(tables._shortfall(near), *_place(wrong))
             tables = cls((*tables.windows, window), step)
 
-    def build(self, b: Builder, x: ir.Value, element: ir.Type, zero_point: int) -> ir.Value:
-        """Return the sum as `element` of zero point `zero_point`."""
+    def build(self, b: Builder, x: ir.Value, element: ir.Type) -> ir.Value:
+        """Return the sum as `element`."""
         if len(self.windows) == 1:
             factor = self.windows[0].unit / 128 / self.step
             y = self.windows[0].build(b, x)
@@ -183,7 +207,12 @@ class _Tables:
             y = parts[0]
             for part in parts[1:]:
                 y = b.add(y, part)
-        return rescaled(b, y, factor, element, zero_points=(0, zero_point))
+        return rescaled(b, y, factor, element)
+
+    def _wrong(self, wanted: Reals, limits: tuple[int, int], within: int) -> Ints:
+        """Return the inputs whose sum, cut off at `limits`, is over `within` steps off `wanted`."""
+        computed = np.clip(np.rint(self._sum(_INPUTS)), *limits)
+        return np.asarray(np.flatnonzero(np.abs(computed - wanted) > within) - _BOUND)
 
     def _factor(self, window: _Window) -> float:
         return window.unit / 128 / self.step * 2.0**_FINE_BITS
@@ -202,9 +231,19 @@ class _Tables:
         return lambda x: function(x) - self._sum(np.clip(x, -_BOUND, _BOUND - 1)) * self.step
 
 
+def _nodes(centre: int, reach: int) -> Ints:
+    """Return the inputs that a TABLE over a window has an entry for."""
+    return np.asarray(centre + ((np.arange(513) - 256) << (reach - 8)))
+
+
+def _plain_window(function: Callable[[Ints], Reals], step: float) -> _Window:
+    """Return a table in steps of the result, which is one operation on Ethos-U."""
+    values = np.clip(np.rint(function(_nodes(0, 15)) / step), -_BOUND, _BOUND - 1)
+    return _Window(0, 15, values.astype(np.int64), step)
+
+
 def _window(function: Callable[[Ints], Reals], centre: int, reach: int) -> _Window:
-    nodes = centre + ((np.arange(513) - 256) << (reach - 8))
-    values = function(nodes)
+    values = function(_nodes(centre, reach))
     if reach < 15:
         values[[0, 511, 512]] = 0  # what inputs outside the window find
     # TOSA wants entries, and differences of neighbours, within i16.

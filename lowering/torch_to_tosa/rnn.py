@@ -31,6 +31,15 @@ class Algebra(Protocol[V]):
     def function(self, name: str, x: V) -> V:
         """Return "sigmoid", "tanh" or "relu" of `x`."""
 
+    def gates(self, names: Sequence[str], x: V, y: V | None) -> list[V]:
+        """Return the functions `names`, one for each equal part of the last dim of ``x + y``."""
+
+    def state(self, x: V, weight: V) -> V:
+        """Return `x`, which the product with `weight` reads, and perhaps other layers."""
+
+    def copy(self, x: V) -> V:
+        """Return `x`, which may be stored otherwise than `x` itself."""
+
     def arithmetic(self, name: str, x: V, y: V) -> V:
         """Return the "add", "sub" or "mul" of two values."""
 
@@ -65,39 +74,46 @@ class Cell(Generic[V]):
         """Return what the input contributes to the gates; for all steps at once."""
         return ops.linear(x, self.input_weight, self.input_bias)
 
-    def step(self, ops: Algebra[V], x: V, h: V | None, c: V | None) -> tuple[V, V | None]:
-        """Return the next (h, c) from the projected input; None is a state of zeros."""
+    def step(self, ops: Algebra[V], x: V, h: V | None, memory: V | None) -> tuple[V, V | None]:
+        """Return the next (h, memory) from the projected input; None is a state of zeros.
+
+        The memory of an LSTM is its cell state, that of a GRU what became `h`; others have none.
+        """
         recurrent = (
             self.state_bias if h is None else ops.linear(h, self.state_weight, self.state_bias)
         )
+        if self.kind == "lstm":
+            return self._lstm(ops, x, recurrent, memory)
         if self.kind == "gru":
-            return self._gru(ops, x, recurrent, h), None
-        gates = x if recurrent is None else ops.arithmetic("add", x, recurrent)
-        if self.kind != "lstm":
-            return ops.function(self.kind.removeprefix("rnn_"), gates), None
-        i, f, g, o = ops.chunks(gates, 4)
-        fresh = ops.arithmetic("mul", ops.function("sigmoid", i), ops.function("tanh", g))
-        if c is not None:
-            kept = ops.arithmetic("mul", ops.function("sigmoid", f), c)
-            fresh = ops.arithmetic("add", kept, fresh)
-        out = ops.arithmetic("mul", ops.function("sigmoid", o), ops.function("tanh", fresh))
-        return out if self.projection is None else ops.linear(out, self.projection, None), fresh
+            return self._gru(ops, x, recurrent, h if memory is None else memory)
+        (out,) = ops.gates([self.kind.removeprefix("rnn_")], x, recurrent)
+        return ops.state(out, self.state_weight), None
 
-    def _gru(self, ops: Algebra[V], x: V, recurrent: V | None, h: V | None) -> V:
-        reset, update, new = ops.chunks(x, 3)
-        if recurrent is not None:
-            by_reset, by_update, by_new = ops.chunks(recurrent, 3)
-            reset = ops.arithmetic("add", reset, by_reset)
-            update = ops.arithmetic("add", update, by_update)
-            gated = ops.arithmetic("mul", ops.function("sigmoid", reset), by_new)
-            new = ops.arithmetic("add", new, gated)
-        update, new = ops.function("sigmoid", update), ops.function("tanh", new)
+    def _lstm(self, ops: Algebra[V], x: V, recurrent: V | None, c: V | None) -> tuple[V, V]:
+        i, f, g, o = ops.gates(["sigmoid", "sigmoid", "tanh", "sigmoid"], x, recurrent)
+        fresh = ops.arithmetic("mul", i, g)
+        if c is not None:
+            fresh = ops.arithmetic("add", ops.arithmetic("mul", f, c), fresh)
+        out = ops.arithmetic("mul", o, ops.function("tanh", fresh))
+        if self.projection is not None:
+            out = ops.linear(ops.state(out, self.projection), self.projection, None)
+        return ops.state(out, self.state_weight), fresh
+
+    def _gru(self, ops: Algebra[V], x: V, recurrent: V | None, h: V | None) -> tuple[V, V]:
+        *levels, new = ops.chunks(x, 3)
+        parts = [None] * 3 if recurrent is None else ops.chunks(recurrent, 3)
+        reset, update = (
+            ops.gates(["sigmoid"], level, parts[n])[0] for n, level in enumerate(levels)
+        )
+        gated = None if parts[2] is None else ops.arithmetic("mul", reset, parts[2])
+        (new,) = ops.gates(["tanh"], new, gated)
         # (1 - z) n + z h
         if h is None:
-            return ops.arithmetic("sub", new, ops.arithmetic("mul", update, new))
-        return ops.arithmetic(
-            "add", new, ops.arithmetic("mul", update, ops.arithmetic("sub", h, new))
-        )
+            out = ops.arithmetic("sub", new, ops.arithmetic("mul", update, new))
+        else:
+            change = ops.arithmetic("mul", update, ops.arithmetic("sub", h, new))
+            out = ops.arithmetic("add", new, change)
+        return ops.state(ops.copy(out), self.state_weight), out
 
 
 @dataclass(frozen=True)
@@ -128,7 +144,7 @@ class Net(Generic[V]):
                     outputs.append(state)
                 assert state is not None
                 last_h.append(state)
-                if memory is not None:
+                if cell.kind == "lstm" and memory is not None:
                     last_c.append(memory)
                 sides.append(outputs[::-1] if direction else outputs)
             pairs = [list(values) for values in zip(*sides, strict=True)]
@@ -160,6 +176,17 @@ class _Tosa:
 
     def function(self, name: str, x: ir.Value) -> ir.Value:
         return self.b.clamp(x, 0, None) if name == "relu" else self.b.unary(f"tosa.{name}", x)
+
+    def gates(self, names: Sequence[str], x: ir.Value, y: ir.Value | None) -> list[ir.Value]:
+        total = x if y is None else self.b.add(x, y)
+        parts = self.chunks(total, len(names))
+        return [self.function(name, part) for name, part in zip(names, parts, strict=True)]
+
+    def state(self, x: ir.Value, weight: ir.Value) -> ir.Value:
+        return x
+
+    def copy(self, x: ir.Value) -> ir.Value:
+        return x
 
     def arithmetic(self, name: str, x: ir.Value, y: ir.Value) -> ir.Value:
         return self.b.mul(x, y) if name == "mul" else self.b.binary(f"tosa.{name}", x, y)

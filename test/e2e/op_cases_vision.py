@@ -263,27 +263,27 @@ _module("bilinear", lambda: nn.Bilinear(4, 5, 6), (3, 4), (3, 5), tolerance=2)
 # Recurrent nets; int8 states are rounded at every step.
 for _net in (nn.LSTM, nn.GRU, nn.RNN):
     _label = _net.__name__.lower()
-    _module(_label, lambda n=_net: _First(n(4, 5)), (3, 2, 4), tolerance=4)
+    _module(_label, lambda n=_net: _First(n(4, 5)), (3, 2, 4), tolerance=1)
 _module(
     "lstm_two_way",
     lambda: _First(nn.LSTM(4, 5, 2, batch_first=True, bidirectional=True)),
     (2, 2, 4),
-    tolerance=4,
+    tolerance=1,
 )
 _module(
     "gru_two_way",
     lambda: _First(nn.GRU(4, 5, 2, batch_first=True, bidirectional=True, bias=False)),
     (2, 2, 4),
-    tolerance=4,
+    tolerance=1,
 )
 _module(
     "lstm_projected",
     lambda: _First(nn.LSTM(4, 6, 2, proj_size=3, bidirectional=True)),
     (3, 2, 4),
-    tolerance=4,
+    tolerance=1,
 )
-_module("gru_state", lambda: _First(nn.GRU(4, 5)), (3, 2, 4), (1, 2, 5), tolerance=4)
-_module("rnn_relu", lambda: _First(nn.RNN(4, 5, nonlinearity="relu")), (3, 2, 4), tolerance=4)
-_module("lstm_cell", lambda: _First(nn.LSTMCell(4, 5)), (2, 4), tolerance=4)
-_module("gru_cell", lambda: nn.GRUCell(4, 5), (2, 4), (2, 5), tolerance=4)
-_module("rnn_cell", lambda: nn.RNNCell(4, 5), (2, 4), (2, 5), tolerance=4)
+_module("gru_state", lambda: _First(nn.GRU(4, 5)), (3, 2, 4), (1, 2, 5), tolerance=1)
+_module("rnn_relu", lambda: _First(nn.RNN(4, 5, nonlinearity="relu")), (3, 2, 4), tolerance=1)
+_module("lstm_cell", lambda: _First(nn.LSTMCell(4, 5)), (2, 4), tolerance=1)
+_module("gru_cell", lambda: nn.GRUCell(4, 5), (2, 4), (2, 5), tolerance=1)
+_module("rnn_cell", lambda: nn.RNNCell(4, 5), (2, 4), (2, 5), tolerance=1)

@@ -188,3 +188,51 @@ class TwoReaders(nn.Module):
 def test_slices_of_different_parts_stay() -> None:
     _, ops = graph_of(TwoReaders(), torch.randn(2, 4))
     assert ops["relu.default"] == 1
+
+
+class Recurrent(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor, *state: Tensor) -> Tensor:
+        if not state:
+            return self.net(x)[0]
+        return self.net(x, state if len(state) > 1 else state[0])[0]
+
+
+@pytest.mark.parametrize(
+    ("net", "states", "products"),
+    [
+        (nn.LSTM(4, 3), 0, 1 + 4),  # of all inputs; of each state but the first, which is zero
+        (nn.LSTM(4, 3), 2, 1 + 5),
+        (nn.LSTM(4, 3, 2, bidirectional=True), 0, 4 * (1 + 4)),
+        (nn.LSTM(4, 3, proj_size=2), 0, 1 + 4 + 5),
+        (nn.GRU(4, 3), 0, 1 + 4),
+        (nn.GRU(4, 3, bias=False), 1, 1 + 5),
+        (nn.RNN(4, 3), 0, 1 + 4),
+        (nn.RNN(4, 3, nonlinearity="relu"), 1, 1 + 5),
+    ],
+    ids=str,
+)
+def test_recurrent_nets_have_one_function(net: nn.Module, states: int, products: int) -> None:
+    inputs = (torch.randn(5, 2, 4), *(torch.randn(1, 2, 3) for _ in range(states)))
+    _, ops = graph_of(Recurrent(net), *inputs)
+    assert ops["linear.default"] == products
+    assert ops["sigmoid.default"] == 0
+    relu = getattr(net, "nonlinearity", "") == "relu"
+    assert (ops["tanh.default"] > 0, ops["relu.default"] > 0) == (not relu, relu)
+
+
+@pytest.mark.parametrize("cell", [nn.LSTMCell(4, 3), nn.GRUCell(4, 3), nn.RNNCell(4, 3)], ids=str)
+def test_recurrent_cells_have_one_function(cell: nn.Module) -> None:
+    class Step(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = cell
+
+        def forward(self, x: Tensor, h: Tensor, c: Tensor) -> Tensor:
+            return self.cell(x, (h, c))[1] if isinstance(cell, nn.LSTMCell) else self.cell(x, h)
+
+    _, ops = graph_of(Step(), torch.randn(2, 4), torch.randn(2, 3), torch.randn(2, 3))
+    assert ops["linear.default"] == 2 and ops["sigmoid.default"] == 0

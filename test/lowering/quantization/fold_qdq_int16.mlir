@@ -94,3 +94,54 @@ func.func @long_sum(%x: tensor<131072x!x>) -> tensor<1x!x> {
   %2 = quant.qcast %1 : tensor<1xf32> to tensor<1x!x>
   return %2 : tensor<1x!x>
 }
+
+// -----
+
+!x = !quant.uniform<i16:f32, 0.5>
+
+// A constant of whole steps is an int16 like the other operand, and nothing is shifted.
+// CHECK: func.func @add_whole_steps
+// CHECK-DAG: "tosa.const"() <{values = dense<[3, -4]> : tensor<2xi16>}>
+// CHECK-DAG: "tosa.const"() <{values = dense<30> : tensor<1xi8>}>
+// CHECK-COUNT-2: tosa.rescale {{.*}} : (tensor<2xi16>, {{.*}} -> tensor<2xi32>
+// CHECK: tosa.add
+// CHECK: tosa.rescale {{.*}} -> tensor<2xi16>
+func.func @add_whole_steps(%x: tensor<2x!x>) -> tensor<2x!x> {
+  %c = "tosa.const"() {values = dense<[1.5, -2.0]> : tensor<2xf32>} : () -> tensor<2xf32>
+  %0 = quant.dcast %x : tensor<2x!x> to tensor<2xf32>
+  %1 = tosa.add %0, %c : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %2 = quant.qcast %1 : tensor<2xf32> to tensor<2x!x>
+  return %2 : tensor<2x!x>
+}
+
+// -----
+
+!x = !quant.uniform<i16:f32, 0.5>
+
+// Any other has the scale that its largest element asks for,
+// CHECK: func.func @add_any
+// CHECK-DAG: "tosa.const"() <{values = dense<[32767, -16384]> : tensor<2xi16>}>
+func.func @add_any(%x: tensor<2x!x>) -> tensor<2x!x> {
+  %c = "tosa.const"() {values = dense<[1.6, -0.8]> : tensor<2xf32>} : () -> tensor<2xf32>
+  %0 = quant.dcast %x : tensor<2x!x> to tensor<2xf32>
+  %1 = tosa.add %0, %c : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %2 = quant.qcast %1 : tensor<2xf32> to tensor<2x!x>
+  return %2 : tensor<2x!x>
+}
+
+// -----
+
+!x = !quant.uniform<i16:f32, 0.5>
+!y = !quant.uniform<i16:f32, 0.01>
+
+// and is an int32 where that is too coarse for the result.
+// CHECK: func.func @add_coarse
+// CHECK-DAG: "tosa.const"() <{values = {{.*}} : tensor<2xi32>}>
+// CHECK: tosa.add {{.*}} -> tensor<2xi32>
+func.func @add_coarse(%x: tensor<2x!x>) -> tensor<2x!y> {
+  %c = "tosa.const"() {values = dense<[8000.0, 0.117]> : tensor<2xf32>} : () -> tensor<2xf32>
+  %0 = quant.dcast %x : tensor<2x!x> to tensor<2xf32>
+  %1 = tosa.add %0, %c : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>
+  %2 = quant.qcast %1 : tensor<2xf32> to tensor<2x!y>
+  return %2 : tensor<2x!y>
+}

@@ -191,6 +191,13 @@ def compile(
     if quantize is not None:
         with clock("calibrate"):
             program = _quantized(program, example_inputs, quantize, calibration, dynamic_shapes)
+        integer = _is_quantized(program) or not _has_float_input(program)
+        if not integer and not chosen.takes_float:
+            raise InputError(
+                f"The recipe leaves every op of the model in float, and target {chosen.name} "
+                "computes in integers only; 'tosaic explain' says why of each op. Change the "
+                "recipe or the model, or choose a float target such as tosa-1.0-fp."
+            )
     return compile_program(program, chosen, options, clock)
 
 

@@ -72,6 +72,22 @@ def _is_static(node: Node) -> bool:
     )
 
 
+def _cosine_similarity(
+    e: Emitter, x: Node, y: Node, dim: int = 1, eps: float = 1e-8
+) -> Node | None:
+    """The mean of the product of both, each divided by its root mean square."""
+    shape = e.shape(x)
+    if e.shape(y) != shape or not shape:
+        return None
+    dims = [d for d in range(len(shape)) if d != dim % len(shape)] + [dim % len(shape)]
+    size = shape[dims[-1]]
+    units = [
+        e(aten.rms_norm.default, e(aten.permute.default, v, dims), [size], None, eps**2 / size)
+        for v in (x, y)
+    ]
+    return e(aten.mean.dim, e(aten.mul.Tensor, *units), [-1])
+
+
 def _attention(
     e: Emitter,
     q: Node,
@@ -223,6 +239,7 @@ def _traced(e: Emitter, *args: Any, **kwargs: Any) -> Node:
 
 
 _PARTS: dict[Any, Parts] = {
+    aten.cosine_similarity.default: _cosine_similarity,
     aten.scaled_dot_product_attention.default: _attention,
     aten.lstm.input: partial(recurrent_net, "lstm"),
     aten.gru.input: partial(recurrent_net, "gru"),

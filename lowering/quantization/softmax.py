@@ -42,6 +42,7 @@ _LEAST = 2**8  # the smallest exponential that has bits enough
 _EXACT = 0.99  # output steps in which the reciprocal's unit is one; 256 parts of 1/256 are
 _HIDDEN = 2.0**9  # input steps that push a hidden element out of the table
 _UNIT = 2.0**10  # parts of an input step in which hidden ones are pushed
+_LOG_UNIT = 2.0**-16
 _FRACTION = 14  # bits below the reciprocal's, for its shift
 _LONGEST = 2**16  # elements along a dynamic axis
 
@@ -88,17 +89,32 @@ def log_softmax(
     b: Builder, x: ir.Value, params: QuantParams, out: QuantParams, *, axis: int
 ) -> ir.Value:
     """Return the logarithm of softmax of int8 `x` over `axis`, of the quantised type `out`."""
-    unit = 2.0**-16
     below = _below(b, b.storage(x), axis)
+    fine = rescaled(b, below, params.scale / _LOG_UNIT, i(32))
+    return requantized(b, b.sub(fine, _log_of_sum(b, below, params, axis)), _LOG_UNIT, out)
+
+
+def log_sum_exp(
+    b: Builder, x: ir.Value, params: QuantParams, out: QuantParams, *, axis: int
+) -> ir.Value:
+    """Return the logarithm of the sum of exponentials of int8 `x` over `axis`, a dim of 1 then."""
+    stored = b.storage(x)
+    largest = b.reduce("tosa.reduce_max", stored, axis)
+    fine = rescaled(b, largest, params.scale / _LOG_UNIT, i(32), zero_points=(params.zero_point, 0))
+    total = _log_of_sum(b, _below(b, stored, axis), params, axis)
+    return requantized(b, b.add(fine, total), _LOG_UNIT, out)
+
+
+def _log_of_sum(b: Builder, below: ir.Value, params: QuantParams, axis: int) -> ir.Value:
+    """Return log(sum(exp)) over `axis` of steps `below` the maximum, in units of `_LOG_UNIT`."""
     powers = fine_lookup(b, rescaled(b, below, FINE_STEP, i(16)), _exponentials(params, 0))
     total, halvings = _total(b, powers, axis)
     normal = normalize(b, total)
     # log(sum) = log m + (31 - shift + halvings) * log 2 - log _ONE
     octaves = b.sub(b.splat(normal.shift, 31 + halvings), normal.shift)
-    whole = rescaled(b, octaves, math.log(2) / unit, i(32))
-    whole = b.sub(whole, b.splat(whole, round(math.log(_ONE) / unit)))
-    log_sum = b.add(logarithm(b, normal, unit), whole)
-    return requantized(b, b.sub(rescaled(b, below, params.scale / unit, i(32)), log_sum), unit, out)
+    whole = rescaled(b, octaves, math.log(2) / _LOG_UNIT, i(32))
+    whole = b.sub(whole, b.splat(whole, round(math.log(_ONE) / _LOG_UNIT)))
+    return b.add(logarithm(b, normal, _LOG_UNIT), whole)
 
 
 def _smallest(params: QuantParams) -> float:

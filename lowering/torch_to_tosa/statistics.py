@@ -17,6 +17,7 @@ from tosaic.lowering.quantization.fixed_point import (
     reciprocal_root,
     shifted_right,
 )
+from tosaic.lowering.quantization.softmax import log_sum_exp
 from tosaic.lowering.torch_to_tosa.formula import Term, exp, log, power, square_root
 from tosaic.lowering.torch_to_tosa.normalization import mean_over
 from tosaic.lowering.torch_to_tosa.operators import aten_name
@@ -280,7 +281,24 @@ def histc(ctx: Lowering) -> ir.Value:
 # --- logarithms of sums --------------------------------------------------------------------------
 
 
-@lowers("torch.aten.logsumexp", precise=True)
+def _integer_logsumexp(
+    ctx: Lowering, x: ir.Value, params: QuantParams, out: QuantParams
+) -> ir.Value:
+    b, shape, axes = ctx.b, static_shape(x), reduced_axes(ctx, 1)
+    kept = [axis for axis in range(len(shape)) if axis not in axes]
+    lines = b.transpose(x, [*kept, *axes])
+    count = math.prod(shape[axis] for axis in axes)
+    lines = b.reshape(lines, [*(shape[axis] for axis in kept), count])
+    result = log_sum_exp(b, lines, params, out, axis=len(kept))
+    return b.reshape(result, ctx.out_shape())
+
+
+@lowers(
+    "torch.aten.logsumexp",
+    quantized=Quantized.COMPOSITE,
+    integer=_integer_logsumexp,
+    precise=True,
+)
 def logsumexp(ctx: Lowering) -> ir.Value:
     """`logsumexp(x, dims, keepdim)`, shifted by the maximum so that it is finite."""
     b, x, axes = ctx.b, Term(ctx.b, _float_input(ctx)), reduced_axes(ctx, 1)

@@ -18,7 +18,7 @@ from tosaic.executors.executor import make_executor
 from tosaic.lowering.pipeline import Pipeline
 from tosaic.lowering.quantization.hard_gates import hardsigmoid, hardswish
 from tosaic.lowering.quantization.layer_norm import layer_norm
-from tosaic.lowering.quantization.softmax import Mask, log_softmax, softmax
+from tosaic.lowering.quantization.softmax import Mask, log_softmax, log_sum_exp, softmax
 
 ROWS = 6
 Array = npt.NDArray[Any]
@@ -126,6 +126,18 @@ def test_log_softmax(scale: float, zero_point: int, length: int, seed: int) -> N
     real = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
     out = int8(max(float(-real.min()), 0.01) / 255, 127)
     stored = run(lambda b, v: log_softmax(b, v, params, out, axis=1), params, x)
+    assert steps_off(stored, real, out) <= 1.5
+
+
+@given(scales, zero_points, lengths, seeds)
+@few
+def test_log_sum_exp(scale: float, zero_point: int, length: int, seed: int) -> None:
+    params, x = int8(scale, zero_point), rows(seed, length)
+    given_ = params.dequantize(x)
+    largest = given_.max(1, keepdims=True)
+    real = largest + np.log(np.exp(given_ - largest).sum(1, keepdims=True))
+    out = covering(real)
+    stored = run(lambda b, v: log_sum_exp(b, v, params, out, axis=1), params, x)
     assert steps_off(stored, real, out) <= 1.5
 
 

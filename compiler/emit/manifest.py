@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import ml_dtypes  # noqa: F401  (gives numpy bfloat16 and 8-bit floats)
 import numpy as np
 import numpy.typing as npt
 

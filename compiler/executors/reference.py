@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from tosaic.dialects.bindings import ir
 from tosaic.emit.manifest import Manifest, numpy_dtype_of
 from tosaic.emit.serialize import serialize
@@ -40,13 +42,24 @@ class ReferenceExecutor:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Return main's results; see `Executor.run`."""
-        outputs = _worker().run(self._program, checked_inputs(self._manifest, inputs))
+        arrays = checked_inputs(self._manifest, inputs)
+        outputs = _worker().run(self._program, [_as_bits(array) for array in arrays])
         return [
-            array.astype(dtype, copy=False).reshape(info.shape)
+            _from_bits(array, dtype).reshape(info.shape)
             for array, dtype, info in zip(
                 outputs, self._dtypes, self._manifest.outputs, strict=True
             )
         ]
+
+
+def _as_bits(array: Array) -> Array:
+    """Return bfloat16, which numpy itself has not, as the binding takes it."""
+    return array.view(np.uint16) if array.dtype.name == "bfloat16" else array
+
+
+def _from_bits(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Return what the binding gives as `dtype`; bfloat16 comes as bytes without a type."""
+    return array.view(dtype) if array.dtype.kind == "V" else array.astype(dtype, copy=False)
 
 
 class _Worker:

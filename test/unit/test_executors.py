@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import tosaic
 from tosaic.dialects.bindings import func, ir, make_context
 from tosaic.dialects.builder import Builder, i32_attr
 from tosaic.dialects.types import element_of, f32, i, shape_of, tensor
@@ -613,3 +615,15 @@ def test_int48_is_int64_in_numpy(context):
         make_executor("reference", module)
     got = make_executor("jit", module).run([np.array([[[[32767], [-32768]]]], np.int16)])[0]
     assert got.dtype == np.int64 and got.ravel().tolist() == [-127 * 32767 - 1, 127 * 32768 - 1]
+
+
+@pytest.mark.parametrize("executor", ["reference", "jit"])
+def test_bfloat16_goes_in_and_comes_out(executor):
+    model = torch.nn.Conv2d(4, 8, 3, bias=False).to(torch.bfloat16).eval()
+    x = torch.randn(1, 4, 8, 8).to(torch.bfloat16)
+    program = tosaic.compile(model, (x,), target="tosa-1.0-fp")
+    (y,) = program.run(x, executor=executor)
+    assert y.dtype.name == "bfloat16"
+    with torch.no_grad():
+        expected = model(x).float().numpy()
+    np.testing.assert_allclose(y.astype(np.float32), expected, rtol=2**-7, atol=1e-2)

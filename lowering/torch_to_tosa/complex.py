@@ -16,6 +16,7 @@ from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import i, shape_of
 from tosaic.lowering.ops import Complex, Lowering, OpEntry, Refusal, lowers, part_type
 from tosaic.lowering.torch_to_tosa.formula import Term, atan2, exp, sqrt
+from tosaic.lowering.torch_to_tosa.movement import CONVERSIONS
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import broadcast, part, stacked
 from tosaic.lowering.torch_to_tosa.promotion import operand as real_operand
@@ -259,14 +260,7 @@ def magnitude(ctx: Lowering) -> Result:
     return sqrt(operand(ctx, 0).square()).value
 
 
-@lowers_complex(
-    "torch.aten._to_copy",
-    "torch.aten.to.dtype",
-    "torch.aten.to.dtype_layout",
-    "torch.aten.to.device",
-    "torch.aten.to.other",
-    "torch.aten.type_as",
-)
+@lowers_complex(*CONVERSIONS)
 def converted(ctx: Lowering) -> Result:
     """A real number as a complex one, or the real part of a complex one."""
     if part_type(ctx.op.result) is not None:

@@ -45,15 +45,17 @@ def identity(ctx: Lowering) -> ir.Value:
     return ctx.tensor(0)
 
 
-@lowers(
+CONVERSIONS = (
     "torch.aten._to_copy",
     "torch.aten.to.dtype",
     "torch.aten.to.dtype_layout",
     "torch.aten.to.device",
     "torch.aten.to.other",
     "torch.aten.type_as",
-    quantized=Quantized.NO,
 )
+
+
+@lowers(*CONVERSIONS, quantized=Quantized.NO)
 def convert(ctx: Lowering) -> ir.Value:
     """Change of dtype; devices and memory formats are ignored."""
     return Term(ctx.b, ctx.tensor(0)).converted(ctx.out_element()).value

@@ -2,6 +2,7 @@
 
 from tosaic.executors import jit as _jit
 from tosaic.executors import reference as _reference
+from tosaic.executors import runtime as _runtime
 from tosaic.executors.executor import (
     Executor,
     all_executors,
@@ -14,3 +15,5 @@ __all__ = ["Executor", "all_executors", "make_executor", "register_executor"]
 register_executor("reference", _reference.ReferenceExecutor)
 
 register_executor("jit", _jit.JitExecutor)
+
+register_executor("runtime", _runtime.RuntimeExecutor)

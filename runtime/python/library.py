@@ -1,0 +1,130 @@
+"""The runtime's shared library: built with CMake when first needed, and its C interface.
+
+The structures mirror runtime/include/tosaic/runtime.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+from tosaic.errors import ToolError
+
+_SOURCES = Path(__file__).resolve().parents[2]
+_FOLDER = _SOURCES / "build" / "host"
+_LIBRARY = "TOSAIC_RUNTIME_LIBRARY"
+
+OK = 0
+ARENA_TOO_SMALL = 5
+ALIGNMENT = 16
+
+
+class Tensor(ctypes.Structure):
+    """`tosaic_tensor`."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("shape", ctypes.POINTER(ctypes.c_int32)),
+        ("bytes", ctypes.c_uint32),
+        ("type", ctypes.c_uint8),
+        ("rank", ctypes.c_uint8),
+        ("constant", ctypes.c_uint8),
+        ("reserved", ctypes.c_uint8),
+    )
+
+
+class Place(ctypes.Structure):
+    """`tosaic_place`."""
+
+    _fields_ = (
+        ("graph", ctypes.c_uint32),
+        ("node", ctypes.c_uint32),
+        ("op", ctypes.c_uint32),
+    )
+
+
+class Config(ctypes.Structure):
+    """`tosaic_config`."""
+
+    _fields_ = (
+        ("model", ctypes.c_void_p),
+        ("model_size", ctypes.c_size_t),
+        ("plan", ctypes.c_void_p),
+        ("plan_size", ctypes.c_size_t),
+        ("arena", ctypes.c_void_p),
+        ("arena_size", ctypes.c_size_t),
+        ("operators", ctypes.c_void_p),
+        ("custom", ctypes.c_void_p),
+        ("custom_context", ctypes.c_void_p),
+        ("max_iterations", ctypes.c_uint32),
+        ("failed", ctypes.POINTER(Place)),
+    )
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """Return the loaded library, built first where it is not up to date.
+
+    The environment variable TOSAIC_RUNTIME_LIBRARY names one that is built already.
+
+    Raises:
+        ToolError: there are no sources or no compiler, or the build fails.
+    """
+    out = ctypes.CDLL(os.environ.get(_LIBRARY) or str(_built()))
+    config, model = ctypes.POINTER(Config), ctypes.c_void_p
+    for name, result, arguments in (
+        ("tosaic_status_text", ctypes.c_char_p, (ctypes.c_int,)),
+        ("tosaic_arena_size", ctypes.c_int, (config, ctypes.POINTER(ctypes.c_size_t))),
+        ("tosaic_model_init", ctypes.c_int, (config, ctypes.POINTER(model))),
+        ("tosaic_model_invoke", ctypes.c_int, (model,)),
+        ("tosaic_model_reset", None, (model,)),
+        ("tosaic_model_input_count", ctypes.c_size_t, (model,)),
+        ("tosaic_model_output_count", ctypes.c_size_t, (model,)),
+        ("tosaic_model_input", ctypes.POINTER(Tensor), (model, ctypes.c_size_t)),
+        ("tosaic_model_output", ctypes.POINTER(Tensor), (model, ctypes.c_size_t)),
+    ):
+        function = getattr(out, name)
+        function.restype, function.argtypes = result, arguments
+    return out
+
+
+def all_operators() -> int:
+    """Return the address of the table of all operators."""
+    return ctypes.addressof(ctypes.c_char.in_dll(library(), "tosaic_all_operators"))
+
+
+def _built() -> Path:
+    cmake = shutil.which("cmake")
+    if not (_SOURCES / "CMakeLists.txt").is_file():
+        raise ToolError(
+            f"The runtime's C sources are not in {_SOURCES}: they come with a source checkout, not "
+            f"with a wheel. Build the library there and name it in {_LIBRARY}."
+        )
+    if cmake is None:
+        raise ToolError(
+            "The embedded runtime is built with CMake, which is not on PATH. Install cmake and a "
+            f"C++ compiler, or name a built library in {_LIBRARY}."
+        )
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    with (_FOLDER / ".lock").open("w") as lock:  # of two test processes one builds
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (_FOLDER / "CMakeCache.txt").is_file():
+            _run([cmake, "--preset", "host", f"-DTOSAIC_PYTHON={sys.executable}"])
+        _run([cmake, "--build", "--preset", "host", "--parallel", "2"])
+    return _FOLDER / "libtosaic_runtime.so"
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, cwd=_SOURCES, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if "rror" in line]
+        raise ToolError(
+            f"Building the embedded runtime failed: {(lines or ['no reason given'])[0].strip()}. "
+            f"Run `{' '.join(command)}` in {_SOURCES} to see all."
+        )

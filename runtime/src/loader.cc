@@ -1,0 +1,628 @@
+// Reads a flatbuffer into the arena: verify, resolve names, check every operator, place tensors.
+//
+// Nothing in the model is believed: after the flatbuffer verifier every name must resolve, every
+// value be written once and before it is read, every size fit its data, and each operator's own
+// check must pass. Running a loaded model then needs no checks but those of index values.
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "model.h"
+#include "operators/operators.h"
+
+namespace tosaic {
+namespace {
+
+constexpr uint32_t kPlanMagic = 0x4e4c5054;  // "TPLN"
+constexpr uint32_t kPlanVersion = 1;
+constexpr size_t kMaxVariables = 256;
+constexpr uint32_t kMaxTensorBytes = 1U << 30;
+
+// Memory from both ends of the caller's arena: the model's own from the front, what is needed only
+// while loading from the back. After it has run out it keeps adding up, so that `needed` is right.
+class Arena {
+ public:
+  Arena(void *data, size_t size) : data_(static_cast<uint8_t *>(data)), size_(size) {}
+
+  template <class T>
+  T *take(size_t count) {
+    front_ = aligned(front_);
+    const size_t at = front_;
+    front_ += count * sizeof(T);
+    note();
+    return fits() ? reinterpret_cast<T *>(data_ + at) : nullptr;
+  }
+
+  template <class T>
+  T *borrow(size_t count) {
+    back_ = aligned(back_ + count * sizeof(T));
+    note();
+    return fits() ? reinterpret_cast<T *>(data_ + (size_ - size_ % TOSAIC_ALIGNMENT) - back_)
+                  : nullptr;
+  }
+
+  void give_back() { back_ = 0; }
+  bool fits() const { return needed_ <= size_ - size_ % TOSAIC_ALIGNMENT; }
+  size_t needed() const { return needed_; }
+  size_t front() const { return aligned(front_); }
+  uint8_t *data() const { return data_; }
+
+ private:
+  static size_t aligned(size_t size) {
+    return (size + TOSAIC_ALIGNMENT - 1) / TOSAIC_ALIGNMENT * TOSAIC_ALIGNMENT;
+  }
+  void note() {
+    const size_t now = aligned(front_) + back_;
+    if (now > needed_) needed_ = now;
+  }
+
+  uint8_t *data_;
+  size_t size_;
+  size_t front_ = 0;
+  size_t back_ = 0;
+  size_t needed_ = 0;
+};
+
+uint32_t hash_of(const flatbuffers::String &name) {  // FNV-1a
+  uint32_t hash = 2166136261U;
+  for (const uint8_t c : name) hash = (hash ^ c) * 16777619U;
+  return hash;
+}
+
+bool equal(const flatbuffers::String &a, const flatbuffers::String &b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+template <class T>
+size_t size_of(const flatbuffers::Vector<T> *vector) {
+  return vector ? vector->size() : 0;
+}
+
+// The names of a block's tensors and shapes, in a hash table with open addressing.
+class Names {
+ public:
+  static size_t slots(size_t count) {
+    size_t slots = 4;
+    while (slots < 2 * count) slots *= 2;
+    return slots;
+  }
+
+  Names(const tosa::TosaBasicBlock &block, uint16_t *table, size_t slots)
+      : block_(block), table_(table), mask_(slots - 1) {
+    for (size_t k = 0; k < slots; k++) table_[k] = kNone;
+  }
+
+  // False where there is one of this name already.
+  bool add(uint16_t index) {
+    const flatbuffers::String &name = *name_of(index);
+    size_t slot = hash_of(name) & mask_;
+    for (; table_[slot] != kNone; slot = (slot + 1) & mask_) {
+      if (equal(*name_of(table_[slot]), name)) return false;
+    }
+    table_[slot] = index;
+    return true;
+  }
+
+  uint16_t find(const flatbuffers::String &name) const {
+    size_t slot = hash_of(name) & mask_;
+    for (; table_[slot] != kNone; slot = (slot + 1) & mask_) {
+      if (equal(*name_of(table_[slot]), name)) return table_[slot];
+    }
+    return kNone;
+  }
+
+  const flatbuffers::String *name_of(uint16_t index) const {
+    const size_t tensors = size_of(block_.tensors());
+    if (index < tensors) return block_.tensors()->Get(index)->name();
+    return block_.shapes()->Get(static_cast<flatbuffers::uoffset_t>(index - tensors))->name();
+  }
+
+ private:
+  const tosa::TosaBasicBlock &block_;
+  uint16_t *table_;
+  size_t mask_;
+};
+
+bool is_constant_operator(tosa::Op op) {
+  return op == tosa::Op::CONST || op == tosa::Op::CONST_SHAPE;
+}
+
+class Loader {
+ public:
+  Loader(const tosaic_config &config, Arena *arena) : config_(config), arena_(*arena) {}
+
+  tosaic_status load(tosaic_model **out) {
+    tosaic_status status = verify();
+    if (status == TOSAIC_OK) status = allocate();
+    for (size_t k = 0; status == TOSAIC_OK && k < model_->graph_count; k++) {
+      status = load_graph(k);
+      arena_.give_back();
+    }
+    for (size_t k = 0; status == TOSAIC_OK && k < model_->graph_count; k++) {
+      status = check_graph(model_->graphs[k]);
+    }
+    if (status == TOSAIC_OK) status = place();
+    if (status == TOSAIC_OK) *out = model_;
+    return status;
+  }
+
+ private:
+  tosaic_status failed_at(tosaic_status status, const Step &step) const {
+    if (config_.failed) *config_.failed = place_of(step);
+    return status;
+  }
+
+  tosaic_status verify() {
+    const auto *data = static_cast<const uint8_t *>(config_.model);
+    if (config_.model_size < 8 || config_.model_size > FLATBUFFERS_MAX_BUFFER_SIZE) {
+      return TOSAIC_BAD_MODEL;
+    }
+    flatbuffers::Verifier verifier(data, config_.model_size);
+    if (!tosa::VerifyTosaGraphBuffer(verifier)) return TOSAIC_BAD_MODEL;
+    regions_ = tosa::GetTosaGraph(data)->regions();
+    const tosa::Version *version = tosa::GetTosaGraph(data)->version();
+    return verdict(version->_major() == 1 && size_of(regions_) > 0 && size_of(regions_) < kNone);
+  }
+
+  // All of the model's own memory, so that a second try with arena.needed() bytes succeeds.
+  tosaic_status allocate() {
+    const auto graph_count = static_cast<uint16_t>(regions_->size());
+    auto *storage = arena_.take<tosaic_model>(1);
+    auto *graphs = arena_.take<Graph>(graph_count);
+    size_t variable_count = 0, largest = 0;
+    for (size_t k = 0; k < graph_count; k++) {
+      const tosa::TosaRegion *region = regions_->Get(static_cast<flatbuffers::uoffset_t>(k));
+      if (!region->name() || size_of(region->blocks()) != 1) return TOSAIC_BAD_MODEL;
+      const tosa::TosaBasicBlock *block = region->blocks()->Get(0);
+      const size_t names = size_of(block->tensors()) + size_of(block->shapes());
+      size_t nodes = 0, operands = size_of(block->inputs()) + size_of(block->outputs());
+      if (names >= kNone || size_of(block->operators()) >= kNone) return TOSAIC_UNSUPPORTED;
+      for (size_t n = 0; n < size_of(block->operators()); n++) {
+        const auto *op = block->operators()->Get(static_cast<flatbuffers::uoffset_t>(n));
+        if (is_constant_operator(op->op())) continue;
+        nodes++;
+        operands += size_of(op->inputs()) + size_of(op->outputs()) + 2;
+      }
+      for (size_t n = 0; n < size_of(block->tensors()); n++) {
+        variable_count +=
+            block->tensors()->Get(static_cast<flatbuffers::uoffset_t>(n))->variable();
+      }
+      if (size_of(block->inputs()) >= kNone || size_of(block->outputs()) >= kNone) {
+        return TOSAIC_BAD_MODEL;
+      }
+      auto *node_memory = arena_.take<Node>(nodes);
+      auto *tensor_memory = arena_.take<Tensor>(names);
+      auto *operand_memory = arena_.take<uint16_t>(operands);
+      if (graphs && operand_memory && arena_.fits()) {
+        graphs[k] = {block,
+                     node_memory,
+                     tensor_memory,
+                     operand_memory,
+                     operand_memory + size_of(block->inputs()),
+                     0,
+                     0,
+                     static_cast<uint16_t>(nodes),
+                     static_cast<uint16_t>(names),
+                     static_cast<uint16_t>(size_of(block->inputs())),
+                     static_cast<uint16_t>(size_of(block->outputs()))};
+      }
+      const size_t workspace = Names::slots(names) * sizeof(uint16_t) + names;
+      const size_t planning = names * sizeof(uint32_t) + planner_workspace(names);
+      largest = std::max({largest, workspace, planning});
+    }
+    if (variable_count > kMaxVariables) return TOSAIC_UNSUPPORTED;
+    auto *variables = arena_.take<Variable>(variable_count);
+    // As much as is borrowed later, in up to two pieces.
+    arena_.borrow<uint8_t>(largest + 2 * TOSAIC_ALIGNMENT);
+    arena_.give_back();
+    if (!arena_.fits()) return TOSAIC_ARENA_TOO_SMALL;
+    model_ = new (storage)
+        tosaic_model{config_, graphs, variables, nullptr, nullptr, nullptr, graph_count, 0};
+    return TOSAIC_OK;
+  }
+
+  tosaic_status load_graph(size_t number) {
+    Graph &graph = model_->graphs[number];
+    const tosa::TosaBasicBlock &block = *graph.block;
+    const size_t slots = Names::slots(graph.tensor_count);
+    auto *table = arena_.borrow<uint16_t>(slots);
+    // Of each tensor whether it has a value yet, so that none is read first or written twice.
+    auto *has_value = arena_.borrow<uint8_t>(graph.tensor_count);
+    if (!table || !has_value) return TOSAIC_ARENA_TOO_SMALL;
+    Names names(block, table, slots);
+    const size_t tensors = size_of(block.tensors());
+    for (size_t k = 0; k < graph.tensor_count; k++) {
+      const auto at = static_cast<flatbuffers::uoffset_t>(k < tensors ? k : k - tensors);
+      const tosaic_status status =
+          k < tensors ? load_tensor(*block.tensors()->Get(at), &graph.tensors[k])
+                      : load_shape(*block.shapes()->Get(at), &graph.tensors[k]);
+      if (status != TOSAIC_OK) return status;
+      if (!names.name_of(static_cast<uint16_t>(k)) || !names.add(static_cast<uint16_t>(k))) {
+        return TOSAIC_BAD_MODEL;
+      }
+      // Constants and variables.
+      has_value[k] = graph.tensors[k].constant || graph.tensors[k].data;
+    }
+    auto *next = const_cast<uint16_t *>(graph.inputs);
+    for (size_t k = 0; k < graph.input_count; k++) {
+      const uint16_t index = names.find(*block.inputs()->Get(static_cast<uint32_t>(k)));
+      if (index == kNone || has_value[index]) return TOSAIC_BAD_MODEL;
+      has_value[index] = true;
+      *next++ = index;
+    }
+    next += graph.output_count;
+    size_t count = 0;
+    for (size_t k = 0; k < size_of(block.operators()); k++) {
+      const auto *op = block.operators()->Get(static_cast<flatbuffers::uoffset_t>(k));
+      if (is_constant_operator(op->op())) continue;
+      Node &node = graph.nodes[count++];
+      node = {nullptr, op, next, static_cast<uint16_t>(size_of(op->inputs())),
+              static_cast<uint16_t>(size_of(op->outputs())), 0};
+      const tosaic_status status = load_node(number, names, has_value, &node);
+      if (status != TOSAIC_OK) return failed_at(status, {model_, &graph, &node});
+      next += node.inputs + node.outputs + 2;
+    }
+    next = const_cast<uint16_t *>(graph.outputs);
+    for (size_t k = 0; k < graph.output_count; k++) {
+      const uint16_t index = names.find(*block.outputs()->Get(static_cast<uint32_t>(k)));
+      if (index == kNone || !has_value[index]) return TOSAIC_BAD_MODEL;
+      *next++ = index;
+    }
+    return TOSAIC_OK;
+  }
+
+  tosaic_status load_tensor(const tosa::TosaTensor &source, Tensor *tensor) {
+    const auto *shape = source.shape();
+    const size_t rank = size_of(shape);
+    if (rank > TOSAIC_MAX_RANK || source.is_unranked()) return TOSAIC_BAD_MODEL;
+    if (source.type() < tosa::DType::BOOL || source.type() > tosa::DType::FP32) {
+      return TOSAIC_UNSUPPORTED;
+    }
+    uint64_t count = 1;
+    for (size_t k = 0; k < rank; k++) {
+      const int32_t dim = shape->Get(static_cast<flatbuffers::uoffset_t>(k));
+      if (dim < 1) return TOSAIC_BAD_MODEL;
+      count *= static_cast<uint64_t>(dim);
+      if (count > kMaxTensorBytes) return TOSAIC_UNSUPPORTED;
+    }
+    const auto type = static_cast<uint8_t>(source.type());
+    const uint64_t bytes = type == TOSAIC_INT4 ? (count + 1) / 2 : count * element_size(type);
+    if (bytes > kMaxTensorBytes) return TOSAIC_UNSUPPORTED;
+    *tensor = {nullptr, shape ? shape->data() : nullptr, static_cast<uint32_t>(bytes),
+               type,    static_cast<uint8_t>(rank),      0,
+               0};
+    const size_t data = size_of(source.data());
+    if (data && data < bytes) return TOSAIC_BAD_MODEL;
+    if (source.variable()) return load_variable(source, tensor);
+    if (data) {
+      tensor->data = const_cast<uint8_t *>(source.data()->data());
+      tensor->constant = 1;
+    } else if (type == TOSAIC_INT4) {
+      return TOSAIC_UNSUPPORTED;  // only weights are packed
+    }
+    return TOSAIC_OK;
+  }
+
+  tosaic_status load_shape(const tosa::TosaShape &source, Tensor *tensor) {
+    const size_t bytes = size_of(source.data());
+    if (bytes < uint64_t{source.rank()} * 8 || source.rank() > 2 * TOSAIC_MAX_RANK) {
+      return TOSAIC_BAD_MODEL;
+    }
+    static const int64_t empty = 0;
+    *tensor = {bytes ? const_cast<uint8_t *>(source.data()->data())
+                     : reinterpret_cast<uint8_t *>(const_cast<int64_t *>(&empty)),
+               nullptr,
+               source.rank() * 8,
+               TOSAIC_SHAPE,
+               0,
+               1,
+               0};
+    return TOSAIC_OK;
+  }
+
+  // A variable is one tensor for all graphs, found by its name.
+  tosaic_status load_variable(const tosa::TosaTensor &source, Tensor *tensor) {
+    const auto name = [](const tosa::TosaTensor &t) {
+      return size_of(t.variable_name()) ? t.variable_name() : t.name();
+    };
+    if (!name(source) || !size_of(source.data())) return TOSAIC_BAD_MODEL;
+    Variable *found = nullptr;
+    for (size_t k = 0; !found && k < model_->variable_count; k++) {
+      Variable &variable = model_->variables[k];
+      if (equal(*name(*variable.source), *name(source))) found = &variable;
+    }
+    if (!found) {
+      found = &model_->variables[model_->variable_count++];
+      *found = {&source, arena_.take<uint8_t>(tensor->bytes), tensor->bytes};
+    } else if (found->source->type() != source.type() || found->bytes != tensor->bytes) {
+      return TOSAIC_BAD_MODEL;
+    }
+    // Where the arena is too small this is no valid place, and init fails before it is used.
+    tensor->data = found->data ? found->data : arena_.data();
+    return TOSAIC_OK;
+  }
+
+  tosaic_status load_node(size_t graph_number, const Names &names, uint8_t *has_value,
+                          Node *node) {
+    const tosa::TosaOperator &source = *node->source;
+    const Graph &graph = model_->graphs[graph_number];
+    auto *operands = const_cast<uint16_t *>(node->operands);
+    if (size_of(source.inputs()) > kNone || size_of(source.outputs()) > kNone) {
+      return TOSAIC_BAD_MODEL;
+    }
+    for (size_t k = 0; k < node->inputs; k++) {
+      operands[k] = names.find(*source.inputs()->Get(static_cast<flatbuffers::uoffset_t>(k)));
+      if (operands[k] == kNone || !has_value[operands[k]]) return TOSAIC_BAD_MODEL;
+    }
+    for (size_t k = 0; k < node->outputs; k++) {
+      const uint16_t index =
+          names.find(*source.outputs()->Get(static_cast<flatbuffers::uoffset_t>(k)));
+      if (index == kNone) return TOSAIC_BAD_MODEL;
+      operands[node->inputs + k] = index;
+    }
+    node->op = find_operator(graph, *node);
+    if (!node->op) return TOSAIC_UNSUPPORTED;
+    if ((node->op->inputs != tosaic_operator::kAny && node->op->inputs != node->inputs) ||
+        (node->op->outputs != tosaic_operator::kAny && node->op->outputs != node->outputs)) {
+      return TOSAIC_BAD_MODEL;
+    }
+    const bool declares = node->op->op == tosa::Op::VARIABLE;
+    const bool writes = node->op->op == tosa::Op::VARIABLE_WRITE;
+    for (size_t k = 0; k < node->outputs; k++) {
+      // A variable has its value already; nothing else may be written again.
+      const uint16_t index = operands[node->inputs + k];
+      if (declares || writes ? !is_variable(graph, index) : has_value[index]) {
+        return TOSAIC_BAD_MODEL;
+      }
+      has_value[index] = true;
+    }
+    if (node->op->flags & kAliases) {
+      const Tensor &input = graph.tensors[operands[0]];
+      Tensor &output = graph.tensors[operands[node->inputs]];
+      if (input.constant && input.bytes == output.bytes) {
+        output.data = input.data;
+        output.constant = 1;
+      }
+    }
+    return node->op->flags & kCallsGraphs ? load_callees(graph_number, node) : TOSAIC_OK;
+  }
+
+  bool is_variable(const Graph &graph, uint16_t index) const {
+    return index < size_of(graph.block->tensors()) &&
+           graph.block->tensors()->Get(index)->variable();
+  }
+
+  const tosaic_operator *find_operator(const Graph &graph, const Node &node) const {
+    const tosa::TosaOperator &source = *node.source;
+    const tosa::Op op = source.op();
+    const bool access = op == tosa::Op::IDENTITY;
+    for (size_t k = 0; k < config_.operators->count; k++) {
+      const tosaic_operator *candidate = config_.operators->entries[k];
+      const auto takes = [&](size_t input, uint8_t type) {
+        return type == tosaic_operator::kAny ||
+               (input < node.inputs && graph.tensors[node.operands[input]].type == type);
+      };
+      // tosa-opt writes accesses to variables as IDENTITY, told apart by the attribute.
+      const bool same_op = candidate->op == op ||
+                           (access && (candidate->op == tosa::Op::VARIABLE_READ ||
+                                       candidate->op == tosa::Op::VARIABLE_WRITE));
+      if (!same_op || candidate->attribute != source.attribute_type() || !source.attribute() ||
+          !takes(0, candidate->type) || !takes(1, candidate->second)) {
+        continue;
+      }
+      // Casts from one type differ in the result's.
+      if (candidate->op == tosa::Op::CAST && node.outputs == 1 &&
+          graph.tensors[node.operands[node.inputs]].type != candidate->result_type) {
+        continue;
+      }
+      return candidate;
+    }
+    return nullptr;
+  }
+
+  // Regions are stored behind those that call them: asking for that rules out recursion.
+  tosaic_status load_callees(size_t graph_number, Node *node) {
+    const flatbuffers::String *wanted[2];
+    if (node->op->op == tosa::Op::COND_IF) {
+      const auto *attribute = node->source->attribute_as_CondIfAttribute();
+      wanted[0] = attribute->then_graph();
+      wanted[1] = attribute->else_graph();
+    } else {
+      const auto *attribute = node->source->attribute_as_WhileLoopAttribute();
+      wanted[0] = attribute->cond_graph();
+      wanted[1] = attribute->body_graph();
+    }
+    auto *operands = const_cast<uint16_t *>(node->operands) + node->inputs + node->outputs;
+    for (size_t k = 0; k < 2; k++) {
+      operands[k] = kNone;
+      for (size_t n = graph_number + 1; wanted[k] && n < model_->graph_count; n++) {
+        const auto *region = regions_->Get(static_cast<flatbuffers::uoffset_t>(n));
+        if (equal(*region->name(), *wanted[k])) operands[k] = static_cast<uint16_t>(n);
+      }
+      if (operands[k] == kNone) return TOSAIC_BAD_MODEL;
+    }
+    return TOSAIC_OK;
+  }
+
+  tosaic_status check_graph(const Graph &graph) {
+    for (size_t k = 0; k < graph.node_count; k++) {
+      const Step step{model_, &graph, &graph.nodes[k]};
+      const tosaic_status status = step.node->op->check(step);
+      if (status != TOSAIC_OK) return failed_at(status, step);
+    }
+    return TOSAIC_OK;
+  }
+
+  tosaic_status place() {
+    const size_t base = arena_.front();
+    const auto *plan = static_cast<const uint32_t *>(config_.plan);
+    size_t plan_words = config_.plan_size / 4;
+    if (plan) {
+      if (plan_words < 4 || plan[0] != kPlanMagic || plan[1] != kPlanVersion ||
+          plan[2] != structure() || plan[3] != model_->graph_count) {
+        return TOSAIC_BAD_PLAN;
+      }
+      plan += 4;
+      plan_words -= 4;
+    }
+    uint64_t end = 0;
+    size_t scratch = 0;
+    for (size_t k = 0; k < model_->graph_count; k++) {
+      Graph &graph = model_->graphs[k];
+      auto *readers = arena_.borrow<uint8_t>(graph.tensor_count);
+      if (!readers) return TOSAIC_ARENA_TOO_SMALL;
+      fuse(&graph, readers);
+      arena_.give_back();
+      auto *offsets = arena_.borrow<uint32_t>(graph.tensor_count);
+      auto *workspace = arena_.borrow<uint8_t>(planner_workspace(graph.tensor_count));
+      if (!offsets || !workspace) return TOSAIC_ARENA_TOO_SMALL;
+      if (!plan) {
+        if (!plan_graph(&graph, workspace, offsets)) return TOSAIC_UNSUPPORTED;
+      } else {
+        if (plan_words < size_t{2} + graph.tensor_count || plan[1] != graph.tensor_count) {
+          return TOSAIC_BAD_PLAN;
+        }
+        graph.arena_bytes = plan[0];
+        std::memcpy(offsets, plan + 2, graph.tensor_count * sizeof(uint32_t));
+        plan += 2 + graph.tensor_count;
+        plan_words -= size_t{2} + graph.tensor_count;
+      }
+      const tosaic_status status = bind(&graph, offsets, arena_.data() + base + graph.arena_base);
+      if (status != TOSAIC_OK) return status;
+      arena_.give_back();
+      end = std::max(end, uint64_t{graph.arena_base} + graph.arena_bytes);
+      if (end > kMaxTensorBytes) return TOSAIC_UNSUPPORTED;
+      scratch = std::max(scratch, finish_graph(graph));
+    }
+    arena_.take<uint8_t>(static_cast<size_t>(end));
+    model_->scratch = arena_.take<uint8_t>(scratch);
+    if (!arena_.fits()) return TOSAIC_ARENA_TOO_SMALL;
+    tosaic_model_reset(model_);
+    return TOSAIC_OK;
+  }
+
+  // A hash of operators and operands, the same that the compiler puts into its plans.
+  uint32_t structure() const {
+    uint32_t hash = 2166136261U;
+    const auto mix = [&hash](uint32_t value) { hash = (hash ^ value) * 16777619U; };
+    for (size_t g = 0; g < model_->graph_count; g++) {
+      const Graph &graph = model_->graphs[g];
+      for (size_t n = 0; n < graph.node_count; n++) {
+        const Node &node = graph.nodes[n];
+        mix(static_cast<uint32_t>(node.source->op()));
+        for (size_t k = 0; k < size_t{node.inputs} + node.outputs; k++) mix(node.operands[k]);
+      }
+      for (size_t k = 0; k < graph.tensor_count; k++) mix(graph.tensors[k].bytes);
+    }
+    return hash;
+  }
+
+  // An accumulator that only the RESCALE behind it reads is never stored. `readers` has room for a
+  // count of each tensor, in which two stands for more.
+  static void fuse(Graph *graph, uint8_t *readers) {
+    const auto count = [readers](uint16_t tensor) {
+      if (readers[tensor] < 2) readers[tensor]++;
+    };
+    std::memset(readers, 0, graph->tensor_count);
+    for (size_t k = 0; k < graph->output_count; k++) count(graph->outputs[k]);
+    for (size_t n = 0; n < graph->node_count; n++) {
+      const Node &node = graph->nodes[n];
+      for (size_t k = 0; k < node.inputs; k++) count(node.operands[k]);
+    }
+    // Whether node n + 1 is of this kind, and alone reads what node n writes.
+    const auto feeds = [&](size_t n, uint8_t kind) {
+      if (n + 1 >= graph->node_count) return false;
+      const Node &writer = graph->nodes[n], &reader = graph->nodes[n + 1];
+      const uint16_t tensor = writer.operands[writer.inputs];
+      return (reader.op->flags & kind) && reader.operands[0] == tensor && readers[tensor] == 1;
+    };
+    for (size_t n = 0; n < graph->node_count; n++) {
+      Node &node = graph->nodes[n];
+      if (!(node.op->flags & kFusesRescale) || !feeds(n, kIsRescale)) continue;
+      node.fused = feeds(n + 1, kIsClamp) ? 2 : 1;
+      n += node.fused;
+    }
+  }
+
+  tosaic_status bind(Graph *graph, const uint32_t *offsets, uint8_t *memory) {
+    for (size_t k = 0; k < graph->tensor_count; k++) {
+      Tensor &tensor = graph->tensors[k];
+      if (tensor.data || offsets[k] == kNoOffset) continue;  // in the model, a variable, or fused
+      if (offsets[k] % TOSAIC_ALIGNMENT || offsets[k] > graph->arena_bytes ||
+          tensor.bytes > graph->arena_bytes - offsets[k]) {
+        return TOSAIC_BAD_PLAN;
+      }
+      tensor.data = memory + offsets[k];
+    }
+    for (size_t k = 0; k < graph->input_count; k++) {
+      if (!graph->tensors[graph->inputs[k]].data) return TOSAIC_BAD_PLAN;
+    }
+    for (size_t n = 0; n < graph->node_count; n += size_t{1} + graph->nodes[n].fused) {
+      const Node &node = graph->nodes[n];
+      const Node &last = graph->nodes[n + node.fused];
+      for (const Node *part = &node; part <= &last; part++) {
+        for (size_t k = part == &node ? 0 : 1; k < part->inputs; k++) {
+          if (!graph->tensors[part->operands[k]].data) return TOSAIC_BAD_PLAN;
+        }
+      }
+      for (size_t k = 0; k < last.outputs; k++) {
+        if (!graph->tensors[last.operands[last.inputs + k]].data) return TOSAIC_BAD_PLAN;
+      }
+    }
+    return TOSAIC_OK;
+  }
+
+  // Tells the graphs it calls where its tensors end, and returns the scratch it needs.
+  size_t finish_graph(const Graph &graph) {
+    size_t scratch = 0;
+    const uint32_t end =
+        (graph.arena_base + graph.arena_bytes + TOSAIC_ALIGNMENT - 1) & ~(TOSAIC_ALIGNMENT - 1U);
+    for (size_t n = 0; n < graph.node_count; n++) {
+      const Node &node = graph.nodes[n];
+      if (node.op->scratch) {
+        scratch = std::max(scratch, node.op->scratch({model_, &graph, &node}));
+      }
+      if (!(node.op->flags & kCallsGraphs)) continue;
+      for (size_t k = 0; k < 2; k++) {
+        Graph &callee = model_->graphs[node.operands[node.inputs + node.outputs + k]];
+        callee.arena_base = std::max(callee.arena_base, end);
+      }
+    }
+    return scratch;
+  }
+
+  const tosaic_config &config_;
+  Arena &arena_;
+  const flatbuffers::Vector<flatbuffers::Offset<tosa::TosaRegion>> *regions_ = nullptr;
+  tosaic_model *model_ = nullptr;
+};
+
+bool is_aligned(const void *pointer, size_t to) {
+  return reinterpret_cast<uintptr_t>(pointer) % to == 0;
+}
+
+tosaic_status load(const tosaic_config *config, tosaic_model **model, size_t *needed) {
+  if (!config || !config->model || !config->operators ||
+      !is_aligned(config->model, TOSAIC_ALIGNMENT) ||
+      !is_aligned(config->arena, TOSAIC_ALIGNMENT) || !is_aligned(config->plan, 4)) {
+    return TOSAIC_BAD_ARGUMENT;
+  }
+  Arena arena(config->arena, config->arena ? config->arena_size : 0);
+  const tosaic_status status = Loader(*config, &arena).load(model);
+  *needed = arena.needed();
+  return status;
+}
+
+}  // namespace
+}  // namespace tosaic
+
+tosaic_status tosaic_model_init(const tosaic_config *config, tosaic_model **model) {
+  size_t needed = 0;
+  return model ? tosaic::load(config, model, &needed) : TOSAIC_BAD_ARGUMENT;
+}
+
+tosaic_status tosaic_arena_size(const tosaic_config *config, size_t *size) {
+  tosaic_model *model = nullptr;
+  if (!size) return TOSAIC_BAD_ARGUMENT;
+  return tosaic::load(config, &model, size);
+}

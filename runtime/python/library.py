@@ -17,7 +17,6 @@ from pathlib import Path
 from tosaic.errors import ToolError
 
 _SOURCES = Path(__file__).resolve().parents[2]
-_FOLDER = _SOURCES / "build" / "host"
 _LIBRARY = "TOSAIC_RUNTIME_LIBRARY"
 
 OK = 0
@@ -76,7 +75,7 @@ def library() -> ctypes.CDLL:
     Raises:
         ToolError: there are no sources or no compiler, or the build fails.
     """
-    out = ctypes.CDLL(os.environ.get(_LIBRARY) or str(_built()))
+    out = ctypes.CDLL(str(library_path()))
     config, model = ctypes.POINTER(Config), ctypes.c_void_p
     for name, result, arguments in (
         ("tosaic_status_text", ctypes.c_char_p, (ctypes.c_int,)),
@@ -99,7 +98,19 @@ def all_operators() -> int:
     return ctypes.addressof(ctypes.c_char.in_dll(library(), "tosaic_all_operators"))
 
 
-def _built() -> Path:
+def library_path() -> Path:
+    """Return the shared library's file, built first where it is not up to date."""
+    given = os.environ.get(_LIBRARY)
+    return Path(given) if given else build("host") / "libtosaic_runtime.so"
+
+
+@cache
+def build(preset: str) -> Path:
+    """Build `preset` of CMakePresets.json and return its folder.
+
+    Raises:
+        ToolError: there are no sources or no CMake, or the build fails.
+    """
     cmake = shutil.which("cmake")
     if not (_SOURCES / "CMakeLists.txt").is_file():
         raise ToolError(
@@ -111,13 +122,14 @@ def _built() -> Path:
             "The embedded runtime is built with CMake, which is not on PATH. Install cmake and a "
             f"C++ compiler, or name a built library in {_LIBRARY}."
         )
-    _FOLDER.mkdir(parents=True, exist_ok=True)
-    with (_FOLDER / ".lock").open("w") as lock:  # of two test processes one builds
+    folder = _SOURCES / "build" / preset
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:  # of two test processes one builds
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (_FOLDER / "CMakeCache.txt").is_file():
-            _run([cmake, "--preset", "host", f"-DTOSAIC_PYTHON={sys.executable}"])
-        _run([cmake, "--build", "--preset", "host", "--parallel", "2"])
-    return _FOLDER / "libtosaic_runtime.so"
+        if not (folder / "CMakeCache.txt").is_file():
+            _run([cmake, "--preset", preset, f"-DTOSAIC_PYTHON={sys.executable}"])
+        _run([cmake, "--build", "--preset", preset, "--parallel", "2"])
+    return folder
 
 
 def _run(command: list[str]) -> None:

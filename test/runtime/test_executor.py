@@ -12,7 +12,10 @@ from tosaic.errors import ToolError
 from tosaic.executors import make_executor
 from tosaic.runtime import Model
 
-sys.path[:0] = [str(Path(__file__).parents[1] / part) for part in ("unit", "e2e")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+sys.path.insert(0, str(Path(__file__).parent))
+from programs import COUNTER, CUSTOM, LOOP
 from test_executors import CASES, module_of, random_inputs
 from test_models import bench, every_model, integer_program, stored
 
@@ -52,38 +55,12 @@ def test_models_equal_the_jit(name):
         np.testing.assert_array_equal(got, wanted)
 
 
-COUNTER = """
-  tosa.variable @count = dense<[3, 5]> : tensor<2xi32>
-  func.func @main(%x: tensor<2xi32>) -> tensor<2xi32> {
-    %old = tosa.variable_read @count : tensor<2xi32>
-    %new = tosa.add %old, %x : (tensor<2xi32>, tensor<2xi32>) -> tensor<2xi32>
-    tosa.variable_write @count, %new : tensor<2xi32>
-    return %old : tensor<2xi32> }"""
-
-
 def test_variables_keep_their_values_until_reset(context):
     executor = make_executor("runtime", parsed(context, COUNTER))
     x = np.array([1, 10], np.int32)
     assert [executor.run([x])[0].tolist() for _ in range(3)] == [[3, 5], [4, 15], [5, 25]]
     executor._model.reset()
     assert executor.run([x])[0].tolist() == [3, 5]
-
-
-LOOP = """
-  func.func @main(%i: tensor<i32>, %x: tensor<2xi32>) -> (tensor<i32>, tensor<2xi32>) {
-    %0:2 = tosa.while_loop (%a = %i, %b = %x) :
-        (tensor<i32>, tensor<2xi32>) -> (tensor<i32>, tensor<2xi32>) {
-      %limit = "tosa.const"() <{values = dense<5> : tensor<i32>}> : () -> tensor<i32>
-      %1 = tosa.greater %limit, %a : (tensor<i32>, tensor<i32>) -> tensor<i1>
-      tosa.yield %1 : tensor<i1>
-    } do {
-    ^bb0(%a: tensor<i32>, %b: tensor<2xi32>):
-      %one = "tosa.const"() <{values = dense<1> : tensor<i32>}> : () -> tensor<i32>
-      %1 = tosa.add %a, %one : (tensor<i32>, tensor<i32>) -> tensor<i32>
-      %2 = tosa.add %b, %b : (tensor<2xi32>, tensor<2xi32>) -> tensor<2xi32>
-      tosa.yield %1, %2 : tensor<i32>, tensor<2xi32>
-    }
-    return %0#0, %0#1 : tensor<i32>, tensor<2xi32> }"""
 
 
 def test_while_loop(context):
@@ -98,7 +75,7 @@ def test_a_loop_without_end_can_be_limited(context):
     limited = Model(program, max_iterations=4)
     x = np.array([1, 3], np.int32)
     assert limited.run([np.array(1, np.int32), x])[0] == 5
-    with pytest.raises(ToolError, match="failed at WHILE_LOOP, operator 0: .* max_iterations"):
+    with pytest.raises(ToolError, match=r"failed at WHILE_LOOP, operator 0: .* max_iterations"):
         limited.run([np.array(0, np.int32), x])
 
 
@@ -113,21 +90,14 @@ def test_an_index_out_of_range_is_an_error(context):
         ),
     )
     values = np.arange(4, dtype=np.int32).reshape(1, 4, 1)
-    with pytest.raises(ToolError, match="failed at GATHER, operator 0: .*index out of range"):
+    with pytest.raises(ToolError, match=r"failed at GATHER, operator 0: .*index out of range"):
         executor.run([values, np.array([[9, 0]], np.int32)])
     assert executor.run([values, np.array([[3, 0]], np.int32)])[0].ravel().tolist() == [3, 0]
 
 
 def test_an_operator_without_kernel_is_named(context):
-    custom = parsed(
-        context,
-        """func.func @main(%x: tensor<2xi8>) -> tensor<2xi8> {
-      %0 = tosa.custom %x {domain_name = "d", implementation_attrs = "", operator_name = "o"} :
-        (tensor<2xi8>) -> tensor<2xi8>
-      return %0 : tensor<2xi8> }""",
-    )
-    with pytest.raises(ToolError, match="cannot load the program at CUSTOM, operator 0: .*kernel"):
-        make_executor("runtime", custom)
+    with pytest.raises(ToolError, match=r"cannot load the program at CUSTOM, operator 0: .*kernel"):
+        make_executor("runtime", parsed(context, CUSTOM))
 
 
 def test_models_run_side_by_side():

@@ -39,7 +39,9 @@ const char *tosaic_status_text(tosaic_status status);
 
 enum { TOSAIC_ALIGNMENT = 16, TOSAIC_MAX_RANK = 6 };
 
-/* A tensor; `shape` is inside the model. Data of the SHAPE type are int64. */
+/* A tensor; `shape` is inside the model. Constant data are aligned to 4 bytes, others to 16. Data
+ * of the SHAPE type are int64.
+ */
 typedef struct tosaic_tensor {
   void *data;
   const int32_t *shape;

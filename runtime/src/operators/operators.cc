@@ -1,5 +1,7 @@
 #include "operators.h"
 
+#include <cstring>
+
 namespace tosaic {
 
 size_t element_size(uint8_t type) {
@@ -58,11 +60,13 @@ bool constant_scalar(const Tensor &tensor, int32_t *value) {
 
 bool constant_shape(const Tensor &tensor, size_t count, int32_t *values) {
   if (tensor.type != TOSAIC_SHAPE || tensor.bytes != count * 8) return false;
-  const auto *data = static_cast<const int64_t *>(tensor.data);
   for (size_t k = 0; k < count; k++) {
-    if (data[k] < INT32_MIN || data[k] > INT32_MAX) return false;
+    // The flatbuffer aligns the data of a constant to 4 bytes only.
+    int64_t value = 0;
+    std::memcpy(&value, static_cast<const char *>(tensor.data) + 8 * k, sizeof(value));
+    if (value < INT32_MIN || value > INT32_MAX) return false;
+    values[k] = static_cast<int32_t>(value);
   }
-  for (size_t k = 0; k < count; k++) values[k] = static_cast<int32_t>(data[k]);
   return true;
 }
 

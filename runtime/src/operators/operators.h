@@ -31,10 +31,10 @@ size_t element_size(uint8_t type);
 bool same_shape(const Tensor &a, const Tensor &b);
 bool same(const Tensor &a, const Tensor &b);  // type and shape
 
-// The one element of a constant integer tensor; for one that is not, nothing is stored.
+// The one element of a constant integer tensor; false for one that is not.
 bool constant_scalar(const Tensor &tensor, int32_t *value);
 
-// A constant SHAPE tensor of `count` values, all within int32; nothing is stored otherwise.
+// A SHAPE tensor of `count` values, which must all be within int32.
 bool constant_shape(const Tensor &tensor, size_t count, int32_t *values);
 
 // An attribute with `count` values from `low` to `high`.

@@ -16,7 +16,8 @@ tosaic_status run_graph(const tosaic_model *model, const Graph &graph) {
     const Step step{model, &graph, &graph.nodes[n]};
     const tosaic_place place = place_of(step);
     if (model->trace) model->trace(model->trace_context, &place, true);
-    const tosaic_status status = step.node->op->run(step);
+    const bool chain = step.node->fused && step.node->op->operands;
+    const tosaic_status status = chain ? run_chain(step) : step.node->op->run(step);
     if (model->trace) model->trace(model->trace_context, &place, false);
     if (status != TOSAIC_OK) {
       // The innermost operator is the one to name; those around it fail with its status.

@@ -376,10 +376,11 @@ class Loader {
       }
       has_value[index] = true;
     }
-    if (node->op->flags & kAliases) {
+    if (node->op->aliases && node->inputs && node->outputs) {
       const Tensor &input = graph.tensors[operands[0]];
       Tensor &output = graph.tensors[operands[node->inputs]];
-      if (input.constant && input.bytes == output.bytes) {
+      const Step step{model_, &graph, node};
+      if (input.constant && node->op->check(step) == TOSAIC_OK && node->op->aliases(step)) {
         output.data = input.data;
         output.constant = 1;
       }
@@ -471,13 +472,13 @@ class Loader {
       Graph &graph = model_->graphs[k];
       auto *readers = arena_.borrow<uint8_t>(graph.tensor_count);
       if (!readers) return TOSAIC_ARENA_TOO_SMALL;
-      fuse(&graph, readers);
+      fuse(model_, &graph, readers);
       arena_.give_back();
       auto *offsets = arena_.borrow<uint32_t>(graph.tensor_count);
       auto *workspace = arena_.borrow<uint8_t>(planner_workspace(graph.tensor_count));
       if (!offsets || !workspace) return TOSAIC_ARENA_TOO_SMALL;
       if (!plan) {
-        if (!plan_graph(&graph, workspace, offsets)) return TOSAIC_UNSUPPORTED;
+        if (!plan_graph(model_, &graph, workspace, offsets)) return TOSAIC_UNSUPPORTED;
       } else {
         if (plan_words < size_t{2} + graph.tensor_count || plan[1] != graph.tensor_count) {
           return TOSAIC_BAD_PLAN;
@@ -517,11 +518,11 @@ class Loader {
     return hash;
   }
 
-  // An accumulator that only the RESCALE behind it reads is never stored. `readers` has room for a
-  // count of each tensor, in which two stands for more.
-  static void fuse(Graph *graph, uint8_t *readers) {
+  // Gives each node those behind it that it does as well. `readers` has room for a count of each
+  // tensor, in which 255 stands for more.
+  static void fuse(const tosaic_model *model, Graph *graph, uint8_t *readers) {
     const auto count = [readers](uint16_t tensor) {
-      if (readers[tensor] < 2) readers[tensor]++;
+      if (readers[tensor] < 255) readers[tensor]++;
     };
     std::memset(readers, 0, graph->tensor_count);
     for (size_t k = 0; k < graph->output_count; k++) count(graph->outputs[k]);
@@ -529,19 +530,42 @@ class Loader {
       const Node &node = graph->nodes[n];
       for (size_t k = 0; k < node.inputs; k++) count(node.operands[k]);
     }
-    // Whether node n + 1 is of this kind, and alone reads what node n writes.
-    const auto feeds = [&](size_t n, uint8_t kind) {
-      if (n + 1 >= graph->node_count) return false;
-      const Node &writer = graph->nodes[n], &reader = graph->nodes[n + 1];
-      const uint16_t tensor = writer.operands[writer.inputs];
-      return (reader.op->flags & kind) && reader.operands[0] == tensor && readers[tensor] == 1;
+    // Whether only nodes up to `end` read what node n writes.
+    const auto stays_inside = [&](size_t n, size_t end) {
+      const uint16_t tensor = graph->nodes[n].operands[graph->nodes[n].inputs];
+      size_t inside = 0;
+      for (size_t m = n + 1; m < end; m++) {
+        const Node &reader = graph->nodes[m];
+        for (size_t k = 0; k < reader.op->operands; k++) inside += reader.operands[k] == tensor;
+      }
+      return inside == readers[tensor];
     };
-    for (size_t n = 0; n < graph->node_count; n++) {
+    const auto follows = [&](size_t n, tosa::Op op) {
+      return n < graph->node_count && graph->nodes[n].op->op == op && stays_inside(n - 1, n + 1);
+    };
+    for (size_t n = 0; n < graph->node_count; n += size_t{1} + graph->nodes[n].fused) {
       Node &node = graph->nodes[n];
-      if (!(node.op->flags & kFusesRescale) || !feeds(n, kIsRescale)) continue;
-      node.fused = feeds(n + 1, kIsClamp) ? 2 : 1;
-      n += node.fused;
+      if (node.op->flags & kFusesRescale) {
+        if (!follows(n + 1, tosa::Op::RESCALE)) continue;
+        node.fused = follows(n + 2, tosa::Op::CLAMP) ? 2 : 1;
+        continue;
+      }
+      for (size_t length = std::min<size_t>(kMaxChain, graph->node_count - n); length > 1;
+           length--) {
+        bool fits = is_chain(model, *graph, n, length);
+        for (size_t m = n; fits && m + 1 < n + length; m++) fits = stays_inside(m, n + length);
+        if (!fits) continue;
+        node.fused = static_cast<uint16_t>(length - 1);
+        break;
+      }
     }
+  }
+
+  static bool is_written(const Node *first, const Node *end, uint16_t tensor) {
+    for (const Node *node = first; node < end; node++) {
+      if (node->operands[node->inputs] == tensor) return true;
+    }
+    return false;
   }
 
   tosaic_status bind(Graph *graph, const uint32_t *offsets, uint8_t *memory) {
@@ -561,8 +585,11 @@ class Loader {
       const Node &node = graph->nodes[n];
       const Node &last = graph->nodes[n + node.fused];
       for (const Node *part = &node; part <= &last; part++) {
-        for (size_t k = part == &node ? 0 : 1; k < part->inputs; k++) {
-          if (!graph->tensors[part->operands[k]].data) return TOSAIC_BAD_PLAN;
+        for (size_t k = 0; k < part->inputs; k++) {
+          const uint16_t tensor = part->operands[k];
+          if (!graph->tensors[tensor].data && !is_written(&node, part, tensor)) {
+            return TOSAIC_BAD_PLAN;
+          }
         }
       }
       for (size_t k = 0; k < last.outputs; k++) {

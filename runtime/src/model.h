@@ -3,7 +3,8 @@
 // A graph is one region of the model; graph 0 is main. Names are resolved to indices of `tensors`,
 // first the block's tensors and then its shapes. Nodes are the operators in file order, which is
 // the order they run in, without constants. Where a node does what the nodes behind it do as well
-// (`fused` of them), those are skipped and the tensors between them have no memory.
+// (`fused` of them), those are skipped and the tensors between them have no memory: a RESCALE and a
+// CLAMP behind an accumulator, or a chain of elementwise operators, which runs piece by piece.
 #ifndef TOSAIC_RUNTIME_MODEL_H
 #define TOSAIC_RUNTIME_MODEL_H
 
@@ -63,7 +64,20 @@ struct Step {
   }
 };
 
+// What a row kernel is told beside its operands.
+union Argument {
+  bool round;
+  tosaic_clamp clamp;
+  tosaic_negate negate;
+  struct Rescale {
+    tosaic_rescale rescale;
+    uint8_t type;
+    bool input_unsigned;
+  } rescale;
+};
+
 constexpr uint16_t kNone = 0xffff;
+constexpr uint16_t kMaxChain = 6;  // operators in one chain
 constexpr size_t kMaxCustomOperands = 16;
 
 }  // namespace tosaic
@@ -81,13 +95,8 @@ struct tosaic_model {
 
 // How an operator takes part in planning.
 enum : uint8_t {
-  kAliases = 1,        // the output is the first input's bytes
-  kInPlace = 2,        // the output may overwrite an input of its shape
-  kInPlaceFirst = 64,  // the output may overwrite the first input
-  kFusesRescale = 4,   // takes a RESCALE and a CLAMP that follow
-  kIsRescale = 8,
-  kIsClamp = 16,
-  kCallsGraphs = 32,
+  kFusesRescale = 1,  // takes a RESCALE and a CLAMP that follow
+  kCallsGraphs = 2,
 };
 
 struct tosaic_operator {
@@ -103,7 +112,10 @@ struct tosaic_operator {
   // Types, shapes and attributes fit each other, so that run stays inside the tensors.
   tosaic_status (*check)(const tosaic::Step &step);
   tosaic_status (*run)(const tosaic::Step &step);
-  size_t (*scratch)(const tosaic::Step &step);  // may be null
+  // All that follow may be null or 0.
+  size_t (*scratch)(const tosaic::Step &step);
+  // Whether the output is the beginning of the first input's bytes.
+  bool (*aliases)(const tosaic::Step &step);
   // For families whose members differ in little more than the kernel.
   union Kernel {
     constexpr Kernel() : none(nullptr) {}
@@ -114,6 +126,10 @@ struct tosaic_operator {
     tosaic_reduce *reduce;
   } kernel;
   uint8_t result_type;
+  // Elementwise operators: how many operands kernel.row has, and what its argument is, which may
+  // be in *storage. The output may overwrite an operand.
+  uint8_t operands;
+  const void *(*argument)(const tosaic::Step &step, tosaic::Argument *storage);
 };
 
 namespace tosaic {
@@ -126,9 +142,14 @@ inline const Graph &Step::callee(size_t k) const {
 // Tensors without memory get kNoOffset.
 constexpr uint32_t kNoOffset = 0xffffffff;
 size_t planner_workspace(size_t tensor_count);
-bool plan_graph(Graph *graph, void *workspace, uint32_t *offsets);
+bool plan_graph(const tosaic_model *model, Graph *graph, void *workspace, uint32_t *offsets);
 
 tosaic_place place_of(const Step &step);
+
+// Whether the operators of nodes `first` to `first` + `count` - 1 can run as one chain: elementwise,
+// of one shape but for operands of one element, and with kernels for rows.
+bool is_chain(const tosaic_model *model, const Graph &graph, size_t first, size_t count);
+tosaic_status run_chain(const Step &step);
 
 tosaic_status run_graph(const tosaic_model *model, const Graph &graph);
 

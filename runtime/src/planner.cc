@@ -25,8 +25,8 @@ constexpr uint16_t kNever = 0xffff;
 
 class Planner {
  public:
-  Planner(const Graph &graph, Life *lives, uint32_t *offsets)
-      : graph_(graph), lives_(lives), offsets_(offsets) {}
+  Planner(const tosaic_model *model, const Graph &graph, Life *lives, uint32_t *offsets)
+      : model_(model), graph_(graph), lives_(lives), offsets_(offsets) {}
 
   uint32_t plan() {
     find_lives();
@@ -62,29 +62,35 @@ class Planner {
     }
   }
 
-  // Let the output of node `n` share the bytes of one of its inputs, where it may.
+  // Let the output of node `n` share the bytes of an input, where it may.
   void join(size_t n) {
-    const Node &node = graph_.nodes[n];
-    if (node.fused || node.outputs != 1 || !(node.op->flags & (kAliases | kInPlace | kInPlaceFirst))) {
-      return;
-    }
-    const uint16_t output = node.operands[node.inputs];
-    const Tensor &y = graph_.tensors[output];
+    const Node &node = graph_.nodes[n], &end = graph_.nodes[n + node.fused];
+    if (end.outputs != 1) return;
+    const uint16_t output = end.operands[end.inputs];
     if (!in_arena(output)) return;
-    for (size_t k = 0; k < node.inputs; k++) {
-      const uint16_t input = node.operands[k];
-      const Tensor &x = graph_.tensors[input];
-      if (!in_arena(input)) continue;
-      Life &group = lives_[lives_[input].group];
-      const bool aliases = k == 0 && (node.op->flags & kAliases);
-      const uint8_t flags = k == 0 ? kInPlace | kInPlaceFirst : kInPlace;
-      const bool in_place = (node.op->flags & flags) && group.last == n && same_shape(x, y) &&
-                            element_size(x.type) >= element_size(y.type);
-      if (!aliases && !in_place) continue;
-      lives_[output].group = lives_[input].group;
-      if (lives_[output].last > group.last) group.last = lives_[output].last;
+    if (node.op->aliases) {
+      if (in_arena(node.operands[0]) && node.op->aliases({model_, &graph_, &node})) {
+        join(node.operands[0], output);
+      }
       return;
     }
+    const Tensor &y = graph_.tensors[output];
+    for (const Node *part = &node; part <= &end; part++) {
+      for (size_t k = 0; k < part->op->operands; k++) {
+        const uint16_t input = part->operands[k];
+        const Tensor &x = graph_.tensors[input];
+        if (in_arena(input) && lives_[lives_[input].group].last == n && same_shape(x, y) &&
+            element_size(x.type) >= element_size(y.type)) {
+          return join(input, output);
+        }
+      }
+    }
+  }
+
+  void join(uint16_t input, uint16_t output) {
+    Life &group = lives_[lives_[input].group];
+    lives_[output].group = lives_[input].group;
+    group.last = std::max(group.last, lives_[output].last);
   }
 
   uint32_t place() {
@@ -130,6 +136,7 @@ class Planner {
     return (offset + TOSAIC_ALIGNMENT - 1) & ~(TOSAIC_ALIGNMENT - 1U);
   }
 
+  const tosaic_model *model_;
   const Graph &graph_;
   Life *lives_;
   uint32_t *offsets_;
@@ -140,13 +147,13 @@ class Planner {
 
 size_t planner_workspace(size_t tensor_count) { return tensor_count * sizeof(Life); }
 
-bool plan_graph(Graph *graph, void *workspace, uint32_t *offsets) {
+bool plan_graph(const tosaic_model *model, Graph *graph, void *workspace, uint32_t *offsets) {
   uint64_t total = 0;
   for (size_t k = 0; k < graph->tensor_count; k++) {
     if (!graph->tensors[k].data) total += graph->tensors[k].bytes + uint64_t{TOSAIC_ALIGNMENT};
   }
   if (total > INT32_MAX) return false;  // no offset can overflow
-  graph->arena_bytes = Planner(*graph, static_cast<Life *>(workspace), offsets).plan();
+  graph->arena_bytes = Planner(model, *graph, static_cast<Life *>(workspace), offsets).plan();
   return true;
 }
 

@@ -112,7 +112,7 @@ tosaic_status run_custom(const Step &step) {
                                             tosaic_operator::kAny, tosaic_operator::kAny,        \
                                             tosaic_operator::kAny, tosaic_operator::kAny, FLAGS, \
                                             tosaic::check_##NAME, tosaic::run_##NAME, nullptr,   \
-                                            {}, 0};
+                                            nullptr, {}, 0, 0, nullptr};
 
 OPERATOR(cond_if, COND_IF, CondIf, kCallsGraphs)
 OPERATOR(while_loop, WHILE_LOOP, WhileLoop, kCallsGraphs)

@@ -174,7 +174,7 @@ tosaic_status run(const Step &step) {
   const tosaic_operator tosaic_op_##NAME = {                                                      \
       tosa::Op::OP, tosa::Attribute::ATTRIBUTE##Attribute, TYPES, 5, 1, kFusesRescale,            \
       tosaic::check<tosaic::MAKE>, tosaic::run<tosaic::MAKE, __VA_ARGS__, tosaic_##NAME>, SCRATCH, \
-      {}, 0};
+      nullptr, {}, 0, 0, nullptr};
 #define SCRATCH(NAME, MAKE) (tosaic::scratch_of<tosaic::MAKE, tosaic_##NAME##_scratch>)
 #define WITH_SCRATCH(NAME, OP, ATTRIBUTE, MAKE, TYPES) \
   OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES_##TYPES, SCRATCH(NAME, MAKE), DATA_##TYPES)

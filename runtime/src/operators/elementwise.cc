@@ -85,9 +85,10 @@ tosaic_status check(const Step &step) {
   return verdict(fits);
 }
 
-template <size_t count>
 tosaic_status run(const Step &step) {
-  apply(step, count, nullptr);
+  Argument storage;
+  const auto *op = step.node->op;
+  apply(step, op->operands, op->argument ? op->argument(step, &storage) : nullptr);
   return TOSAIC_OK;
 }
 
@@ -102,11 +103,9 @@ tosaic_status check_negate(const Step &step) {
   return verdict(check<1>(step) == TOSAIC_OK && make_negate(step, &negate));
 }
 
-tosaic_status run_negate(const Step &step) {
-  tosaic_negate negate;
-  if (!make_negate(step, &negate)) return TOSAIC_BAD_MODEL;
-  apply(step, 1, &negate);
-  return TOSAIC_OK;
+const void *negate_argument(const Step &step, Argument *storage) {
+  make_negate(step, &storage->negate);
+  return storage;
 }
 
 tosaic_status check_clamp(const Step &step) {
@@ -114,11 +113,9 @@ tosaic_status check_clamp(const Step &step) {
   return verdict(check<1>(step) == TOSAIC_OK && clamp_limits(step, &clamp));
 }
 
-tosaic_status run_clamp(const Step &step) {
-  tosaic_clamp clamp;
-  if (!clamp_limits(step, &clamp)) return TOSAIC_BAD_MODEL;
-  apply(step, 1, &clamp);
-  return TOSAIC_OK;
+const void *clamp_argument(const Step &step, Argument *storage) {
+  clamp_limits(step, &storage->clamp);
+  return storage;
 }
 
 tosaic_status check_table(const Step &step) {
@@ -128,15 +125,11 @@ tosaic_status check_table(const Step &step) {
                  table.shape[0] == (type == TOSAIC_INT8 ? 256 : 513));
 }
 
-tosaic_status run_table(const Step &step) {
-  apply(step, 1, step.input(1).data);
-  return TOSAIC_OK;
-}
+const void *table_argument(const Step &step, Argument *) { return step.input(1).data; }
 
-tosaic_status run_right_shift(const Step &step) {
-  const bool round = step.attribute<tosa::ArithmeticRightShiftAttribute>()->round();
-  apply(step, 2, &round);
-  return TOSAIC_OK;
+const void *right_shift_argument(const Step &step, Argument *storage) {
+  storage->round = step.attribute<tosa::ArithmeticRightShiftAttribute>()->round();
+  return storage;
 }
 
 tosaic_status check_mul(const Step &step) {
@@ -145,10 +138,7 @@ tosaic_status check_mul(const Step &step) {
                  elements(shift) == 1);
 }
 
-tosaic_status run_mul(const Step &step) {
-  apply(step, 2, step.input(2).data);
-  return TOSAIC_OK;
-}
+const void *mul_argument(const Step &step, Argument *) { return step.input(2).data; }
 
 tosaic_status check_select(const Step &step) {
   const uint8_t type = step.output(0).type;
@@ -179,26 +169,31 @@ bool clamp_limits(const Step &step, tosaic_clamp *clamp) {
 
 }  // namespace tosaic
 
-#define OPERATOR(NAME, OP, ATTRIBUTE, TYPE, SECOND, RESULT, INPUTS, CHECK, RUN)                \
+// OPERANDS are those that kernels take as rows; INPUTS counts zero points, tables and shifts too.
+#define OPERATOR(NAME, OP, ATTRIBUTE, TYPE, SECOND, RESULT, INPUTS, OPERANDS, CHECK, ARGUMENT) \
   const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP,                                      \
                                             tosa::Attribute::ATTRIBUTE##Attribute,             \
                                             TYPE,                                              \
                                             SECOND,                                            \
                                             INPUTS,                                            \
                                             1,                                                 \
-                                            kInPlace,                                          \
+                                            0,                                                 \
                                             tosaic::CHECK,                                     \
-                                            tosaic::RUN,                                       \
+                                            tosaic::run,                                       \
+                                            nullptr,                                           \
                                             nullptr,                                           \
                                             {tosaic_##NAME},                                   \
-                                            RESULT};
+                                            RESULT,                                            \
+                                            OPERANDS,                                          \
+                                            ARGUMENT};
+#define ANY tosaic_operator::kAny
 #define UNARY(NAME, OP, ATTRIBUTE, TYPE, RESULT) \
-  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, tosaic_operator::kAny, RESULT, 1, check<1>, run<1>)
+  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, ANY, RESULT, 1, 1, check<1>, nullptr)
 #define BINARY(NAME, OP, ATTRIBUTE, TYPE, RESULT) \
-  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 2, check<2>, run<2>)
-#define INTEGERS(DEFINE, NAME, OP, ATTRIBUTE)                           \
-  DEFINE(NAME##_i8, OP, ATTRIBUTE, TOSAIC_INT8, TOSAIC_INT8)            \
-  DEFINE(NAME##_i16, OP, ATTRIBUTE, TOSAIC_INT16, TOSAIC_INT16)         \
+  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 2, 2, check<2>, nullptr)
+#define INTEGERS(DEFINE, NAME, OP, ATTRIBUTE)                  \
+  DEFINE(NAME##_i8, OP, ATTRIBUTE, TOSAIC_INT8, TOSAIC_INT8)   \
+  DEFINE(NAME##_i16, OP, ATTRIBUTE, TOSAIC_INT16, TOSAIC_INT16) \
   DEFINE(NAME##_i32, OP, ATTRIBUTE, TOSAIC_INT32, TOSAIC_INT32)
 
 UNARY(abs_i32, ABS, Abs, TOSAIC_INT32, TOSAIC_INT32)
@@ -207,49 +202,31 @@ UNARY(logical_not, LOGICAL_NOT, LogicalNot, TOSAIC_BOOL, TOSAIC_BOOL)
 INTEGERS(UNARY, bitwise_not, BITWISE_NOT, BitwiseNot)
 
 #define NEGATE(NAME, OP, ATTRIBUTE, TYPE, RESULT) \
-  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 3, check_negate, run_negate)
+  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 3, 1, check_negate, tosaic::negate_argument)
 INTEGERS(NEGATE, negate, NEGATE, Negate)
 
-#define CLAMP(NAME, TYPE)                                                                         \
-  const tosaic_operator tosaic_op_##NAME = {tosa::Op::CLAMP,                                      \
-                                            tosa::Attribute::ClampAttribute,                      \
-                                            TYPE,                                                 \
-                                            tosaic_operator::kAny,                                \
-                                            1,                                                    \
-                                            1,                                                    \
-                                            kInPlace | kIsClamp,                                  \
-                                            tosaic::check_clamp,                                  \
-                                            tosaic::run_clamp,                                    \
-                                            nullptr,                                              \
-                                            {tosaic_##NAME},                                      \
-                                            TYPE};
+#define CLAMP(NAME, TYPE) \
+  OPERATOR(NAME, CLAMP, Clamp, TYPE, ANY, TYPE, 1, 1, check_clamp, tosaic::clamp_argument)
 CLAMP(clamp_i8, TOSAIC_INT8)
 CLAMP(clamp_i16, TOSAIC_INT16)
 
-#define TABLE(NAME, TYPE, RESULT)                                                                 \
-  const tosaic_operator tosaic_op_##NAME = {tosa::Op::TABLE, tosa::Attribute::TableAttribute, TYPE, \
-                                            TYPE, 2, 1, kInPlaceFirst, tosaic::check_table,       \
-                                            tosaic::run_table, nullptr, {tosaic_##NAME}, RESULT};
+#define TABLE(NAME, TYPE, RESULT) \
+  OPERATOR(NAME, TABLE, Table, TYPE, TYPE, RESULT, 2, 1, check_table, tosaic::table_argument)
 TABLE(table_i8, TOSAIC_INT8, TOSAIC_INT8)
 TABLE(table_i16, TOSAIC_INT16, TOSAIC_INT32)
 
-#define CAST(NAME, FROM, TO)                                                                     \
-  const tosaic_operator tosaic_op_##NAME = {tosa::Op::CAST, tosa::Attribute::CastAttribute, FROM, \
-                                            tosaic_operator::kAny, 1, 1, kInPlace,               \
-                                            tosaic::check<1>, tosaic::run<1>, nullptr,           \
-                                            {tosaic_##NAME}, TO};
-CAST(cast_bool_i8, TOSAIC_BOOL, TOSAIC_INT8)
-CAST(cast_bool_i16, TOSAIC_BOOL, TOSAIC_INT16)
-CAST(cast_bool_i32, TOSAIC_BOOL, TOSAIC_INT32)
-CAST(cast_i8_bool, TOSAIC_INT8, TOSAIC_BOOL)
-CAST(cast_i16_bool, TOSAIC_INT16, TOSAIC_BOOL)
-CAST(cast_i32_bool, TOSAIC_INT32, TOSAIC_BOOL)
-CAST(cast_i8_i16, TOSAIC_INT8, TOSAIC_INT16)
-CAST(cast_i8_i32, TOSAIC_INT8, TOSAIC_INT32)
-CAST(cast_i16_i8, TOSAIC_INT16, TOSAIC_INT8)
-CAST(cast_i16_i32, TOSAIC_INT16, TOSAIC_INT32)
-CAST(cast_i32_i8, TOSAIC_INT32, TOSAIC_INT8)
-CAST(cast_i32_i16, TOSAIC_INT32, TOSAIC_INT16)
+UNARY(cast_bool_i8, CAST, Cast, TOSAIC_BOOL, TOSAIC_INT8)
+UNARY(cast_bool_i16, CAST, Cast, TOSAIC_BOOL, TOSAIC_INT16)
+UNARY(cast_bool_i32, CAST, Cast, TOSAIC_BOOL, TOSAIC_INT32)
+UNARY(cast_i8_bool, CAST, Cast, TOSAIC_INT8, TOSAIC_BOOL)
+UNARY(cast_i16_bool, CAST, Cast, TOSAIC_INT16, TOSAIC_BOOL)
+UNARY(cast_i32_bool, CAST, Cast, TOSAIC_INT32, TOSAIC_BOOL)
+UNARY(cast_i8_i16, CAST, Cast, TOSAIC_INT8, TOSAIC_INT16)
+UNARY(cast_i8_i32, CAST, Cast, TOSAIC_INT8, TOSAIC_INT32)
+UNARY(cast_i16_i8, CAST, Cast, TOSAIC_INT16, TOSAIC_INT8)
+UNARY(cast_i16_i32, CAST, Cast, TOSAIC_INT16, TOSAIC_INT32)
+UNARY(cast_i32_i8, CAST, Cast, TOSAIC_INT32, TOSAIC_INT8)
+UNARY(cast_i32_i16, CAST, Cast, TOSAIC_INT32, TOSAIC_INT16)
 
 BINARY(add_i32, ADD, Add, TOSAIC_INT32, TOSAIC_INT32)
 BINARY(sub_i32, SUB, Sub, TOSAIC_INT32, TOSAIC_INT32)
@@ -269,18 +246,19 @@ BINARY(greater_i32, GREATER, Greater, TOSAIC_INT32, TOSAIC_BOOL)
 BINARY(greater_equal_i32, GREATER_EQUAL, GreaterEqual, TOSAIC_INT32, TOSAIC_BOOL)
 
 #define RIGHT_SHIFT(NAME, OP, ATTRIBUTE, TYPE, RESULT) \
-  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 2, check<2>, run_right_shift)
+  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 2, 2, check<2>, tosaic::right_shift_argument)
 INTEGERS(RIGHT_SHIFT, arithmetic_right_shift, ARITHMETIC_RIGHT_SHIFT, ArithmeticRightShift)
 
-#define MUL(NAME, TYPE) OPERATOR(NAME, MUL, Mul, TYPE, TYPE, TOSAIC_INT32, 3, check_mul, run_mul)
+#define MUL(NAME, TYPE) \
+  OPERATOR(NAME, MUL, Mul, TYPE, TYPE, TOSAIC_INT32, 3, 2, check_mul, tosaic::mul_argument)
 MUL(mul_i8, TOSAIC_INT8)
 MUL(mul_i16, TOSAIC_INT16)
 MUL(mul_i32, TOSAIC_INT32)
 
 #define SELECT(NAME, TYPE, KERNEL)                                                                \
   const tosaic_operator tosaic_op_##NAME = {                                                      \
-      tosa::Op::SELECT, tosa::Attribute::SelectAttribute, TOSAIC_BOOL, TYPE, 3, 1, kInPlace,      \
-      tosaic::check_select, tosaic::run<3>, nullptr, {KERNEL}, TYPE};
+      tosa::Op::SELECT, tosa::Attribute::SelectAttribute, TOSAIC_BOOL, TYPE, 3, 1, 0,             \
+      tosaic::check_select, tosaic::run, nullptr, nullptr, {KERNEL}, TYPE, 3, nullptr};
 SELECT(select_bool, TOSAIC_BOOL, tosaic_select_8)
 SELECT(select_i8, TOSAIC_INT8, tosaic_select_8)
 SELECT(select_i16, TOSAIC_INT16, tosaic_select_16)

@@ -58,8 +58,7 @@ const tosaic_operator tosaic_op_gather = {tosa::Op::GATHER,
                                           tosaic::check_gather,
                                           tosaic::run_gather,
                                           nullptr,
-                                          {},
-                                          0};
+                                          nullptr, {}, 0, 0, nullptr};
 const tosaic_operator tosaic_op_scatter = {tosa::Op::SCATTER,
                                            tosa::Attribute::ScatterAttribute,
                                            tosaic_operator::kAny,
@@ -70,5 +69,4 @@ const tosaic_operator tosaic_op_scatter = {tosa::Op::SCATTER,
                                            tosaic::check_scatter,
                                            tosaic::run_scatter,
                                            nullptr,
-                                           {},
-                                           0};
+                                           nullptr, {}, 0, 0, nullptr};

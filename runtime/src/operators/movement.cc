@@ -175,6 +175,21 @@ bool make_slice(const Step &step, int32_t *start) {
   return true;
 }
 
+bool always(const Step &) { return true; }
+
+// A slice off the front of the outermost dimension that is not 1.
+bool is_front(const Step &step) {
+  const Tensor &x = step.input(0), &y = step.output(0);
+  int32_t start[TOSAIC_MAX_RANK];
+  if (!make_slice(step, start)) return false;
+  int cut = 0;
+  while (cut < x.rank && x.shape[cut] == 1) cut++;
+  for (int d = 0; d < x.rank; d++) {
+    if (start[d] || (d != cut && x.shape[d] != y.shape[d])) return false;
+  }
+  return true;
+}
+
 tosaic_status check_slice(const Step &step) {
   int32_t start[TOSAIC_MAX_RANK];
   return verdict(make_slice(step, start));
@@ -185,6 +200,7 @@ tosaic_status run_slice(const Step &step) {
   int32_t start[TOSAIC_MAX_RANK];
   ptrdiff_t from[TOSAIC_MAX_RANK], to[TOSAIC_MAX_RANK];
   size_t size[TOSAIC_MAX_RANK];
+  if (x.data == y.data) return TOSAIC_OK;
   if (!make_slice(step, start)) return TOSAIC_BAD_MODEL;
   strides_of(x, from);
   strides_of(y, to);
@@ -272,21 +288,21 @@ tosaic_status run_transpose(const Step &step) {
 }  // namespace
 }  // namespace tosaic
 
-#define OPERATOR(NAME, OP, ATTRIBUTE, INPUTS, OUTPUTS, FLAGS, CHECK, RUN)                          \
+#define OPERATOR(NAME, OP, ATTRIBUTE, INPUTS, OUTPUTS, ALIASES, CHECK, RUN)                        \
   const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP, tosa::Attribute::ATTRIBUTE##Attribute,   \
                                             tosaic_operator::kAny, tosaic_operator::kAny, INPUTS,  \
-                                            OUTPUTS, FLAGS, tosaic::CHECK, tosaic::RUN, nullptr,   \
-                                            {}, 0};
+                                            OUTPUTS, 0, tosaic::CHECK, tosaic::RUN, nullptr,       \
+                                            ALIASES, {}, 0, 0, nullptr};
 
-OPERATOR(concat, CONCAT, Concat, tosaic_operator::kAny, 1, 0, check_concat, run_concat)
-OPERATOR(pad, PAD, Pad, 3, 1, 0, check_pad, run_pad)
-OPERATOR(reshape, RESHAPE, Reshape, 2, 1, kAliases, check_reshape, run_move)
-OPERATOR(reverse, REVERSE, Reverse, 1, 1, 0, check_reverse, run_reverse)
-OPERATOR(slice, SLICE, Slice, 3, 1, 0, check_slice, run_slice)
-OPERATOR(tile, TILE, Tile, 2, 1, 0, check_tile, run_tile)
-OPERATOR(transpose, TRANSPOSE, Transpose, 1, 1, 0, check_transpose, run_transpose)
-OPERATOR(identity, IDENTITY, Identity, 1, 1, kAliases, check_identity, run_move)
+OPERATOR(concat, CONCAT, Concat, tosaic_operator::kAny, 1, nullptr, check_concat, run_concat)
+OPERATOR(pad, PAD, Pad, 3, 1, nullptr, check_pad, run_pad)
+OPERATOR(reshape, RESHAPE, Reshape, 2, 1, tosaic::always, check_reshape, run_move)
+OPERATOR(reverse, REVERSE, Reverse, 1, 1, nullptr, check_reverse, run_reverse)
+OPERATOR(slice, SLICE, Slice, 3, 1, tosaic::is_front, check_slice, run_slice)
+OPERATOR(tile, TILE, Tile, 2, 1, nullptr, check_tile, run_tile)
+OPERATOR(transpose, TRANSPOSE, Transpose, 1, 1, nullptr, check_transpose, run_transpose)
+OPERATOR(identity, IDENTITY, Identity, 1, 1, tosaic::always, check_identity, run_move)
 // tosa-opt writes accesses to variables as IDENTITY with the attribute of these.
-OPERATOR(variable, VARIABLE, Variable, 0, 1, 0, run_nothing, run_nothing)
-OPERATOR(variable_read, VARIABLE_READ, VariableRead, 1, 1, 0, check_identity, run_move)
-OPERATOR(variable_write, VARIABLE_WRITE, VariableWrite, 1, 1, 0, check_identity, run_move)
+OPERATOR(variable, VARIABLE, Variable, 0, 1, nullptr, run_nothing, run_nothing)
+OPERATOR(variable_read, VARIABLE_READ, VariableRead, 1, 1, nullptr, check_identity, run_move)
+OPERATOR(variable_write, VARIABLE_WRITE, VariableWrite, 1, 1, nullptr, check_identity, run_move)

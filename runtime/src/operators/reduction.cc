@@ -52,8 +52,9 @@ tosaic_status run(const Step &step) {
       tosaic::check<tosa::ATTRIBUTE##Attribute, KEPT>,                                  \
       tosaic::run<tosa::ATTRIBUTE##Attribute>,                                          \
       nullptr,                                                                          \
+      nullptr,                                                                          \
       {tosaic_##NAME},                                                                  \
-      RESULT};
+      RESULT, 0, nullptr};
 
 OPERATOR(reduce_all, REDUCE_ALL, ReduceAll, TOSAIC_BOOL, TOSAIC_BOOL, true)
 OPERATOR(reduce_any, REDUCE_ANY, ReduceAny, TOSAIC_BOOL, TOSAIC_BOOL, true)

@@ -17,35 +17,51 @@ tosaic_status check_rescale(const Step &step) {
   return verdict(make_rescale(step, &rescale));
 }
 
-tosaic_status run_rescale(const Step &step) {
-  tosaic_rescale rescale;
-  if (!make_rescale(step, &rescale)) return TOSAIC_BAD_MODEL;
-  const Tensor &x = step.input(0);
-  void *output = step.output(0).data;
-  const size_t channels = x.rank ? static_cast<size_t>(x.shape[x.rank - 1]) : 1;
-  const size_t rows = elements(x) / channels;
-  const bool no_sign = step.attribute<tosa::RescaleAttribute>()->input_unsigned();
-  switch (x.type) {
+// RESCALE of rows: all channels of `count` rows, or part of one row where channels do not matter.
+void rescale_rows(const Argument::Rescale &argument, size_t rows, size_t channels,
+                  const void *input, void *output) {
+  const tosaic_rescale *rescale = &argument.rescale;
+  switch (argument.type) {
     case TOSAIC_INT8:
-      if (no_sign) {
-        tosaic_rescale_u8(&rescale, rows, channels, static_cast<uint8_t *>(x.data), output);
+      if (argument.input_unsigned) {
+        tosaic_rescale_u8(rescale, rows, channels, static_cast<const uint8_t *>(input), output);
       } else {
-        tosaic_rescale_i8(&rescale, rows, channels, static_cast<int8_t *>(x.data), output);
+        tosaic_rescale_i8(rescale, rows, channels, static_cast<const int8_t *>(input), output);
       }
       break;
     case TOSAIC_INT16:
-      if (no_sign) {
-        tosaic_rescale_u16(&rescale, rows, channels, static_cast<uint16_t *>(x.data), output);
+      if (argument.input_unsigned) {
+        tosaic_rescale_u16(rescale, rows, channels, static_cast<const uint16_t *>(input), output);
       } else {
-        tosaic_rescale_i16(&rescale, rows, channels, static_cast<int16_t *>(x.data), output);
+        tosaic_rescale_i16(rescale, rows, channels, static_cast<const int16_t *>(input), output);
       }
       break;
     case TOSAIC_INT32:
-      tosaic_rescale_i32(&rescale, rows, channels, static_cast<int32_t *>(x.data), output);
+      tosaic_rescale_i32(rescale, rows, channels, static_cast<const int32_t *>(input), output);
       break;
     default:
-      tosaic_rescale_i48(&rescale, rows, channels, static_cast<uint8_t *>(x.data), output);
+      tosaic_rescale_i48(rescale, rows, channels, static_cast<const uint8_t *>(input), output);
   }
+}
+
+const void *rescale_argument(const Step &step, Argument *storage) {
+  make_rescale(step, &storage->rescale.rescale);
+  storage->rescale.type = step.input(0).type;
+  storage->rescale.input_unsigned = step.attribute<tosa::RescaleAttribute>()->input_unsigned();
+  return storage;
+}
+
+void rescale_row(size_t n, const void *const inputs[], const size_t *, void *output,
+                 const void *argument) {
+  rescale_rows(static_cast<const Argument *>(argument)->rescale, 1, n, inputs[0], output);
+}
+
+tosaic_status run_rescale(const Step &step) {
+  const Tensor &x = step.input(0);
+  Argument argument;
+  rescale_argument(step, &argument);
+  const size_t channels = x.rank ? static_cast<size_t>(x.shape[x.rank - 1]) : 1;
+  rescale_rows(argument.rescale, elements(x) / channels, channels, x.data, step.output(0).data);
   return TOSAIC_OK;
 }
 
@@ -106,7 +122,18 @@ const tosaic_rescale *fused_rescale(const Step &step, tosaic_rescale *storage) {
 
 }  // namespace tosaic
 
-const tosaic_operator tosaic_op_rescale = {
-    tosa::Op::RESCALE, tosa::Attribute::RescaleAttribute, tosaic_operator::kAny,
-    tosaic_operator::kAny, 5, 1, kInPlaceFirst | kIsRescale, tosaic::check_rescale,
-    tosaic::run_rescale, nullptr, {}, 0};
+const tosaic_operator tosaic_op_rescale = {tosa::Op::RESCALE,
+                                           tosa::Attribute::RescaleAttribute,
+                                           tosaic_operator::kAny,
+                                           tosaic_operator::kAny,
+                                           5,
+                                           1,
+                                           0,
+                                           tosaic::check_rescale,
+                                           tosaic::run_rescale,
+                                           nullptr,
+                                           nullptr,
+                                           {tosaic::rescale_row},
+                                           0,
+                                           1,
+                                           tosaic::rescale_argument};

@@ -3,7 +3,9 @@
  * The reference kernels (kernels/reference/NAME.c) define every function below in portable C11. A
  * faster set for one architecture has a folder of its own, kernels/ARCH/; a file NAME.c there
  * takes the place of the reference file NAME.c when the library is built for ARCH. So each file
- * defines the same functions in every folder, and no function is chosen at run time.
+ * defines the same functions in every folder, and no function is chosen at run time. The _scratch
+ * functions of a set are all in its scratch.c, which has nothing of the architecture in it: the
+ * compiler asks them on the host.
  *
  * All kernels are bit-exact with the TOSA 1.0 specification (https://www.mlplatform.org/tosa), whose
  * section 2 the comments name. The caller has checked shapes, types and attributes; contents of

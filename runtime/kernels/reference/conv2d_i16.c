@@ -1,4 +1,3 @@
 #include "convolution.h"
 
 TOSAIC_CONVOLUTION(TOSAIC_CONV3D, conv2d_i16, TOSAIC_TYPES_I16)
-TOSAIC_NO_SCRATCH(conv2d_i16)

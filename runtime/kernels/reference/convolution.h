@@ -162,10 +162,4 @@ static inline tosaic_taps taps_of(int32_t at, int32_t stride, int32_t pad, int32
 /* A macro's arguments are counted before they are expanded; this expands the types first. */
 #define TOSAIC_CONVOLUTION(LOOPS, NAME, ...) LOOPS(NAME, __VA_ARGS__)
 
-#define TOSAIC_NO_SCRATCH(NAME)                              \
-  size_t tosaic_##NAME##_scratch(const tosaic_conv *conv) { \
-    (void)conv;                                              \
-    return 0;                                                \
-  }
-
 #endif

@@ -1,4 +1,3 @@
 #include "convolution.h"
 
 TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i16, TOSAIC_TYPES_I16)
-TOSAIC_NO_SCRATCH(depthwise_conv2d_i16)

@@ -1,10 +1,5 @@
 #include "../arithmetic.h"
 
-size_t tosaic_matmul_i8_scratch(const tosaic_matmul *matmul) {
-  (void)matmul;
-  return 0;
-}
-
 #define MATMUL(TYPE, SUM, NAME, STORE, SIGNED)                                                \
   void tosaic_matmul_##NAME(const tosaic_matmul *p, const TYPE *a, const TYPE *b,             \
                             const tosaic_rescale *rescale, void *output, void *scratch) {     \

@@ -2,9 +2,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "board.h"
 #include "semihosting.h"
 
 extern uint8_t data_begin[], data_end[], data_image[], bss_begin[], bss_end[];
+extern uint8_t model_begin[], arena_end[];
 extern uint32_t stack_limit[], stack_top[];
 
 enum { STACK_PATTERN = 0xa5a5a5a5 };
@@ -26,6 +28,11 @@ uint32_t stack_high_water(void) {
   return (uint32_t)((stack_top - word) * (ptrdiff_t)sizeof(*word));
 }
 
+uint8_t *board_memory(size_t *size) {
+  *size = (size_t)(arena_end - model_begin);
+  return model_begin;
+}
+
 /* The FPU and MVE have to be on before the compiler's code uses their registers. */
 __attribute__((naked)) void reset(void) {
   __asm__ volatile(
@@ -43,7 +50,7 @@ static void fault(void) {
   semihosting_exit(1);
 }
 
-void on_systick(void);
+__attribute__((weak)) void on_systick(void) {}
 
 __attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {
     [0] = (void (*)(void))stack_top,

@@ -105,8 +105,8 @@ def library_path() -> Path:
 
 
 @cache
-def build(preset: str) -> Path:
-    """Build `preset` of CMakePresets.json and return its folder.
+def build(preset: str, target: str = "all") -> Path:
+    """Build `target` in `preset` of CMakePresets.json and return the preset's folder.
 
     Raises:
         ToolError: there are no sources or no CMake, or the build fails.
@@ -128,7 +128,7 @@ def build(preset: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "CMakeCache.txt").is_file():
             _run([cmake, "--preset", preset, f"-DTOSAIC_PYTHON={sys.executable}"])
-        _run([cmake, "--build", "--preset", preset, "--parallel", "2"])
+        _run([cmake, "--build", "--preset", preset, "--target", target, "--parallel", "2"])
     return folder
 
 

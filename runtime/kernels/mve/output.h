@@ -1,0 +1,50 @@
+/* The output stage of the MVE kernels: RESCALE of vectors of accumulators to int8.
+ *
+ * Of P = value * multiplier, 64 bits wide, MVE gives the upper half H = P >> 32 in one instruction
+ * (VMULH). For shifts of 33 and more a rounding shift of H is TOSA's result: the bits that are lost
+ * with the lower half lie below the bit that rounds. With double rounding VQRDMULH gives
+ * (P + (1 << 30)) >> 31, which for a negative value is one more than TOSA's (P - (1 << 30)) >> 31;
+ * the second rounding is again a rounding shift. Rescales of other forms go value by value.
+ */
+#ifndef TOSAIC_MVE_OUTPUT_H
+#define TOSAIC_MVE_OUTPUT_H
+
+#include <arm_mve.h>
+
+#include "../arithmetic.h"
+#include "scratch.h"
+
+static inline bool suits_vectors(const tosaic_rescale *rescale, size_t channels) {
+  if (!rescale || !rescale->multiplier32 || rescale->output_type != TOSAIC_INT8) return false;
+  if (rescale->output_zp < INT8_MIN || rescale->output_zp > INT8_MAX) return false;
+  const int32_t least = rescale->double_round ? 31 : 33;
+  const size_t count = rescale->per_channel ? channels : 1;
+  for (size_t c = 0; c < count; c += 4) {
+    const mve_pred16_t lanes = vctp32q((uint32_t)(count - c));
+    const int32x4_t shift = vldrbq_z_s32(rescale->shift + c, lanes);
+    const int32x4_t multiplier = vldrwq_z_s32(rescale->multiplier32 + c, lanes);
+    const mve_pred16_t wrong = vcmpltq_m_n_s32(shift, least, lanes) |
+                               vcmpgtq_m_n_s32(shift, 62, lanes) |
+                               vcmpltq_m_n_s32(multiplier, 0, lanes);
+    if (wrong) return false;
+  }
+  return true;
+}
+
+/* VRSHL's shift for one of TOSA: from H, or from the result of VQRDMULH. */
+static inline int32_t rounding_shift(const tosaic_rescale *rescale, size_t channel) {
+  return (rescale->double_round ? 31 : 32) - rescale->shift[rescale->per_channel ? channel : 0];
+}
+
+static inline int32_t multiplier_of(const tosaic_rescale *rescale, size_t channel) {
+  return rescale->multiplier32[rescale->per_channel ? channel : 0];
+}
+
+static inline int32x4_t rescaled(int32x4_t values, int32x4_t multiplier, int32x4_t shift,
+                                 bool double_round) {
+  if (!double_round) return vrshlq_s32(vmulhq_s32(values, multiplier), shift);
+  const int32x4_t negative = vshrq_n_s32(vandq_s32(values, shift), 31);
+  return vrshlq_s32(vaddq_s32(vqrdmulhq_s32(values, multiplier), negative), shift);
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* How the MVE kernels use their scratch memory; nothing here is of the architecture. */
+#ifndef TOSAIC_MVE_SCRATCH_H
+#define TOSAIC_MVE_SCRATCH_H
+
+#include "tosaic/kernels.h"
+
+/* Larger sizes, which no microcontroller holds, take the portable loops: sizes then stay far from
+ * overflow.
+ */
+enum { TOSAIC_MVE_LIMIT = 1 << 24 };
+
+/* What the output stage has to know of four channels. */
+typedef struct tosaic_group {
+  int32_t bias[4]; /* with the part of the input's zero point: see the kernels */
+  int32_t multiplier[4];
+  int32_t shift[4]; /* as VRSHL takes it: negative is to the right */
+} tosaic_group;
+
+static inline size_t tosaic_groups(const tosaic_conv *p) {
+  return ((size_t)p->output_channels + 3) / 4;
+}
+
+static inline size_t tosaic_window(const tosaic_conv *p) {
+  return (size_t)p->kernel_height * (size_t)p->kernel_width * (size_t)p->input_channels;
+}
+
+/* Whether the window of each output element lies in the input as it is. */
+static inline bool tosaic_is_pointwise(const tosaic_conv *p) {
+  return p->kernel_height == 1 && p->kernel_width == 1 && p->pad_top == 0 && p->pad_left == 0 &&
+         (p->output_height - 1) * p->stride_y < p->input_height &&
+         (p->output_width - 1) * p->stride_x < p->input_width;
+}
+
+static inline bool tosaic_mve_takes(const tosaic_conv *p) {
+  return p->weight_zp == 0 && p->input_zp >= INT8_MIN && p->input_zp <= INT8_MAX &&
+         p->output_channels <= TOSAIC_MVE_LIMIT && p->input_channels <= TOSAIC_MVE_LIMIT &&
+         (int64_t)p->kernel_height * p->kernel_width * p->input_channels <= TOSAIC_MVE_LIMIT;
+}
+
+#endif

@@ -90,7 +90,7 @@ static inline int32_t sum_of(const int8_t *data, size_t count) {
         "bne 1b\n"                                                                             \
         : [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2), [s3] "=&Te"(s3), [x] "+r"(x),     \
           [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [group] "+r"(group),     \
-          [out] "+r"(out)                                                                      \
+          [out] "+l"(out)                                                                      \
         : [window] "r"(window), [rounded] "r"(rounded), [end] "m"(end), [zp] "w"(l->zp),       \
           [min] "w"(l->min), [max] "w"(l->max)                                                 \
         : "q0", "q1", "q2", "q3", "lr", "cc", "memory");                                       \

@@ -14,6 +14,9 @@
 #include "../arithmetic.h"
 #include "scratch.h"
 
+/* For functions with a constant argument that selects their code. */
+#define TOSAIC_INLINE static inline __attribute__((always_inline))
+
 static inline bool suits_vectors(const tosaic_rescale *rescale, size_t channels) {
   if (!rescale || !rescale->multiplier32 || rescale->output_type != TOSAIC_INT8) return false;
   if (rescale->output_zp < INT8_MIN || rescale->output_zp > INT8_MAX) return false;
@@ -40,8 +43,8 @@ static inline int32_t multiplier_of(const tosaic_rescale *rescale, size_t channe
   return rescale->multiplier32[rescale->per_channel ? channel : 0];
 }
 
-static inline int32x4_t rescaled(int32x4_t values, int32x4_t multiplier, int32x4_t shift,
-                                 bool double_round) {
+TOSAIC_INLINE int32x4_t rescaled(int32x4_t values, int32x4_t multiplier, int32x4_t shift,
+                                  bool double_round) {
   if (!double_round) return vrshlq_s32(vmulhq_s32(values, multiplier), shift);
   const int32x4_t negative = vshrq_n_s32(vandq_s32(values, shift), 31);
   return vrshlq_s32(vaddq_s32(vqrdmulhq_s32(values, multiplier), negative), shift);

@@ -21,5 +21,6 @@ size_t tosaic_conv2d_i8_scratch(const tosaic_conv *conv) {
 
 size_t tosaic_depthwise_conv2d_i8_scratch(const tosaic_conv *conv) {
   if (!tosaic_mve_takes(conv)) return 0;
-  return tosaic_groups(conv) * sizeof(tosaic_group);
+  return tosaic_pairs_count(conv) * sizeof(tosaic_pairs) + tosaic_outside_bytes(conv) +
+         tosaic_segments(conv) * sizeof(tosaic_segment);
 }

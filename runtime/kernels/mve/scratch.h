@@ -16,6 +16,28 @@ typedef struct tosaic_group {
   int32_t shift[4]; /* as VRSHL takes it: negative is to the right */
 } tosaic_group;
 
+/* Of eight channels: first those of even, then those of odd number, as VMULLB and VMULLT part them. */
+typedef struct tosaic_pairs {
+  int32_t bias[2][4], multiplier[2][4], shift[2][4];
+} tosaic_pairs;
+
+static inline size_t tosaic_pairs_count(const tosaic_conv *p) {
+  return ((size_t)p->output_channels + 7) / 8;
+}
+
+/* Taps of a depthwise convolution: addresses of their inputs, `stride` bytes apart. */
+typedef struct tosaic_segment {
+  uint32_t input, stride, count;
+} tosaic_segment;
+
+/* Of each row of a window at most what is before, in and behind the input. */
+static inline size_t tosaic_segments(const tosaic_conv *p) { return 3 * (size_t)p->kernel_height; }
+
+/* Reads of inputs go on to whole vectors. */
+static inline size_t tosaic_outside_bytes(const tosaic_conv *p) {
+  return ((size_t)p->input_channels + 15) & ~(size_t)15;
+}
+
 static inline size_t tosaic_groups(const tosaic_conv *p) {
   return ((size_t)p->output_channels + 3) / 4;
 }

@@ -1,0 +1,234 @@
+/* DEPTHWISE_CONV2D of int8: a vector has the same tap of neighbouring channels.
+ *
+ * The zero point comes out of the sums: sum((x - zp) * w) = sum(x * w) - zp * sum(w), whose second
+ * part goes into the bias once; taps outside of the input read the zero point.
+ */
+#include "../reference/convolution.h"
+#include "output.h"
+
+/* For what the vectors do not take. */
+static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i8_portable, TOSAIC_TYPES_I8)
+
+/* Sums of eight channels: of even number, of odd number. */
+typedef struct sums {
+  int32x4_t even, odd;
+} sums;
+
+/* What becomes of the sums. */
+typedef enum stage { KEEP_OR_RESCALE_ONE_BY_ONE, SINGLE_ROUND, DOUBLE_ROUND } stage;
+
+typedef struct layer {
+  const tosaic_conv *conv;
+  const int8_t *weight;
+  size_t channels, filters, multiplier;
+  const tosaic_rescale *rescale;
+  int16x8_t min, max;
+  tosaic_pairs *pairs;
+  int8_t *outside; /* the zero point in each channel */
+  tosaic_segment *segments, *end;
+} layer;
+
+/* The sums of 16 channels, whose inputs are `offset` behind those of the segments. */
+TOSAIC_INLINE void sum_block(const layer *y, size_t offset, sums *low, sums *high) {
+  const tosaic_segment *segment = y->segments;
+  const tosaic_pairs *pairs = y->pairs + offset / 8;
+  const int8_t *weight = y->weight + offset;
+  int32x4_t a, b, c, d;
+  uint32_t x, stride, count;
+  __asm__ volatile(
+      "vldrw.32 %q[a], [%[pairs]]\n"
+      "vldrw.32 %q[b], [%[pairs], #16]\n"
+      "vldrw.32 %q[c], [%[pairs], #96]\n"
+      "vldrw.32 %q[d], [%[pairs], #112]\n"
+      "1: ldrd %[x], %[stride], [%[segment]], #8\n"
+      "ldr %[count], [%[segment]], #4\n"
+      "add %[x], %[x], %[offset]\n"
+      "dls lr, %[count]\n"
+      "2: vldrb.s16 q0, [%[x]]\n"
+      "vldrb.s16 q1, [%[weight]]\n"
+      "vmullb.s16 q2, q0, q1\n"
+      "vmullt.s16 q3, q0, q1\n"
+      "vldrb.s16 q0, [%[x], #8]\n"
+      "vldrb.s16 q1, [%[weight], #8]\n"
+      "vadd.i32 %q[a], %q[a], q2\n"
+      "vmullb.s16 q2, q0, q1\n"
+      "vadd.i32 %q[b], %q[b], q3\n"
+      "vmullt.s16 q3, q0, q1\n"
+      "add %[x], %[x], %[stride]\n"
+      "vadd.i32 %q[c], %q[c], q2\n"
+      "add %[weight], %[weight], %[filters]\n"
+      "vadd.i32 %q[d], %q[d], q3\n"
+      "le lr, 2b\n"
+      "cmp %[segment], %[end]\n"
+      "bne 1b\n"
+      : [a] "=&w"(a), [b] "=&w"(b), [c] "=&w"(c), [d] "=&w"(d), [x] "=&l"(x),
+        [stride] "=&r"(stride), [count] "=&r"(count), [segment] "+r"(segment),
+        [weight] "+l"(weight)
+      : [pairs] "r"(pairs), [end] "r"(y->end), [offset] "r"(offset), [filters] "r"(y->filters)
+      : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
+  *low = (sums){a, b};
+  *high = (sums){c, d};
+}
+
+/* The sums of up to 8 channels; with a multiplier above 1 several have the same input. */
+static __attribute__((noinline)) sums sum_part(const layer *y, size_t filter, size_t count) {
+  const mve_pred16_t active = vctp16q((uint32_t)count);
+  const tosaic_pairs *pairs = y->pairs + filter / 8;
+  const size_t channel = filter / y->multiplier;
+  const int8_t *weight = y->weight + filter;
+  sums s = {vld1q_s32(pairs->bias[0]), vld1q_s32(pairs->bias[1])};
+  uint16_t offset[8];
+  for (size_t k = 0; k < 8; k++)
+    offset[k] = (uint16_t)((filter + k) / y->multiplier - channel);
+  const uint16x8_t offsets = vld1q_u16(offset);
+  for (const tosaic_segment *segment = y->segments; segment != y->end; segment++) {
+    const int8_t *at = (const int8_t *)(uintptr_t)segment->input + channel;
+    for (uint32_t k = 0; k < segment->count; k++) {
+      const int16x8_t x = vldrbq_gather_offset_z_s16(at, offsets, active);
+      const int16x8_t w = vldrbq_z_s16(weight, active);
+      s.even = vaddq_s32(s.even, vmullbq_int_s16(x, w));
+      s.odd = vaddq_s32(s.odd, vmulltq_int_s16(x, w));
+      at += segment->stride;
+      weight += y->filters;
+    }
+  }
+  return s;
+}
+
+/* Store the sums of `count` channels, at most 8, from `filter` on. */
+TOSAIC_INLINE void store(const layer *y, stage stage, sums s, size_t filter, size_t count,
+                         void *output, size_t index) {
+  const tosaic_rescale *rescale = y->rescale;
+  const tosaic_pairs *pairs = y->pairs + filter / 8;
+  if (stage == KEEP_OR_RESCALE_ONE_BY_ONE) {
+    int32_t values[2][4];
+    vst1q_s32(values[0], s.even);
+    vst1q_s32(values[1], s.odd);
+    for (size_t k = 0; k < count; k++)
+      tosaic_store_i32_sum(rescale, values[k % 2][k / 2], filter + k, output, index + k);
+    return;
+  }
+  s.even = rescaled(s.even, vld1q_s32(pairs->multiplier[0]), vld1q_s32(pairs->shift[0]),
+                    stage == DOUBLE_ROUND);
+  s.odd = rescaled(s.odd, vld1q_s32(pairs->multiplier[1]), vld1q_s32(pairs->shift[1]),
+                   stage == DOUBLE_ROUND);
+  int16x8_t result = vqmovntq_s32(vqmovnbq_s32(vuninitializedq_s16(), s.even), s.odd);
+  result = vqaddq_n_s16(result, (int16_t)rescale->output_zp);
+  result = vminq_s16(vmaxq_s16(result, y->min), y->max);
+  int8_t *to = (int8_t *)output + index;
+  if (count == 8) {
+    vstrbq_s16(to, result);
+  } else {
+    vstrbq_p_s16(to, result, vctp16q((uint32_t)count));
+  }
+}
+
+TOSAIC_INLINE void element(const layer *y, stage stage, void *output, size_t index) {
+  size_t filter = 0;
+  if (y->multiplier == 1) {
+    for (; filter + 16 <= y->filters; filter += 16) {
+      sums low, high;
+      sum_block(y, filter, &low, &high);
+      store(y, stage, low, filter, 8, output, index + filter);
+      store(y, stage, high, filter + 8, 8, output, index + filter + 8);
+    }
+  }
+  for (; filter < y->filters; filter += 8) {
+    const size_t count = (size_t)tosaic_min(8, (int32_t)(y->filters - filter));
+    store(y, stage, sum_part(y, filter, count), filter, count, output, index + filter);
+  }
+}
+
+static __attribute__((noinline)) void element_sums(const layer *y, void *output, size_t index) {
+  element(y, KEEP_OR_RESCALE_ONE_BY_ONE, output, index);
+}
+static __attribute__((noinline)) void element_single(const layer *y, void *output, size_t index) {
+  element(y, SINGLE_ROUND, output, index);
+}
+static __attribute__((noinline)) void element_double(const layer *y, void *output, size_t index) {
+  element(y, DOUBLE_ROUND, output, index);
+}
+
+static inline void add_segment(layer *y, const int8_t *x, size_t stride, int32_t count) {
+  if (count > 0)
+    *y->end++ = (tosaic_segment){(uint32_t)(uintptr_t)x, (uint32_t)stride, (uint32_t)count};
+}
+
+/* Note the segments of a window whose first tap, maybe outside of the input, is at x. */
+static inline void find_segments(layer *y, const int8_t *x, tosaic_taps rows, tosaic_taps columns) {
+  const tosaic_conv *p = y->conv;
+  const ptrdiff_t step = p->dilation_x * (ptrdiff_t)y->channels;
+  const ptrdiff_t row = (ptrdiff_t)p->dilation_y * p->input_width * (ptrdiff_t)y->channels;
+  const int32_t before = columns.first, inside = columns.end - columns.first;
+  const int32_t after = p->kernel_width - columns.end;
+  y->end = y->segments;
+  add_segment(y, y->outside, 0, rows.first * p->kernel_width);
+  x += rows.first * row + before * step;
+  for (int32_t ky = rows.first; ky < rows.end; ky++, x += row) {
+    add_segment(y, y->outside, 0, before);
+    add_segment(y, x, (size_t)step, inside);
+    add_segment(y, y->outside, 0, after);
+  }
+  add_segment(y, y->outside, 0, (p->kernel_height - rows.end) * p->kernel_width);
+}
+
+static void prepare(const layer *y, bool vectors, const int32_t *bias) {
+  const tosaic_conv *p = y->conv;
+  const size_t taps = (size_t)p->kernel_height * (size_t)p->kernel_width;
+  for (size_t c = 0; c < y->filters; c++) {
+    tosaic_pairs *pairs = y->pairs + c / 8;
+    const size_t odd = c % 2, k = c % 8 / 2;
+    int32_t sum = 0;
+    for (size_t t = 0; t < taps; t++) sum += y->weight[t * y->filters + c];
+    pairs->bias[odd][k] =
+        tosaic_wrap_sub(bias[bias_index(p, (int32_t)c)], tosaic_wrap_mul(p->input_zp, sum));
+    if (!vectors) continue;
+    pairs->multiplier[odd][k] = multiplier_of(y->rescale, c);
+    pairs->shift[odd][k] = rounding_shift(y->rescale, c);
+  }
+}
+
+void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *weight,
+                                const int32_t *bias, const tosaic_rescale *rescale, void *output,
+                                void *scratch) {
+  if (!tosaic_mve_takes(p)) {
+    tosaic_depthwise_conv2d_i8_portable(p, input, weight, bias, rescale, output, scratch);
+    return;
+  }
+  layer y = {.conv = p,
+             .weight = weight,
+             .channels = (size_t)p->input_channels,
+             .filters = (size_t)p->output_channels,
+             .multiplier = (size_t)(p->output_channels / p->input_channels),
+             .rescale = rescale,
+             .pairs = (tosaic_pairs *)scratch};
+  y.segments = (tosaic_segment *)(y.pairs + tosaic_pairs_count(p));
+  y.outside = (int8_t *)(y.segments + tosaic_segments(p));
+  for (size_t k = 0; k < tosaic_outside_bytes(p); k++) y.outside[k] = (int8_t)p->input_zp;
+  const bool vectors = suits_vectors(rescale, y.filters);
+  if (vectors) {
+    y.min = vdupq_n_s16((int16_t)rescale->min);
+    y.max = vdupq_n_s16((int16_t)rescale->max);
+  }
+  prepare(&y, vectors, bias);
+  size_t index = 0;
+  for (int32_t n = 0; n < p->batches; n++)
+    for (int32_t oy = 0; oy < p->output_height; oy++) {
+      const tosaic_taps rows = taps_of(oy, p->stride_y, p->pad_top, p->dilation_y,
+                                       p->kernel_height, p->input_height);
+      for (int32_t ox = 0; ox < p->output_width; ox++, index += y.filters) {
+        const tosaic_taps columns = taps_of(ox, p->stride_x, p->pad_left, p->dilation_x,
+                                            p->kernel_width, p->input_width);
+        const ptrdiff_t at =
+            (ptrdiff_t)(n * p->input_height + rows.origin) * p->input_width + columns.origin;
+        find_segments(&y, input + at * (ptrdiff_t)y.channels, rows, columns);
+        if (!vectors) {
+          element_sums(&y, output, index);
+        } else if (rescale->double_round) {
+          element_double(&y, output, index);
+        } else {
+          element_single(&y, output, index);
+        }
+      }
+    }
+}

@@ -13,16 +13,22 @@ static TOSAIC_CONVOLUTION(TOSAIC_CONV3D, conv2d_i8_portable, TOSAIC_TYPES_I8)
 /* The loops are in assembly, as this compiler writes no tail-predicated loops: in them the last
  * round of a vector's 16 elements acts on those that are left.
  */
-static inline void copy(int8_t *to, const int8_t *from, size_t count) {
+static inline void copy_rows(int8_t *to, size_t to_step, const int8_t *from, size_t from_step,
+                             size_t bytes, int32_t rows) {
+  const size_t rounded = (bytes + 15) & ~(size_t)15; /* what the pointers go on by themselves */
+  if (bytes == 0 || rows <= 0) return;
   __asm__ volatile(
-      "wlstp.8 lr, %[count], 2f\n"
-      "1: vldrb.8 q0, [%[from]], #16\n"
+      "1: dlstp.8 lr, %[bytes]\n"
+      "2: vldrb.8 q0, [%[from]], #16\n"
       "vstrb.8 q0, [%[to]], #16\n"
-      "letp lr, 1b\n"
-      "2:\n"
-      : [to] "+r"(to), [from] "+r"(from)
-      : [count] "r"(count)
-      : "q0", "lr", "memory");
+      "letp lr, 2b\n"
+      "subs %[rows], %[rows], #1\n"
+      "add %[from], %[from], %[from_step]\n"
+      "add %[to], %[to], %[to_step]\n"
+      "bne 1b\n"
+      : [to] "+r"(to), [from] "+r"(from), [rows] "+r"(rows)
+      : [bytes] "r"(bytes), [to_step] "r"(to_step - rounded), [from_step] "r"(from_step - rounded)
+      : "q0", "lr", "cc", "memory");
 }
 
 static inline void fill(int8_t *to, int32_t value, size_t count) {
@@ -37,68 +43,93 @@ static inline void fill(int8_t *to, int32_t value, size_t count) {
       : "q0", "lr", "memory");
 }
 
-static inline int32_t sum_of(const int8_t *data, size_t count) {
-  int32_t sum = 0;
+static inline int32x4_t sums_of(const int8_t *const first[4], size_t count) {
+  const int8_t *w0 = first[0], *w1 = first[1], *w2 = first[2], *w3 = first[3];
+  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  int32x4_t sums;
   __asm__ volatile(
-      "wlstp.8 lr, %[count], 2f\n"
-      "1: vldrb.8 q0, [%[data]], #16\n"
-      "vaddva.s8 %[sum], q0\n"
+      "dlstp.8 lr, %[count]\n"
+      "1: vldrb.8 q0, [%[w0]], #16\n"
+      "vaddva.s8 %[s0], q0\n"
+      "vldrb.8 q1, [%[w1]], #16\n"
+      "vaddva.s8 %[s1], q1\n"
+      "vldrb.8 q0, [%[w2]], #16\n"
+      "vaddva.s8 %[s2], q0\n"
+      "vldrb.8 q1, [%[w3]], #16\n"
+      "vaddva.s8 %[s3], q1\n"
       "letp lr, 1b\n"
-      "2:\n"
-      : [sum] "+Te"(sum), [data] "+r"(data)
+      "vmov %q[sums][2], %q[sums][0], %[s0], %[s2]\n"
+      "vmov %q[sums][3], %q[sums][1], %[s1], %[s3]\n"
+      : [s0] "+Te"(s0), [s1] "+Te"(s1), [s2] "+Te"(s2), [s3] "+Te"(s3), [w0] "+r"(w0),
+        [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [sums] "=&w"(sums)
       : [count] "r"(count)
-      : "q0", "lr", "memory");
-  return sum;
+      : "q0", "q1", "lr", "memory");
+  return sums;
 }
-
-/* Defines NAME: for the groups from `group` to `end`, sums of x and four filters each, from the
- * bias on, and STAGE, which takes the sums in q3 and takes `group` on from its multipliers. The
- * filters are `window` long, one behind the other from the first four's addresses on.
- */
-#define GROUPS(NAME, STAGE)                                                                    \
-  static __attribute__((noinline)) void NAME(                                                  \
-      const int8_t *x, const int8_t *const first[4], size_t window, tosaic_group *group,       \
-      const tosaic_group *end, const limits *l, int8_t *out) {                                 \
-    const int8_t *w0 = first[0], *w1 = first[1], *w2 = first[2], *w3 = first[3];               \
-    const size_t rounded = (window + 15) & ~(size_t)15;                                        \
-    int32_t s0, s1, s2, s3;                                                                    \
-    __asm__ volatile(                                                                          \
-        "1: ldrd %[s0], %[s1], [%[group]], #8\n"                                               \
-        "ldrd %[s2], %[s3], [%[group]], #8\n"                                                  \
-        "dlstp.8 lr, %[window]\n"                                                              \
-        "2: vldrb.8 q0, [%[x]], #16\n"                                                         \
-        "vldrb.8 q1, [%[w0]], #16\n"                                                           \
-        "vmladava.s8 %[s0], q0, q1\n"                                                          \
-        "vldrb.8 q2, [%[w1]], #16\n"                                                           \
-        "vmladava.s8 %[s1], q0, q2\n"                                                          \
-        "vldrb.8 q1, [%[w2]], #16\n"                                                           \
-        "vmladava.s8 %[s2], q0, q1\n"                                                          \
-        "vldrb.8 q2, [%[w3]], #16\n"                                                           \
-        "vmladava.s8 %[s3], q0, q2\n"                                                          \
-        "letp lr, 2b\n"                                                                        \
-        "vmov q3[2], q3[0], %[s0], %[s2]\n"                                                    \
-        "vmov q3[3], q3[1], %[s1], %[s3]\n"                                                    \
-        STAGE                                                                                  \
-        "sub %[x], %[x], %[rounded]\n"                                                         \
-        "sub %[w0], %[w3], %[rounded]\n"                                                       \
-        "add %[w0], %[w0], %[window]\n"                                                        \
-        "add %[w1], %[w0], %[window]\n"                                                        \
-        "add %[w2], %[w1], %[window]\n"                                                        \
-        "add %[w3], %[w2], %[window]\n"                                                        \
-        "ldr lr, %[end]\n"                                                                     \
-        "cmp %[group], lr\n"                                                                   \
-        "bne 1b\n"                                                                             \
-        : [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2), [s3] "=&Te"(s3), [x] "+r"(x),     \
-          [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [group] "+r"(group),     \
-          [out] "+l"(out)                                                                      \
-        : [window] "r"(window), [rounded] "r"(rounded), [end] "m"(end), [zp] "w"(l->zp),       \
-          [min] "w"(l->min), [max] "w"(l->max)                                                 \
-        : "q0", "q1", "q2", "q3", "lr", "cc", "memory");                                       \
-  }
 
 typedef struct limits {
   int32x4_t zp, min, max;
 } limits;
+
+/* Some output elements: their windows are `step` bytes apart, and their results `out_step`. */
+typedef struct run {
+  const int8_t *x;
+  int8_t *out;
+  size_t step, out_step, count;
+} run;
+
+/* Defines NAME: for each element of a run and the groups from `first` to `end`, sums of the window
+ * and four filters each, from the bias on, and STAGE, which takes the sums in q3 and takes `group`
+ * on from its multipliers. The filters are `window` long, one behind the other from the first
+ * four's addresses on.
+ */
+#define GROUPS(NAME, STAGE)                                                                    \
+  static __attribute__((noinline)) void NAME(                                                  \
+      run r, const int8_t *const filters[4], size_t window, tosaic_group *first,               \
+      const tosaic_group *end, const limits *l) {                                              \
+    const size_t rounded = (window + 15) & ~(size_t)15;                                        \
+    const int32x4_t zp = l->zp, min = l->min, max = l->max;                                    \
+    for (; r.count; r.count--, r.x += r.step, r.out += r.out_step) {                           \
+      const int8_t *x = r.x, *w0 = filters[0], *w1 = filters[1], *w2 = filters[2];             \
+      const int8_t *w3 = filters[3];                                                           \
+      int8_t *out = r.out;                                                                     \
+      tosaic_group *group = first;                                                             \
+      int32_t s0, s1, s2, s3;                                                                  \
+      __asm__ volatile(                                                                        \
+          "1: ldrd %[s0], %[s1], [%[group]], #8\n"                                             \
+          "ldrd %[s2], %[s3], [%[group]], #8\n"                                                \
+          "dlstp.8 lr, %[window]\n"                                                            \
+          "2: vldrb.8 q0, [%[x]], #16\n"                                                       \
+          "vldrb.8 q1, [%[w0]], #16\n"                                                         \
+          "vmladava.s8 %[s0], q0, q1\n"                                                        \
+          "vldrb.8 q2, [%[w1]], #16\n"                                                         \
+          "vmladava.s8 %[s1], q0, q2\n"                                                        \
+          "vldrb.8 q1, [%[w2]], #16\n"                                                         \
+          "vmladava.s8 %[s2], q0, q1\n"                                                        \
+          "vldrb.8 q2, [%[w3]], #16\n"                                                         \
+          "vmladava.s8 %[s3], q0, q2\n"                                                        \
+          "letp lr, 2b\n"                                                                      \
+          "vmov q3[2], q3[0], %[s0], %[s2]\n"                                                  \
+          "vmov q3[3], q3[1], %[s1], %[s3]\n"                                                  \
+          STAGE                                                                                \
+          "ldr lr, %[rounded]\n"                                                               \
+          "sub %[x], %[x], lr\n"                                                               \
+          "sub %[w0], %[w3], lr\n"                                                             \
+          "ldr lr, %[end]\n"                                                                   \
+          "add %[w0], %[w0], %[window]\n"                                                      \
+          "add %[w1], %[w0], %[window]\n"                                                      \
+          "add %[w2], %[w1], %[window]\n"                                                      \
+          "add %[w3], %[w2], %[window]\n"                                                      \
+          "cmp %[group], lr\n"                                                                 \
+          "bne 1b\n"                                                                           \
+          : [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2), [s3] "=&Te"(s3), [x] "+r"(x),   \
+            [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [group] "+r"(group),   \
+            [out] "+l"(out)                                                                    \
+          : [window] "r"(window), [rounded] "m"(rounded), [end] "m"(end), [zp] "w"(zp),        \
+            [min] "w"(min), [max] "w"(max)                                                     \
+          : "q0", "q1", "q2", "q3", "lr", "cc", "memory");                                     \
+    }                                                                                          \
+  }
 
 #define LIMIT_AND_STORE                 \
   "vadd.i32 q3, q3, %q[zp]\n"           \
@@ -135,79 +166,101 @@ typedef struct matrix {
   tosaic_group *groups;
 } matrix;
 
-static inline void run_groups(const matrix *m, const int8_t *x, const int8_t *const first[4],
-                              tosaic_group *group, const tosaic_group *end, int8_t *out) {
+static inline void run_groups(const matrix *m, run r, const int8_t *const filters[4],
+                              tosaic_group *first, const tosaic_group *end) {
   if (!m->vectors) {
-    no_round(x, first, m->window, group, end, &m->limits, out);
+    no_round(r, filters, m->window, first, end, &m->limits);
   } else if (m->rescale->double_round) {
-    double_round(x, first, m->window, group, end, &m->limits, out);
+    double_round(r, filters, m->window, first, end, &m->limits);
   } else {
-    single_round(x, first, m->window, group, end, &m->limits, out);
+    single_round(r, filters, m->window, first, end, &m->limits);
   }
 }
 
-/* All channels of the output element whose window is at x. */
-static void element(const matrix *m, const int8_t *x, void *output, size_t index) {
+/* Addresses of the filters of a group; behind the last filter, that again. */
+static inline void find_filters(const matrix *m, size_t group, const int8_t *filters[4]) {
+  const size_t rest = m->channels - 4 * group;
+  for (size_t k = 0; k < 4; k++)
+    filters[k] = m->weight + (4 * group + (k < rest ? k : rest - 1)) * m->window;
+}
+
+/* All channels of a run's elements. */
+static void run_all(const matrix *m, run r) {
   const size_t full = m->channels / 4, rest = m->channels % 4;
   tosaic_group *const last = m->groups + full;
-  int8_t *out = (int8_t *)output + (m->vectors ? index : 0);
-  const int8_t *first[4];
-  if (full) {
-    for (size_t k = 0; k < 4; k++) first[k] = m->weight + k * m->window;
-    run_groups(m, x, first, m->groups, last, out);
-  }
-  if (rest) { /* in place of the filters behind the last one, the last one */
+  const int8_t *filters[4];
+  if (rest) {
+    /* Four results are stored where fewer are. Those too many are overwritten by what comes later,
+     * but for the last element.
+     */
     int8_t results[4];
-    for (size_t k = 0; k < 4; k++)
-      first[k] = m->weight + (4 * full + (k < rest ? k : rest - 1)) * m->window;
-    run_groups(m, x, first, last, last + 1, results);
-    for (size_t k = 0; m->vectors && k < rest; k++) out[4 * full + k] = results[k];
+    run before = r, end = r;
+    before.count = r.count - 1;
+    before.out += 4 * full;
+    end.count = 1;
+    end.x += before.count * r.step;
+    end.out = results;
+    find_filters(m, full, filters);
+    run_groups(m, before, filters, last, last + 1);
+    run_groups(m, end, filters, last, last + 1);
+    int8_t *to = before.out + before.count * r.out_step;
+    for (size_t k = 0; m->vectors && k < rest; k++) to[k] = results[k];
   }
-  if (m->vectors) return;
-  for (size_t c = 0; c < m->channels; c++)
-    tosaic_store_i32_sum(m->rescale, m->groups[c / 4].multiplier[c % 4], c, output, index + c);
+  if (full) {
+    find_filters(m, 0, filters);
+    run_groups(m, r, filters, m->groups, last);
+  }
 }
 
-/* The window of output element (oy, ox), with the zero point where it is outside of the input. */
-static void gather(const tosaic_conv *p, const int8_t *input, tosaic_taps y, tosaic_taps x,
-                   int8_t *column) {
+/* `count` output elements from number `element` on, whose windows begin at x. */
+static void run_elements(const matrix *m, const int8_t *x, size_t step, size_t count,
+                         void *output, size_t element) {
+  const size_t index = element * m->channels;
+  if (m->vectors) {
+    run_all(m, (run){x, (int8_t *)output + index, step, m->channels, count});
+    return;
+  }
+  for (size_t k = 0; k < count; k++) {
+    run_all(m, (run){x + k * step, NULL, 0, 0, 1});
+    for (size_t c = 0; c < m->channels; c++)
+      tosaic_store_i32_sum(m->rescale, m->groups[c / 4].multiplier[c % 4], c, output,
+                           index + k * m->channels + c);
+  }
+}
+
+/* The window of an output element, with the zero point where it is outside of the input. */
+static inline void gather(const tosaic_conv *p, const int8_t *input, tosaic_taps y, tosaic_taps x,
+                          int8_t *column) {
   const size_t channels = (size_t)p->input_channels;
   const size_t row = (size_t)p->kernel_width * channels;
-  const size_t before = (size_t)x.first * channels, inside = (size_t)(x.end - x.first) * channels;
-  if (x.first == x.end) y.first = y.end = 0;
-  fill(column, p->input_zp, (size_t)y.first * row);
-  column += (size_t)y.first * row;
+  const size_t line = (size_t)p->dilation_y * (size_t)p->input_width * channels;
+  const int32_t columns = x.end - x.first, rows = y.end - y.first;
+  if (columns < p->kernel_width || rows < p->kernel_height)
+    fill(column, p->input_zp, (size_t)p->kernel_height * row);
+  column += (size_t)y.first * row + (size_t)x.first * channels;
   input += ((size_t)(y.origin + y.first * p->dilation_y) * (size_t)p->input_width +
             (size_t)(x.origin + x.first * p->dilation_x)) * channels;
-  for (int32_t ky = y.first; ky < y.end; ky++) {
-    if (inside != row) {
-      fill(column, p->input_zp, before);
-      fill(column + before + inside, p->input_zp, row - before - inside);
-    }
-    if (p->dilation_x == 1) {
-      copy(column + before, input, inside);
-    } else {
-      const int8_t *tap = input;
-      for (size_t at = before; at < before + inside; at += channels) {
-        copy(column + at, tap, channels);
-        tap += (size_t)p->dilation_x * channels;
-      }
-    }
-    column += row;
-    input += (size_t)(p->dilation_y * p->input_width) * channels;
+  if (p->dilation_x == 1) {
+    copy_rows(column, row, input, line, (size_t)columns * channels, rows);
+    return;
   }
-  fill(column, p->input_zp, (size_t)(p->kernel_height - y.end) * row);
+  for (int32_t ky = 0; ky < rows; ky++, column += row, input += line)
+    copy_rows(column, channels, input, (size_t)p->dilation_x * channels, channels, columns);
 }
 
 static void prepare(const tosaic_conv *p, const int32_t *bias, const matrix *m) {
-  for (size_t c = 0; c < m->channels; c++) {
-    const int32_t sum = sum_of(m->weight + c * m->window, m->window);
+  const tosaic_rescale *rescale = m->rescale;
+  const bool shared = p->bias_channels == 1;
+  for (size_t c = 0; c < m->channels; c += 4) {
+    const mve_pred16_t lanes = vctp32q((uint32_t)(m->channels - c));
     tosaic_group *group = m->groups + c / 4;
-    group->bias[c % 4] =
-        tosaic_wrap_sub(bias[bias_index(p, (int32_t)c)], tosaic_wrap_mul(p->input_zp, sum));
+    const int8_t *filters[4];
+    find_filters(m, c / 4, filters);
+    const int32x4_t given = shared ? vdupq_n_s32(bias[0]) : vldrwq_z_s32(bias + c, lanes);
+    vst1q_s32(group->bias, vmlaq_n_s32(given, sums_of(filters, m->window), -p->input_zp));
     if (!m->vectors) continue;
-    group->multiplier[c % 4] = multiplier_of(m->rescale, c);
-    group->shift[c % 4] = rounding_shift(m->rescale, c);
+    vst1q_s32(group->multiplier, multipliers_of(rescale, c, lanes));
+    vst1q_s32(group->shift, rounding_shifts(rescale, c, lanes));
   }
 }
 
@@ -231,24 +284,24 @@ void tosaic_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *w
   prepare(p, bias, &m);
   int8_t *column = (int8_t *)(m.groups + tosaic_groups(p));
   const bool pointwise = tosaic_is_pointwise(p);
-  const size_t image =
-      (size_t)p->input_height * (size_t)p->input_width * (size_t)p->input_channels;
-  size_t index = 0;
-  for (int32_t n = 0; n < p->batches; n++, input += image)
+  const size_t width = (size_t)p->output_width;
+  const size_t line = (size_t)p->input_width * (size_t)p->input_channels;
+  size_t element = 0;
+  for (int32_t n = 0; n < p->batches; n++, input += (size_t)p->input_height * line)
     for (int32_t oy = 0; oy < p->output_height; oy++) {
+      if (pointwise) {
+        run_elements(&m, input + (size_t)(oy * p->stride_y) * line,
+                     (size_t)p->stride_x * m.window, width, output, element);
+        element += width;
+        continue;
+      }
       const tosaic_taps y = taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height,
                                     p->input_height);
-      for (int32_t ox = 0; ox < p->output_width; ox++, index += m.channels) {
-        if (pointwise) {
-          const size_t at = (size_t)(oy * p->stride_y * p->input_width + ox * p->stride_x);
-          element(&m, input + at * m.window, output, index);
-        } else {
-          gather(p, input, y,
-                 taps_of(ox, p->stride_x, p->pad_left, p->dilation_x, p->kernel_width,
-                         p->input_width),
-                 column);
-          element(&m, column, output, index);
-        }
+      for (int32_t ox = 0; ox < p->output_width; ox++) {
+        const tosaic_taps x = taps_of(ox, p->stride_x, p->pad_left, p->dilation_x,
+                                      p->kernel_width, p->input_width);
+        gather(p, input, y, x, column);
+        run_elements(&m, column, 0, 1, output, element++);
       }
     }
 }

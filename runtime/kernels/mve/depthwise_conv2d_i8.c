@@ -172,19 +172,44 @@ static inline void find_segments(layer *y, const int8_t *x, tosaic_taps rows, to
   add_segment(y, y->outside, 0, (p->kernel_height - rows.end) * p->kernel_width);
 }
 
+static inline void move_segments(layer *y, size_t step) {
+  for (tosaic_segment *segment = y->segments; segment != y->end; segment++)
+    if (segment->stride) segment->input += step;
+}
+
+/* The four of even (odd = 0) or odd number among eight channels, from those in order. */
+static inline int32x4_t every_second(const int32_t *values, size_t odd) {
+  const uint32x4_t offset = vmulq_n_u32(vidupq_n_u32(0, 1), 8);
+  return vldrwq_gather_offset_s32(values + odd, offset);
+}
+
 static void prepare(const layer *y, bool vectors, const int32_t *bias) {
   const tosaic_conv *p = y->conv;
-  const size_t taps = (size_t)p->kernel_height * (size_t)p->kernel_width;
-  for (size_t c = 0; c < y->filters; c++) {
+  const int32_t taps = p->kernel_height * p->kernel_width;
+  for (size_t c = 0; c < y->filters; c += 8) {
     tosaic_pairs *pairs = y->pairs + c / 8;
-    const size_t odd = c % 2, k = c % 8 / 2;
-    int32_t sum = 0;
-    for (size_t t = 0; t < taps; t++) sum += y->weight[t * y->filters + c];
-    pairs->bias[odd][k] =
-        tosaic_wrap_sub(bias[bias_index(p, (int32_t)c)], tosaic_wrap_mul(p->input_zp, sum));
-    if (!vectors) continue;
-    pairs->multiplier[odd][k] = multiplier_of(y->rescale, c);
-    pairs->shift[odd][k] = rounding_shift(y->rescale, c);
+    int32_t values[3][8];
+    for (size_t k = 0; k < 8; k += 4) {
+      const size_t at = c + k;
+      if (at >= y->filters) break;
+      const mve_pred16_t lanes = vctp32q((uint32_t)(y->filters - at));
+      int32x4_t sum = vdupq_n_s32(0);
+      const int8_t *weight = y->weight + at;
+      for (int32_t t = 0; t < taps; t++, weight += y->filters)
+        sum = vaddq_s32(sum, vldrbq_z_s32(weight, lanes));
+      const int32x4_t given =
+          p->bias_channels == 1 ? vdupq_n_s32(bias[0]) : vldrwq_z_s32(bias + at, lanes);
+      vst1q_s32(values[0] + k, vmlaq_n_s32(given, sum, -p->input_zp));
+      if (!vectors) continue;
+      vst1q_s32(values[1] + k, multipliers_of(y->rescale, at, lanes));
+      vst1q_s32(values[2] + k, rounding_shifts(y->rescale, at, lanes));
+    }
+    for (size_t odd = 0; odd < 2; odd++) {
+      vst1q_s32(pairs->bias[odd], every_second(values[0], odd));
+      if (!vectors) continue;
+      vst1q_s32(pairs->multiplier[odd], every_second(values[1], odd));
+      vst1q_s32(pairs->shift[odd], every_second(values[2], odd));
+    }
   }
 }
 
@@ -211,17 +236,27 @@ void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const
     y.max = vdupq_n_s16((int16_t)rescale->max);
   }
   prepare(&y, vectors, bias);
+  const int32_t reach = (p->kernel_width - 1) * p->dilation_x;
+  const size_t step = (size_t)p->stride_x * y.channels;
   size_t index = 0;
   for (int32_t n = 0; n < p->batches; n++)
     for (int32_t oy = 0; oy < p->output_height; oy++) {
       const tosaic_taps rows = taps_of(oy, p->stride_y, p->pad_top, p->dilation_y,
                                        p->kernel_height, p->input_height);
+      bool follows = false; /* whether the window is the last one, moved by the stride */
       for (int32_t ox = 0; ox < p->output_width; ox++, index += y.filters) {
-        const tosaic_taps columns = taps_of(ox, p->stride_x, p->pad_left, p->dilation_x,
-                                            p->kernel_width, p->input_width);
-        const ptrdiff_t at =
-            (ptrdiff_t)(n * p->input_height + rows.origin) * p->input_width + columns.origin;
-        find_segments(&y, input + at * (ptrdiff_t)y.channels, rows, columns);
+        const int32_t origin = ox * p->stride_x - p->pad_left;
+        const bool inside = origin >= 0 && origin + reach < p->input_width;
+        if (follows && inside) {
+          move_segments(&y, step);
+        } else {
+          const tosaic_taps columns = taps_of(ox, p->stride_x, p->pad_left, p->dilation_x,
+                                              p->kernel_width, p->input_width);
+          const ptrdiff_t at =
+              (ptrdiff_t)(n * p->input_height + rows.origin) * p->input_width + origin;
+          find_segments(&y, input + at * (ptrdiff_t)y.channels, rows, columns);
+        }
+        follows = inside;
         if (!vectors) {
           element_sums(&y, output, index);
         } else if (rescale->double_round) {

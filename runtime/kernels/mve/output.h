@@ -34,13 +34,19 @@ static inline bool suits_vectors(const tosaic_rescale *rescale, size_t channels)
   return true;
 }
 
-/* VRSHL's shift for one of TOSA: from H, or from the result of VQRDMULH. */
-static inline int32_t rounding_shift(const tosaic_rescale *rescale, size_t channel) {
-  return (rescale->double_round ? 31 : 32) - rescale->shift[rescale->per_channel ? channel : 0];
+/* Multipliers of the channels from `channel` on, of which `lanes` are there. */
+static inline int32x4_t multipliers_of(const tosaic_rescale *rescale, size_t channel,
+                                       mve_pred16_t lanes) {
+  if (!rescale->per_channel) return vdupq_n_s32(rescale->multiplier32[0]);
+  return vldrwq_z_s32(rescale->multiplier32 + channel, lanes);
 }
 
-static inline int32_t multiplier_of(const tosaic_rescale *rescale, size_t channel) {
-  return rescale->multiplier32[rescale->per_channel ? channel : 0];
+/* Likewise VRSHL's shifts of H, or of what VQRDMULH gives. */
+static inline int32x4_t rounding_shifts(const tosaic_rescale *rescale, size_t channel,
+                                        mve_pred16_t lanes) {
+  const int32x4_t from = vdupq_n_s32(rescale->double_round ? 31 : 32);
+  if (!rescale->per_channel) return vsubq_n_s32(from, rescale->shift[0]);
+  return vsubq_s32(from, vldrbq_z_s32(rescale->shift + channel, lanes));
 }
 
 TOSAIC_INLINE int32x4_t rescaled(int32x4_t values, int32x4_t multiplier, int32x4_t shift,

@@ -78,22 +78,27 @@ typedef struct run {
   size_t step, out_step, count;
 } run;
 
-/* Defines NAME: for each element of a run and the groups from `first` to `end`, sums of the window
- * and four filters each, from the bias on, and STAGE, which takes the sums in q3 and takes `group`
- * on from its multipliers. The filters are `window` long, one behind the other from the first
- * four's addresses on.
+/* Groups of filters, and where the first four are: after them one is behind the other. */
+typedef struct part {
+  tosaic_group *first, *end;
+  const int8_t *filters[4];
+} part;
+
+/* Defines NAME: for each element of a run and each group of a part, sums of the window and four
+ * filters, from the bias on, and STAGE, which takes the sums in q3 and takes `group` on from its
+ * multipliers.
  */
 #define GROUPS(NAME, STAGE)                                                                    \
   static __attribute__((noinline)) void NAME(                                                  \
-      run r, const int8_t *const filters[4], size_t window, tosaic_group *first,               \
-      const tosaic_group *end, const limits *l) {                                              \
+      run r, const part *part, size_t window, const limits *l) {                               \
     const size_t rounded = (window + 15) & ~(size_t)15;                                        \
     const int32x4_t zp = l->zp, min = l->min, max = l->max;                                    \
+    const tosaic_group *const end = part->end;                                                 \
     for (; r.count; r.count--, r.x += r.step, r.out += r.out_step) {                           \
-      const int8_t *x = r.x, *w0 = filters[0], *w1 = filters[1], *w2 = filters[2];             \
-      const int8_t *w3 = filters[3];                                                           \
+      const int8_t *x = r.x, *w0 = part->filters[0], *w1 = part->filters[1];                   \
+      const int8_t *w2 = part->filters[2], *w3 = part->filters[3];                             \
       int8_t *out = r.out;                                                                     \
-      tosaic_group *group = first;                                                             \
+      tosaic_group *group = part->first;                                                       \
       int32_t s0, s1, s2, s3;                                                                  \
       __asm__ volatile(                                                                        \
           "1: ldrd %[s0], %[s1], [%[group]], #8\n"                                             \
@@ -158,78 +163,59 @@ GROUPS(no_round,
        "add %[group], #16\n")
 
 typedef struct matrix {
-  const int8_t *weight;
   size_t window, channels;
   const tosaic_rescale *rescale;
   bool vectors; /* whether the rescale suits vectors */
   limits limits;
-  tosaic_group *groups;
+  part full, rest; /* groups of four, and the one of fewer: then with the last filter again */
 } matrix;
 
-static inline void run_groups(const matrix *m, run r, const int8_t *const filters[4],
-                              tosaic_group *first, const tosaic_group *end) {
+static inline void multiply(const matrix *m, run r, const part *part) {
   if (!m->vectors) {
-    no_round(r, filters, m->window, first, end, &m->limits);
+    no_round(r, part, m->window, &m->limits);
   } else if (m->rescale->double_round) {
-    double_round(r, filters, m->window, first, end, &m->limits);
+    double_round(r, part, m->window, &m->limits);
   } else {
-    single_round(r, filters, m->window, first, end, &m->limits);
+    single_round(r, part, m->window, &m->limits);
   }
 }
 
-/* Addresses of the filters of a group; behind the last filter, that again. */
-static inline void find_filters(const matrix *m, size_t group, const int8_t *filters[4]) {
-  const size_t rest = m->channels - 4 * group;
-  for (size_t k = 0; k < 4; k++)
-    filters[k] = m->weight + (4 * group + (k < rest ? k : rest - 1)) * m->window;
+/* The channels that are no group of four. Four results are stored where fewer are: those too many
+ * are overwritten by what comes later, but for the last element.
+ */
+static void multiply_rest(const matrix *m, run r) {
+  int8_t results[4];
+  const size_t full = m->channels & ~(size_t)3, last = r.count - 1;
+  r.out += full;
+  multiply(m, (run){r.x, r.out, r.step, r.out_step, last}, &m->rest);
+  multiply(m, (run){r.x + last * r.step, results, 0, 0, 1}, &m->rest);
+  r.out += last * r.out_step;
+  for (size_t k = 0; m->vectors && k < m->channels - full; k++) r.out[k] = results[k];
 }
 
-/* All channels of a run's elements. */
-static void run_all(const matrix *m, run r) {
-  const size_t full = m->channels / 4, rest = m->channels % 4;
-  tosaic_group *const last = m->groups + full;
-  const int8_t *filters[4];
-  if (rest) {
-    /* Four results are stored where fewer are. Those too many are overwritten by what comes later,
-     * but for the last element.
-     */
-    int8_t results[4];
-    run before = r, end = r;
-    before.count = r.count - 1;
-    before.out += 4 * full;
-    end.count = 1;
-    end.x += before.count * r.step;
-    end.out = results;
-    find_filters(m, full, filters);
-    run_groups(m, before, filters, last, last + 1);
-    run_groups(m, end, filters, last, last + 1);
-    int8_t *to = before.out + before.count * r.out_step;
-    for (size_t k = 0; m->vectors && k < rest; k++) to[k] = results[k];
-  }
-  if (full) {
-    find_filters(m, 0, filters);
-    run_groups(m, r, filters, m->groups, last);
-  }
+static inline void multiply_all(const matrix *m, run r) {
+  if (m->rest.first != m->rest.end) multiply_rest(m, r);
+  if (m->full.first != m->full.end) multiply(m, r, &m->full);
 }
 
 /* `count` output elements from number `element` on, whose windows begin at x. */
-static void run_elements(const matrix *m, const int8_t *x, size_t step, size_t count,
-                         void *output, size_t element) {
+static inline void run_elements(const matrix *m, const int8_t *x, size_t step, size_t count,
+                                void *output, size_t element) {
   const size_t index = element * m->channels;
   if (m->vectors) {
-    run_all(m, (run){x, (int8_t *)output + index, step, m->channels, count});
+    multiply_all(m, (run){x, (int8_t *)output + index, step, m->channels, count});
     return;
   }
   for (size_t k = 0; k < count; k++) {
-    run_all(m, (run){x + k * step, NULL, 0, 0, 1});
+    multiply_all(m, (run){x + k * step, NULL, 0, 0, 1});
     for (size_t c = 0; c < m->channels; c++)
-      tosaic_store_i32_sum(m->rescale, m->groups[c / 4].multiplier[c % 4], c, output,
+      tosaic_store_i32_sum(m->rescale, m->full.first[c / 4].multiplier[c % 4], c, output,
                            index + k * m->channels + c);
   }
 }
 
 /* The window of an output element, with the zero point where it is outside of the input. */
-static inline void gather(const tosaic_conv *p, const int8_t *input, tosaic_taps y, tosaic_taps x,
+static void gather(const tosaic_conv *p, const int8_t *input, tosaic_taps y, tosaic_taps x,
                           int8_t *column) {
   const size_t channels = (size_t)p->input_channels;
   const size_t row = (size_t)p->kernel_width * channels;
@@ -248,19 +234,31 @@ static inline void gather(const tosaic_conv *p, const int8_t *input, tosaic_taps
     copy_rows(column, channels, input, (size_t)p->dilation_x * channels, channels, columns);
 }
 
-static void prepare(const tosaic_conv *p, const int32_t *bias, const matrix *m) {
-  const tosaic_rescale *rescale = m->rescale;
-  const bool shared = p->bias_channels == 1;
-  for (size_t c = 0; c < m->channels; c += 4) {
+/* Addresses of the filters from `channel` on; behind the last filter, that again. */
+static inline void find_filters(const matrix *m, const int8_t *weight, size_t channel,
+                                const int8_t *filters[4]) {
+  const size_t left = m->channels - channel;
+  for (size_t k = 0; k < 4; k++)
+    filters[k] = weight + (channel + (k < left ? k : left - 1)) * m->window;
+}
+
+static void prepare(const tosaic_conv *p, const int8_t *weight, const int32_t *bias, matrix *m,
+                    tosaic_group *group) {
+  const size_t full = m->channels / 4;
+  m->full = (part){.first = group, .end = group + full};
+  m->rest = (part){.first = group + full, .end = group + tosaic_groups(p)};
+  if (full) find_filters(m, weight, 0, m->full.filters);
+  if (m->channels % 4) find_filters(m, weight, 4 * full, m->rest.filters);
+  for (size_t c = 0; c < m->channels; c += 4, group++) {
     const mve_pred16_t lanes = vctp32q((uint32_t)(m->channels - c));
-    tosaic_group *group = m->groups + c / 4;
     const int8_t *filters[4];
-    find_filters(m, c / 4, filters);
-    const int32x4_t given = shared ? vdupq_n_s32(bias[0]) : vldrwq_z_s32(bias + c, lanes);
+    find_filters(m, weight, c, filters);
+    const int32x4_t given =
+        p->bias_channels == 1 ? vdupq_n_s32(bias[0]) : vldrwq_z_s32(bias + c, lanes);
     vst1q_s32(group->bias, vmlaq_n_s32(given, sums_of(filters, m->window), -p->input_zp));
     if (!m->vectors) continue;
-    vst1q_s32(group->multiplier, multipliers_of(rescale, c, lanes));
-    vst1q_s32(group->shift, rounding_shifts(rescale, c, lanes));
+    vst1q_s32(group->multiplier, multipliers_of(m->rescale, c, lanes));
+    vst1q_s32(group->shift, rounding_shifts(m->rescale, c, lanes));
   }
 }
 
@@ -271,21 +269,20 @@ void tosaic_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *w
     tosaic_conv2d_i8_portable(p, input, weight, bias, rescale, output, scratch);
     return;
   }
-  matrix m = {.weight = weight,
-              .window = tosaic_window(p),
+  matrix m = {.window = tosaic_window(p),
               .channels = (size_t)p->output_channels,
               .rescale = rescale,
-              .vectors = suits_vectors(rescale, (size_t)p->output_channels),
-              .groups = (tosaic_group *)scratch};
+              .vectors = suits_vectors(rescale, (size_t)p->output_channels)};
   if (m.vectors) {
     m.limits = (limits){vdupq_n_s32(rescale->output_zp), vdupq_n_s32(rescale->min),
                         vdupq_n_s32(rescale->max)};
   }
-  prepare(p, bias, &m);
-  int8_t *column = (int8_t *)(m.groups + tosaic_groups(p));
+  prepare(p, weight, bias, &m, (tosaic_group *)scratch);
+  int8_t *const columns = (int8_t *)((tosaic_group *)scratch + tosaic_groups(p));
   const bool pointwise = tosaic_is_pointwise(p);
-  const size_t width = (size_t)p->output_width;
-  const size_t line = (size_t)p->input_width * (size_t)p->input_channels;
+  const size_t width = (size_t)p->output_width, channels = (size_t)p->input_channels;
+  const size_t line = (size_t)p->input_width * channels;
+  const size_t row = (size_t)p->kernel_width * channels;
   size_t element = 0;
   for (int32_t n = 0; n < p->batches; n++, input += (size_t)p->input_height * line)
     for (int32_t oy = 0; oy < p->output_height; oy++) {
@@ -297,11 +294,25 @@ void tosaic_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *w
       }
       const tosaic_taps y = taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height,
                                     p->input_height);
+      const bool all_rows = y.end - y.first == p->kernel_height && p->dilation_x == 1;
+      size_t gathered = 0;
       for (int32_t ox = 0; ox < p->output_width; ox++) {
-        const tosaic_taps x = taps_of(ox, p->stride_x, p->pad_left, p->dilation_x,
-                                      p->kernel_width, p->input_width);
-        gather(p, input, y, x, column);
-        run_elements(&m, column, 0, 1, output, element++);
+        int8_t *column = columns + gathered * m.window;
+        const int32_t origin = ox * p->stride_x - p->pad_left;
+        if (all_rows && origin >= 0 && origin + p->kernel_width <= p->input_width) {
+          copy_rows(column, row, input + (size_t)y.origin * line + (size_t)origin * channels,
+                    (size_t)p->dilation_y * line, row, p->kernel_height);
+        } else {
+          gather(p, input, y,
+                 taps_of(ox, p->stride_x, p->pad_left, p->dilation_x, p->kernel_width,
+                         p->input_width),
+                 column);
+        }
+        if (++gathered == TOSAIC_COLUMNS || ox + 1 == p->output_width) {
+          run_elements(&m, columns, m.window, gathered, output, element);
+          element += gathered;
+          gathered = 0;
+        }
       }
     }
 }

@@ -16,7 +16,7 @@ NO_SCRATCH(matmul_i8, tosaic_matmul)
 size_t tosaic_conv2d_i8_scratch(const tosaic_conv *conv) {
   if (!tosaic_mve_takes(conv)) return 0;
   const size_t column = tosaic_is_pointwise(conv) ? 0 : tosaic_window(conv);
-  return tosaic_groups(conv) * sizeof(tosaic_group) + column;
+  return tosaic_groups(conv) * sizeof(tosaic_group) + TOSAIC_COLUMNS * column;
 }
 
 size_t tosaic_depthwise_conv2d_i8_scratch(const tosaic_conv *conv) {

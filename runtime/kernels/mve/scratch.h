@@ -42,6 +42,9 @@ static inline size_t tosaic_groups(const tosaic_conv *p) {
   return ((size_t)p->output_channels + 3) / 4;
 }
 
+/* Windows that CONV2D gathers before it multiplies them. */
+enum { TOSAIC_COLUMNS = 4 };
+
 static inline size_t tosaic_window(const tosaic_conv *p) {
   return (size_t)p->kernel_height * (size_t)p->kernel_width * (size_t)p->input_channels;
 }

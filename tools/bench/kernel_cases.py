@@ -200,13 +200,17 @@ def run_on_board(core: str, cases: Sequence[Case]) -> Results:
 def _run(command: list[str], cases: Sequence[Case], folder: Path) -> Results:
     (folder / "cases.bin").write_bytes(b"".join(_record(case) for case in cases))
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ToolError(f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr}")
-    data, at, outputs = (folder / "results.bin").read_bytes(), 0, []
+    results = folder / "results.bin"
+    data, at, outputs = results.read_bytes() if results.is_file() else b"", 0, []
     for case in cases:
-        end = at + len(_GUARD) + case.output_bytes
-        outputs.append(data[at + len(_GUARD) : end])
-        at = _padded(end + len(_GUARD))
+        start = at + len(_GUARD)
+        outputs.append(data[start : start + case.output_bytes])
+        at = _padded(start + case.output_bytes + len(_GUARD))
+        if done.returncode and at >= len(data):
+            raise ToolError(
+                f"{Path(command[0]).name} ended with {done.returncode} at {case.name!r} "
+                f"({case.kernel}): {done.stderr or 'a kernel wrote beside its memory'}"
+            )
     return Results(outputs)
 
 

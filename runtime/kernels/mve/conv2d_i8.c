@@ -181,16 +181,20 @@ static inline void multiply(const matrix *m, run r, const part *part) {
 }
 
 /* The channels that are no group of four. Four results are stored where fewer are: those too many
- * are overwritten by what comes later, but for the last element.
+ * are overwritten by what comes later, but for the last elements, of which three with one channel
+ * reach over the end.
  */
 static void multiply_rest(const matrix *m, run r) {
   int8_t results[4];
-  const size_t full = m->channels & ~(size_t)3, last = r.count - 1;
+  const size_t full = m->channels & ~(size_t)3, reaching = m->channels == 1 ? 3 : 1;
+  const size_t before = r.count > reaching ? r.count - reaching : 0;
   r.out += full;
-  multiply(m, (run){r.x, r.out, r.step, r.out_step, last}, &m->rest);
-  multiply(m, (run){r.x + last * r.step, results, 0, 0, 1}, &m->rest);
-  r.out += last * r.out_step;
-  for (size_t k = 0; m->vectors && k < m->channels - full; k++) r.out[k] = results[k];
+  multiply(m, (run){r.x, r.out, r.step, r.out_step, before}, &m->rest);
+  for (size_t element = before; element < r.count; element++) {
+    multiply(m, (run){r.x + element * r.step, results, 0, 0, 1}, &m->rest);
+    int8_t *out = r.out + element * r.out_step;
+    for (size_t k = 0; m->vectors && k < m->channels - full; k++) out[k] = results[k];
+  }
 }
 
 static inline void multiply_all(const matrix *m, run r) {

@@ -1,0 +1,90 @@
+/* DEPTHWISE_CONV2D of int8: four neighbouring channels at a time, one word of inputs and one of
+ * weights a tap.
+ */
+#include "../reference/convolution.h"
+#include "dsp.h"
+
+/* For what does not come in words, and for multipliers. */
+static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i8_portable, TOSAIC_TYPES_I8)
+
+typedef struct taps {
+  const int8_t *x, *weight; /* of the first tap inside of the input */
+  int32_t rows, columns;
+  ptrdiff_t x_step, x_line, weight_step, weight_line;
+  uint32_t less; /* the zero point, negative, twice */
+} taps;
+
+/* Add the taps of four channels to their sums. */
+static inline void add_four(const taps *t, size_t channel, int32_t sums[4]) {
+  int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+  const int8_t *x = t->x + channel, *weight = t->weight + channel;
+  for (int32_t ky = 0; ky < t->rows; ky++) {
+    for (int32_t kx = 0; kx < t->columns; kx++) {
+      const uint32_t a = load_word(x), b = load_word(weight);
+      const uint32_t a_even = add_even_bytes(t->less, a), b_even = even_bytes(b);
+      const uint32_t a_odd = add_odd_bytes(t->less, a), b_odd = odd_bytes(b);
+      s0 = __smlabb((int32_t)a_even, (int32_t)b_even, s0);
+      s2 = __smlatt((int32_t)a_even, (int32_t)b_even, s2);
+      s1 = __smlabb((int32_t)a_odd, (int32_t)b_odd, s1);
+      s3 = __smlatt((int32_t)a_odd, (int32_t)b_odd, s3);
+      x += t->x_step;
+      weight += t->weight_step;
+    }
+    x += t->x_line;
+    weight += t->weight_line;
+  }
+  sums[0] = s0;
+  sums[1] = s1;
+  sums[2] = s2;
+  sums[3] = s3;
+}
+
+static inline int32_t add_one(const taps *t, size_t channel, int32_t sum, int32_t zero_point) {
+  const int8_t *x = t->x + channel, *weight = t->weight + channel;
+  for (int32_t ky = 0; ky < t->rows; ky++, x += t->x_line, weight += t->weight_line)
+    for (int32_t kx = 0; kx < t->columns; kx++, x += t->x_step, weight += t->weight_step)
+      sum = tosaic_wrap_add(sum, (*x - zero_point) * *weight);
+  return sum;
+}
+
+void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *weight,
+                                const int32_t *bias, const tosaic_rescale *rescale, void *output,
+                                void *scratch) {
+  if (!tosaic_dsp_takes(p) || p->output_channels != p->input_channels) {
+    tosaic_depthwise_conv2d_i8_portable(p, input, weight, bias, rescale, output, scratch);
+    return;
+  }
+  const size_t channels = (size_t)p->input_channels;
+  const ptrdiff_t step = (ptrdiff_t)channels;
+  const size_t bias_step = p->bias_channels == 1 ? 0 : 1;
+  const tosaic_output stage = output_of(rescale, channels, output);
+  size_t index = 0;
+  for (int32_t n = 0; n < p->batches; n++)
+    for (int32_t oy = 0; oy < p->output_height; oy++) {
+      const tosaic_taps y = taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height,
+                                    p->input_height);
+      for (int32_t ox = 0; ox < p->output_width; ox++, index += channels) {
+        const tosaic_taps x = taps_of(ox, p->stride_x, p->pad_left, p->dilation_x,
+                                      p->kernel_width, p->input_width);
+        const ptrdiff_t line = n * p->input_height + y.origin + y.first * p->dilation_y;
+        taps t = {.rows = y.end - y.first,
+                  .columns = x.end - x.first,
+                  .x_step = p->dilation_x * step,
+                  .weight_step = step,
+                  .less = twice(-p->input_zp)};
+        t.x = input + (line * p->input_width + x.origin + x.first * p->dilation_x) * step;
+        t.weight = weight + (y.first * p->kernel_width + x.first) * step;
+        t.x_line = (ptrdiff_t)p->dilation_y * p->input_width * step - t.columns * t.x_step;
+        t.weight_line = (p->kernel_width - t.columns) * step;
+        size_t c = 0;
+        for (; c + 4 <= channels; c += 4) {
+          int32_t sums[4];
+          for (size_t k = 0; k < 4; k++) sums[k] = bias[(c + k) * bias_step];
+          add_four(&t, c, sums);
+          for (size_t k = 0; k < 4; k++) store(&stage, sums[k], c + k, index + c + k);
+        }
+        for (; c < channels; c++)
+          store(&stage, add_one(&t, c, bias[c * bias_step], p->input_zp), c, index + c);
+      }
+    }
+}

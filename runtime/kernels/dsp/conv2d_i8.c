@@ -76,12 +76,12 @@ static inline size_t readable(const matrix *m, const int8_t *last) {
   return last + rounded <= m->end ? rounded : m->window & ~(size_t)3;
 }
 
-/* Two windows by two filters: s0 and s1 of the first window. */
-static inline void multiply_two(const matrix *m, const uint32_t *x, const int8_t *w0,
-                                const int8_t *w1, int32_t sums[4]) {
+/* Two windows by two filters. The loop needs all registers, so it has a function of its own. */
+static __attribute__((noinline)) void multiply_two(const matrix *m, const uint32_t *x, const int8_t *w0,
+                                const int8_t *w1, int32_t first[2], int32_t second[2]) {
   const size_t words = readable(m, w1);
   const int8_t *const end = w0 + words;
-  int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+  int32_t s0 = first[0], s1 = first[1], s2 = second[0], s3 = second[1];
   if (words) {
     uint32_t even, odd;
     __asm__ volatile(
@@ -114,14 +114,14 @@ static inline void multiply_two(const matrix *m, const uint32_t *x, const int8_t
     s2 = __smlad(odd_bytes(a), x[3], __smlad(even_bytes(a), x[2], s2));
     s3 = __smlad(odd_bytes(b), x[3], __smlad(even_bytes(b), x[2], s3));
   }
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
+  first[0] = s0;
+  first[1] = s1;
+  second[0] = s2;
+  second[1] = s3;
 }
 
 /* One window by four filters. */
-static inline void multiply_one(const matrix *m, const uint32_t *x, const int8_t *const filters[4],
+static __attribute__((noinline)) void multiply_one(const matrix *m, const uint32_t *x, const int8_t *const filters[4],
                                 int32_t sums[4]) {
   const size_t words = readable(m, filters[3]);
   const int8_t *w0 = filters[0], *w1 = filters[1], *w2 = filters[2], *w3 = filters[3];
@@ -175,35 +175,34 @@ static inline void multiply_one(const matrix *m, const uint32_t *x, const int8_t
 static void run_two(const matrix *m, const uint32_t *x, size_t index) {
   const int8_t *weight = m->weight;
   const int32_t *bias = m->bias;
-  for (size_t c = 0; c < m->channels; c += 2) {
-    const bool both = c + 1 < m->channels;
-    const int8_t *next = both ? weight + m->window : weight;
-    const int32_t b0 = *bias, b1 = both ? bias[m->bias_step] : b0;
-    int32_t sums[4] = {b0, b1, b0, b1};
-    multiply_two(m, x, weight, next, sums);
-    store(&m->output, sums[0], c, index + c);
-    store(&m->output, sums[2], c, index + m->channels + c);
-    if (both) {
-      store(&m->output, sums[1], c + 1, index + c + 1);
-      store(&m->output, sums[3], c + 1, index + m->channels + c + 1);
+  for (size_t c = 0; c < m->channels; c += 4) {
+    const size_t count = m->channels - c < 4 ? m->channels - c : 4;
+    int32_t first[4], second[4];
+    for (size_t k = 0; k < count; k += 2) {
+      const bool both = k + 1 < count;
+      first[k] = second[k] = *bias;
+      first[k + 1] = second[k + 1] = both ? bias[m->bias_step] : 0;
+      multiply_two(m, x, weight, both ? weight + m->window : weight, first + k, second + k);
+      weight += 2 * m->window;
+      bias += 2 * m->bias_step;
     }
-    weight += 2 * m->window;
-    bias += 2 * m->bias_step;
+    store(&m->output, first, c, index + c, count);
+    store(&m->output, second, c, index + m->channels + c, count);
   }
 }
 
 static void run_one(const matrix *m, const uint32_t *x, size_t index) {
   for (size_t c = 0; c < m->channels; c += 4) {
-    const size_t left = m->channels - c;
+    const size_t count = m->channels - c < 4 ? m->channels - c : 4;
     const int8_t *filters[4];
     int32_t sums[4];
     for (size_t k = 0; k < 4; k++) {
-      const size_t channel = c + (k < left ? k : left - 1);
+      const size_t channel = c + (k < count ? k : count - 1);
       filters[k] = m->weight + channel * m->window;
       sums[k] = m->bias[channel * m->bias_step];
     }
     multiply_one(m, x, filters, sums);
-    for (size_t k = 0; k < 4 && k < left; k++) store(&m->output, sums[k], c + k, index + c + k);
+    store(&m->output, sums, c, index + c, count);
   }
 }
 

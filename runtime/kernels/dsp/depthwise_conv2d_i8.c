@@ -76,15 +76,17 @@ void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const
         t.weight = weight + (y.first * p->kernel_width + x.first) * step;
         t.x_line = (ptrdiff_t)p->dilation_y * p->input_width * step - t.columns * t.x_step;
         t.weight_line = (p->kernel_width - t.columns) * step;
-        size_t c = 0;
-        for (; c + 4 <= channels; c += 4) {
+        for (size_t c = 0; c < channels; c += 4) {
+          const size_t count = channels - c < 4 ? channels - c : 4;
           int32_t sums[4];
-          for (size_t k = 0; k < 4; k++) sums[k] = bias[(c + k) * bias_step];
-          add_four(&t, c, sums);
-          for (size_t k = 0; k < 4; k++) store(&stage, sums[k], c + k, index + c + k);
+          for (size_t k = 0; k < count; k++) sums[k] = bias[(c + k) * bias_step];
+          if (count == 4) {
+            add_four(&t, c, sums);
+          } else {
+            for (size_t k = 0; k < count; k++) sums[k] = add_one(&t, c + k, sums[k], p->input_zp);
+          }
+          store(&stage, sums, c, index + c, count);
         }
-        for (; c < channels; c++)
-          store(&stage, add_one(&t, c, bias[c * bias_step], p->input_zp), c, index + c);
       }
     }
 }

@@ -57,6 +57,7 @@ typedef struct tosaic_output {
   const tosaic_rescale *rescale;
   stage stage;
   size_t step; /* between multipliers of channels: 0 or 1 */
+  uint32_t min, max; /* four bytes each */
   void *data;
 } tosaic_output;
 
@@ -70,26 +71,70 @@ static inline tosaic_output output_of(const tosaic_rescale *rescale, size_t chan
   for (size_t c = 0; c < count; c++)
     if (rescale->shift[c] < 33 || rescale->shift[c] > 62 || rescale->multiplier32[c] < 0)
       return output;
+  output.min = ((uint32_t)rescale->min & 0xffU) * 0x1010101U;
+  output.max = ((uint32_t)rescale->max & 0xffU) * 0x1010101U;
   output.stage = rescale->double_round ? DOUBLE_ROUND : SINGLE_ROUND;
   return output;
 }
 
-static inline void store(const tosaic_output *output, int32_t sum, size_t channel, size_t index) {
+/* Twice the rescaled value: what is left is to add 1 and halve. */
+static inline int32_t doubled_single(int32_t sum, int32_t multiplier, int32_t shift) {
+  return (int32_t)(((int64_t)sum * multiplier) >> 32) >> (shift - 33);
+}
+static inline int32_t doubled_double(int32_t sum, int32_t multiplier, int32_t shift) {
+  const int64_t product = (int64_t)sum * multiplier + (1 << 30);
+  return ((int32_t)(product >> 31) + (sum >> 31)) >> (shift - 32);
+}
+
+/* Four values, of bytes already, one in each byte. */
+static inline uint32_t packed(const int32_t values[4]) {
+  const uint32_t even = ((uint32_t)values[0] & 0xffffU) | (uint32_t)values[2] << 16;
+  const uint32_t odd = ((uint32_t)values[1] & 0xffffU) | (uint32_t)values[3] << 16;
+  return __uxtb16(even) | __uxtb16(odd) << 8;
+}
+
+/* SSUB8 notes for each byte whether the difference is negative, and SEL chooses by that. */
+static inline uint32_t larger_bytes(uint32_t a, uint32_t b) {
+  __ssub8(a, b);
+  return __sel(a, b);
+}
+static inline uint32_t smaller_bytes(uint32_t a, uint32_t b) {
+  __ssub8(a, b);
+  return __sel(b, a);
+}
+
+/* Store `count` sums, 1 to 4, of channels from `channel` on. */
+static inline void store(const tosaic_output *output, const int32_t sums[4], size_t channel,
+                         size_t index, size_t count) {
   const tosaic_rescale *rescale = output->rescale;
   if (output->stage == GENERAL) {
-    tosaic_store_i32_sum(rescale, sum, channel, output->data, index);
+    for (size_t k = 0; k < count; k++)
+      tosaic_store_i32_sum(rescale, sums[k], channel + k, output->data, index + k);
     return;
   }
-  const size_t c = channel * output->step;
-  const int64_t product = (int64_t)sum * rescale->multiplier32[c];
-  const int32_t shift = rescale->shift[c];
-  int32_t value = output->stage == SINGLE_ROUND
-                      ? (int32_t)(product >> 32) >> (shift - 33)
-                      : ((int32_t)((product + (1 << 30)) >> 31) + (sum >> 31)) >> (shift - 32);
-  /* Half up, and the zero point. */
-  value = (value + 1 + 2 * rescale->output_zp) >> 1;
-  value = tosaic_max(value, rescale->min);
-  ((int8_t *)output->data)[index] = (int8_t)tosaic_min(value, rescale->max);
+  const size_t step = output->step;
+  const int32_t *multiplier = rescale->multiplier32 + channel * step;
+  const int8_t *shift = rescale->shift + channel * step;
+  const int32_t up = 1 + 2 * rescale->output_zp;
+  int32_t values[4] = {0};
+  if (output->stage == DOUBLE_ROUND) {
+    for (size_t k = 0; k < count; k++)
+      values[k] = doubled_double(sums[k], multiplier[k * step], shift[k * step]);
+  } else if (count == 4) {
+    for (size_t k = 0; k < 4; k++)
+      values[k] = doubled_single(sums[k], multiplier[k * step], shift[k * step]);
+  } else {
+    for (size_t k = 0; k < count; k++)
+      values[k] = doubled_single(sums[k], multiplier[k * step], shift[k * step]);
+  }
+  for (size_t k = 0; k < 4; k++) values[k] = __ssat((values[k] + up) >> 1, 8);
+  const uint32_t bytes = smaller_bytes(larger_bytes(packed(values), output->min), output->max);
+  int8_t *to = (int8_t *)output->data + index;
+  if (count == 4) {
+    memcpy(to, &bytes, 4);
+  } else {
+    for (size_t k = 0; k < count; k++) to[k] = (int8_t)(bytes >> 8 * k);
+  }
 }
 
 #endif

@@ -172,37 +172,44 @@ static __attribute__((noinline)) void multiply_one(const matrix *m, const uint32
   }
 }
 
+static inline void store(const matrix *m, const int32_t sums[4], size_t channel, size_t index) {
+  if (m->channels - channel >= 4) {
+    store_four(&m->output, sums, channel, index + channel);
+  } else {
+    store_some(&m->output, sums, channel, index + channel, m->channels - channel);
+  }
+}
+
 static void run_two(const matrix *m, const uint32_t *x, size_t index) {
   const int8_t *weight = m->weight;
   const int32_t *bias = m->bias;
   for (size_t c = 0; c < m->channels; c += 4) {
-    const size_t count = m->channels - c < 4 ? m->channels - c : 4;
     int32_t first[4], second[4];
-    for (size_t k = 0; k < count; k += 2) {
-      const bool both = k + 1 < count;
+    for (size_t k = 0; k < 4 && c + k < m->channels; k += 2) {
+      const bool both = c + k + 1 < m->channels;
       first[k] = second[k] = *bias;
       first[k + 1] = second[k + 1] = both ? bias[m->bias_step] : 0;
       multiply_two(m, x, weight, both ? weight + m->window : weight, first + k, second + k);
       weight += 2 * m->window;
       bias += 2 * m->bias_step;
     }
-    store(&m->output, first, c, index + c, count);
-    store(&m->output, second, c, index + m->channels + c, count);
+    store(m, first, c, index);
+    store(m, second, c, index + m->channels);
   }
 }
 
 static void run_one(const matrix *m, const uint32_t *x, size_t index) {
   for (size_t c = 0; c < m->channels; c += 4) {
-    const size_t count = m->channels - c < 4 ? m->channels - c : 4;
+    const size_t left = m->channels - c;
     const int8_t *filters[4];
     int32_t sums[4];
     for (size_t k = 0; k < 4; k++) {
-      const size_t channel = c + (k < count ? k : count - 1);
+      const size_t channel = c + (k < left ? k : left - 1);
       filters[k] = m->weight + channel * m->window;
       sums[k] = m->bias[channel * m->bias_step];
     }
     multiply_one(m, x, filters, sums);
-    store(&m->output, sums, c, index + c, count);
+    store(m, sums, c, index);
   }
 }
 

@@ -14,22 +14,26 @@ typedef struct taps {
   uint32_t less; /* the zero point, negative, twice */
 } taps;
 
-/* Add the taps of four channels to their sums. */
-static inline void add_four(const taps *t, size_t channel, int32_t sums[4]) {
-  int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+/* The sums of four channels. Not inline: it needs many registers. */
+static __attribute__((noinline)) void sum_four(const taps *t, size_t channel, const int32_t *bias,
+                                               size_t bias_step, int32_t sums[4]) {
+  int32_t s0 = bias[0], s1 = bias[bias_step], s2 = bias[2 * bias_step], s3 = bias[3 * bias_step];
   const int8_t *x = t->x + channel, *weight = t->weight + channel;
-  for (int32_t ky = 0; ky < t->rows; ky++) {
-    for (int32_t kx = 0; kx < t->columns; kx++) {
+  const ptrdiff_t x_step = t->x_step, weight_step = t->weight_step;
+  const uint32_t less = t->less;
+  for (int32_t rows = t->columns > 0 ? t->rows : 0; rows > 0; rows--) {
+    int32_t columns = t->columns;
+    do {
       const uint32_t a = load_word(x), b = load_word(weight);
-      const uint32_t a_even = add_even_bytes(t->less, a), b_even = even_bytes(b);
-      const uint32_t a_odd = add_odd_bytes(t->less, a), b_odd = odd_bytes(b);
+      const uint32_t a_even = add_even_bytes(less, a), b_even = even_bytes(b);
+      const uint32_t a_odd = add_odd_bytes(less, a), b_odd = odd_bytes(b);
       s0 = __smlabb((int32_t)a_even, (int32_t)b_even, s0);
       s2 = __smlatt((int32_t)a_even, (int32_t)b_even, s2);
       s1 = __smlabb((int32_t)a_odd, (int32_t)b_odd, s1);
       s3 = __smlatt((int32_t)a_odd, (int32_t)b_odd, s3);
-      x += t->x_step;
-      weight += t->weight_step;
-    }
+      x += x_step;
+      weight += weight_step;
+    } while (--columns);
     x += t->x_line;
     weight += t->weight_line;
   }
@@ -76,16 +80,15 @@ void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const
         t.weight = weight + (y.first * p->kernel_width + x.first) * step;
         t.x_line = (ptrdiff_t)p->dilation_y * p->input_width * step - t.columns * t.x_step;
         t.weight_line = (p->kernel_width - t.columns) * step;
-        for (size_t c = 0; c < channels; c += 4) {
-          const size_t count = channels - c < 4 ? channels - c : 4;
+        size_t c = 0;
+        for (; c + 4 <= channels; c += 4) {
           int32_t sums[4];
-          for (size_t k = 0; k < count; k++) sums[k] = bias[(c + k) * bias_step];
-          if (count == 4) {
-            add_four(&t, c, sums);
-          } else {
-            for (size_t k = 0; k < count; k++) sums[k] = add_one(&t, c + k, sums[k], p->input_zp);
-          }
-          store(&stage, sums, c, index + c, count);
+          sum_four(&t, c, bias + c * bias_step, bias_step, sums);
+          store_four(&stage, sums, c, index + c);
+        }
+        for (; c < channels; c++) {
+          const int32_t sum = add_one(&t, c, bias[c * bias_step], p->input_zp);
+          store_some(&stage, &sum, c, index + c, 1);
         }
       }
     }

@@ -22,11 +22,20 @@ from tosaic.runtime.library import (
     all_operators,
     library,
 )
+from tosaic.runtime.tensors import from_bytes, to_bytes
 
 Array = npt.NDArray[Any]
 
-_INT48 = 6  # in tosa.fbs' DType, and its bytes
-_DTYPES = {1: np.bool_, 3: np.int8, 4: np.int16, 5: np.int32, 7: np.float32}
+# By number in tosa.fbs' DType.
+_INT48 = 6
+_DTYPES: dict[int, npt.DTypeLike] = {
+    1: np.bool_,
+    3: np.int8,
+    4: np.int16,
+    5: np.int32,
+    _INT48: np.int64,
+    7: np.float32,
+}
 
 
 class Model:
@@ -88,10 +97,10 @@ class Model:
         """
         with self._lock:
             for tensor, array in zip(self.inputs, inputs, strict=True):
-                data = _packed(array) if tensor.type == _INT48 else array
-                if data.nbytes != tensor.bytes:
-                    raise ToolError(f"An input has {data.nbytes} bytes, not {tensor.bytes}.")
-                ctypes.memmove(tensor.data, data.ctypes.data, tensor.bytes)
+                data = to_bytes(array, int48=tensor.type == _INT48)
+                if len(data) != tensor.bytes:
+                    raise ToolError(f"An input has {len(data)} bytes, not {tensor.bytes}.")
+                ctypes.memmove(tensor.data, data, tensor.bytes)
             status = library().tosaic_model_invoke(self._model)
             self._check(status, "failed")
             return [_array(tensor) for tensor in self.outputs]
@@ -134,16 +143,7 @@ def _aligned(data: Array) -> Array:
     return memory[start : start + data.size]
 
 
-def _packed(array: Array) -> Array:
-    """Return int64 values as 6 bytes each."""
-    return np.ascontiguousarray(array.astype("<i8").reshape(-1, 1).view(np.uint8)[:, :_INT48])
-
-
 def _array(tensor: Tensor) -> Array:
     shape = [tensor.shape[k] for k in range(tensor.rank)]
-    data = np.frombuffer(ctypes.string_at(tensor.data, tensor.bytes), np.uint8)
-    if tensor.type != _INT48:
-        return data.view(_DTYPES[tensor.type]).reshape(shape).copy()
-    wide = np.zeros((data.size // _INT48, 8), np.uint8)
-    wide[:, 2:] = data.reshape(-1, _INT48)
-    return np.asarray(wide.view("<i8") >> 16).reshape(shape)
+    data = ctypes.string_at(tensor.data, tensor.bytes)
+    return from_bytes(data, _DTYPES[tensor.type], shape, int48=tensor.type == _INT48)

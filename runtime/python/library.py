@@ -1,6 +1,6 @@
 """The runtime's shared library: built with CMake when first needed, and its C interface.
 
-The structures mirror runtime/include/tosaic/runtime.h.
+The structures and functions are those of runtime.h and describe.h in runtime/include/tosaic.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def library() -> ctypes.CDLL:
         ToolError: there are no sources or no compiler, or the build fails.
     """
     out = ctypes.CDLL(str(library_path()))
-    config, model = ctypes.POINTER(Config), ctypes.c_void_p
+    config, model, words = ctypes.POINTER(Config), ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint32)
     for name, result, arguments in (
         ("tosaic_status_text", ctypes.c_char_p, (ctypes.c_int,)),
         ("tosaic_arena_size", ctypes.c_int, (config, ctypes.POINTER(ctypes.c_size_t))),
@@ -87,6 +87,11 @@ def library() -> ctypes.CDLL:
         ("tosaic_model_output_count", ctypes.c_size_t, (model,)),
         ("tosaic_model_input", ctypes.POINTER(Tensor), (model, ctypes.c_size_t)),
         ("tosaic_model_output", ctypes.POINTER(Tensor), (model, ctypes.c_size_t)),
+        ("tosaic_describe_plan", ctypes.c_size_t, (model, words, ctypes.c_size_t)),
+        ("tosaic_describe_device_arena", ctypes.c_size_t, (model,)),
+        ("tosaic_describe_operator_name", ctypes.c_char_p, (ctypes.c_size_t,)),
+        ("tosaic_describe_operator_uses", ctypes.c_size_t, (model, ctypes.c_size_t)),
+        ("tosaic_describe_node", ctypes.c_bool, (model, *(ctypes.c_size_t,) * 2, words, words)),
     ):
         function = getattr(out, name)
         function.restype, function.argtypes = result, arguments

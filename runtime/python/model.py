@@ -105,6 +105,40 @@ class Model:
             self._check(status, "failed")
             return [_array(tensor) for tensor in self.outputs]
 
+    @property
+    def device_arena(self) -> int:
+        """Bytes of arena that a device with 32-bit pointers needs."""
+        size: int = library().tosaic_describe_device_arena(self._model)
+        return size
+
+    def plan(self) -> bytes:
+        """Return the memory plan in use, for a device or another `Model` of this flatbuffer."""
+        count = library().tosaic_describe_plan(self._model, None, 0)
+        words = (ctypes.c_uint32 * count)()
+        library().tosaic_describe_plan(self._model, words, count)
+        return bytes(words)
+
+    def operators_used(self) -> list[str]:
+        """Return the names of the library's operators that the program uses."""
+        out, index = [], 0
+        while (name := library().tosaic_describe_operator_name(index)) is not None:
+            if library().tosaic_describe_operator_uses(self._model, index):
+                out.append(name.decode())
+            index += 1
+        return out
+
+    def working_sets(self) -> list[tuple[int, int]]:
+        """Return for each node of main the bytes of its tensors in the arena, and its output.
+
+        The output is an index among the main block's tensors.
+        """
+        out = []
+        size, tensor = ctypes.c_uint32(), ctypes.c_uint32()
+        arguments = ctypes.byref(size), ctypes.byref(tensor)
+        while library().tosaic_describe_node(self._model, 0, len(out), *arguments):
+            out.append((size.value, tensor.value))
+        return out
+
     def reset(self) -> None:
         """Give all variables their initial values again."""
         with self._lock:

@@ -1,0 +1,35 @@
+/* What the compiler asks about a loaded model. In the host's shared library only. */
+#ifndef TOSAIC_DESCRIBE_H
+#define TOSAIC_DESCRIBE_H
+
+#include "tosaic/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The memory plan that the loader made, for config->plan on a device: as many of its words as fit
+ * into `capacity` are stored; the number of all of them is returned.
+ */
+size_t tosaic_describe_plan(const tosaic_model *model, uint32_t *words, size_t capacity);
+
+/* Bytes of arena on a device with 32-bit pointers, with scratch of the kernels compiled in here. */
+size_t tosaic_describe_device_arena(const tosaic_model *model);
+
+/* The name of entry `index` of tosaic_all_operators, or NULL behind the last; and how many nodes
+ * of the model use it.
+ */
+const char *tosaic_describe_operator_name(size_t index);
+size_t tosaic_describe_operator_uses(const tosaic_model *model, size_t index);
+
+/* The bytes of arena that the tensors read and written by one node of a graph take; `output` is
+ * the index of the tensor that it writes first among the block's tensors. False behind the last.
+ */
+bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t node, uint32_t *bytes,
+                          uint32_t *output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

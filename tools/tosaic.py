@@ -178,8 +178,8 @@ def _print_summary(program: CompiledProgram, files: Sequence[Path]) -> None:
             memory += f", DRAM {report.vela.dram_kib:.1f} KiB"
         table.add_row("memory", memory)
     if program.firmware is not None:
-        sizes = f"arena {program.firmware.arena_bytes:,} B, model {program.firmware.model_bytes:,} B"
-        table.add_row("memory", sizes)
+        arena, model = program.firmware.arena_bytes, program.firmware.model_bytes
+        table.add_row("memory", f"arena {arena:,} B, model {model:,} B")
     table.add_row("files", "\n".join(str(file) for file in files))
     console.show(table)
 

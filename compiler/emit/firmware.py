@@ -12,9 +12,10 @@ from importlib import metadata
 
 from tosaic.emit.flatbuffer import sites_by_tensor, tensor_names_of
 from tosaic.emit.manifest import Manifest, TensorInfo
+from tosaic.emit.memory_plan import MemoryPlan, plan_memory
 from tosaic.errors import CompileError, Diagnostic
 
-_LARGEST = 3  # nodes that an error about memory names
+_LARGEST = 3  # steps that an error about memory names
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ class Firmware:
 
     def _lines(self, name: str) -> Iterator[str]:
         upper = name.upper()
-        yield f"/* Made by tosaic {metadata.version('tosaic')}; compile the model again to change it. */"
+        yield f"/* Made by tosaic {metadata.version('tosaic')} with the model of this name. */"
         yield f"#ifndef {upper}_MODEL_H"
         yield f"#define {upper}_MODEL_H"
         yield ""
         yield '#include "tosaic/operators.h"'
         yield ""
-        yield "/* Bytes. Kernels that need scratch need as much more arena: tosaic_arena_size tells. */"
+        yield "/* Bytes. Kernels with scratch need more arena: tosaic_arena_size tells. */"
         yield f"#define {upper}_MODEL_BYTES {self.model_bytes}"
         yield f"#define {upper}_PLAN_BYTES {len(self.plan)}"
         yield f"#define {upper}_ARENA_BYTES {self.arena_bytes}"
@@ -51,7 +52,7 @@ class Firmware:
             for number, info in enumerate(infos):
                 yield from _tensor(f"{upper}_{side}_{number}", info)
         yield ""
-        yield "/* The operators that the model uses: with this table the linker drops all others. */"
+        yield "/* The operators in use: with this table the linker drops all others. */"
         yield f"static const tosaic_operator *const {name}_operator_entries[] = {{"
         yield from (f"    &tosaic_op_{operator}," for operator in self.operators)
         yield "};"
@@ -71,27 +72,28 @@ def make_firmware(flatbuffer: bytes, manifest: Manifest, max_arena: int | None) 
     # The library is built on first use; who compiles for other targets needs no C++ compiler.
     from tosaic.runtime import Model  # noqa: PLC0415
 
-    model = Model(flatbuffer)
+    plan = plan_memory(Model(flatbuffer))
+    model = Model(flatbuffer, plan.data)
     needed = model.device_arena
     if max_arena is not None and needed > max_arena:
         raise CompileError(
             f"The program needs {needed:,} bytes of arena, {needed - max_arena:,} more than the "
             f"{max_arena:,} allowed. Make the tensors of these operators smaller, or raise "
             "max_arena.",
-            _largest(flatbuffer, model.working_sets()),
+            _largest(flatbuffer, plan),
         )
-    return Firmware(
-        model.plan(), tuple(model.operators_used()), needed, len(flatbuffer), manifest.held
-    )
+    operators = tuple(model.operators_used())
+    return Firmware(plan.data, operators, needed, len(flatbuffer), manifest.held)
 
 
-def _largest(flatbuffer: bytes, working_sets: list[tuple[int, int]]) -> list[Diagnostic]:
-    """Return diagnostics for the nodes of main that touch most bytes at once."""
+def _largest(flatbuffer: bytes, plan: MemoryPlan) -> list[Diagnostic]:
+    """Return diagnostics for the steps of main at which most bytes are alive."""
     names, sites = tensor_names_of(flatbuffer), sites_by_tensor(flatbuffer)
+    steps = sorted(zip(plan.live, plan.outputs, strict=True), reverse=True)
     out = []
-    for size, tensor in sorted(working_sets, reverse=True)[:_LARGEST]:
+    for size, tensor in steps[:_LARGEST]:
         op, site = sites[names[tensor]]
-        message = f"{op} reads and writes tensors of {size:,} bytes"
+        message = f"{size:,} bytes of tensors are alive at this {op}"
         out.append(Diagnostic(message, str(site), site.file, site.line, site.column))
     return out
 
@@ -109,5 +111,3 @@ def _tensor(prefix: str, info: TensorInfo) -> Iterator[str]:
     for dim in info.shape:
         elements *= dim
     yield f"#define {prefix}_ELEMENTS {elements}"
-
-

@@ -15,6 +15,7 @@ from typing import Any
 
 from tosaic.dialects.bindings import ir
 from tosaic.emit.manifest import Manifest, array_dtype
+from tosaic.emit.memory_plan import plan_memory
 from tosaic.emit.serialize import serialize
 from tosaic.errors import ToolError
 from tosaic.executors.executor import Array, checked_inputs
@@ -48,7 +49,7 @@ class Measurement:
 
 
 class QemuExecutor:
-    """Runs the program on a simulated board, from reset, for every call."""
+    """Runs the program with its memory plan on a simulated board, from reset, for every call."""
 
     def __init__(self, module: ir.Module, *, board: Board) -> None:
         """Serialise `module` and build the board's runner.
@@ -57,6 +58,7 @@ class QemuExecutor:
             ToolError: QEMU, the cross compiler or CMake are missing.
         """
         # The runner is built on first use; who runs other executors needs no cross compiler.
+        from tosaic.runtime import Model  # noqa: PLC0415
         from tosaic.runtime.library import build  # noqa: PLC0415
 
         for tool in ("qemu-system-arm", "arm-none-eabi-gcc"):
@@ -66,9 +68,10 @@ class QemuExecutor:
                     "gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib."
                 )
         self._board = board
-        self._runner = build(board.preset) / "runner.elf"
+        self.runner = build(board.preset) / "runner.elf"
         self._manifest = Manifest.from_module(module).held
         self._program = serialize(module)
+        self._plan = plan_memory(Model(self._program)).data
         self.measurement: Measurement | None = None
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
@@ -82,14 +85,15 @@ class QemuExecutor:
         )
         with tempfile.TemporaryDirectory(prefix="tosaic-") as folder:
             Path(folder, "model").write_bytes(self._program)
+            Path(folder, "plan").write_bytes(self._plan)
             Path(folder, "inputs").write_bytes(data)
             self.measurement = _measurement(self._simulate(folder))
             return self._outputs(Path(folder, "outputs").read_bytes())
 
     def _simulate(self, folder: str) -> str:
         """Return what the runner prints, with its files in `folder`."""
-        arguments = "arg=runner,arg=model,arg=-,arg=inputs,arg=outputs"
-        command = ["qemu-system-arm", "-M", self._board.machine, "-kernel", str(self._runner)]
+        arguments = "arg=runner,arg=model,arg=plan,arg=inputs,arg=outputs"
+        command = ["qemu-system-arm", "-M", self._board.machine, "-kernel", str(self.runner)]
         command += [
             "-display",
             "none",

@@ -66,6 +66,17 @@ class Config(ctypes.Structure):
     )
 
 
+class Node(ctypes.Structure):
+    """`tosaic_described_node`."""
+
+    _fields_ = (
+        ("operands", ctypes.POINTER(ctypes.c_uint16)),
+        ("inputs", ctypes.c_uint16),
+        ("outputs", ctypes.c_uint16),
+        ("fused", ctypes.c_uint16),
+    )
+
+
 @cache
 def library() -> ctypes.CDLL:
     """Return the loaded library, built first where it is not up to date.
@@ -76,7 +87,8 @@ def library() -> ctypes.CDLL:
         ToolError: there are no sources or no compiler, or the build fails.
     """
     out = ctypes.CDLL(str(library_path()))
-    config, model, words = ctypes.POINTER(Config), ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint32)
+    config, model, index = ctypes.POINTER(Config), ctypes.c_void_p, ctypes.c_size_t
+    words = ctypes.POINTER(ctypes.c_uint32)
     for name, result, arguments in (
         ("tosaic_status_text", ctypes.c_char_p, (ctypes.c_int,)),
         ("tosaic_arena_size", ctypes.c_int, (config, ctypes.POINTER(ctypes.c_size_t))),
@@ -91,7 +103,9 @@ def library() -> ctypes.CDLL:
         ("tosaic_describe_device_arena", ctypes.c_size_t, (model,)),
         ("tosaic_describe_operator_name", ctypes.c_char_p, (ctypes.c_size_t,)),
         ("tosaic_describe_operator_uses", ctypes.c_size_t, (model, ctypes.c_size_t)),
-        ("tosaic_describe_node", ctypes.c_bool, (model, *(ctypes.c_size_t,) * 2, words, words)),
+        ("tosaic_describe_node", ctypes.c_bool, (model, index, index, ctypes.POINTER(Node))),
+        ("tosaic_describe_output", ctypes.c_uint16, (model, index, index)),
+        ("tosaic_describe_tensor", ctypes.c_uint32, (model, index, index)),
     ):
         function = getattr(out, name)
         function.restype, function.argtypes = result, arguments
@@ -111,29 +125,34 @@ def library_path() -> Path:
 
 @cache
 def build(preset: str) -> Path:
-    """Build `preset` of CMakePresets.json and return its folder.
+    """Build `preset` of CMakePresets.json and return its folder; see `cmake` for the errors."""
+    return cmake(preset, _SOURCES / "build" / preset)
+
+
+def cmake(preset: str, folder: Path, *definitions: str) -> Path:
+    """Build `preset`, with more CMake variables (``-DNAME=VALUE``), in `folder` and return it.
 
     Raises:
         ToolError: there are no sources or no CMake, or the build fails.
     """
-    cmake = shutil.which("cmake")
+    tool = shutil.which("cmake")
     if not (_SOURCES / "CMakeLists.txt").is_file():
         raise ToolError(
             f"The runtime's C sources are not in {_SOURCES}: they come with a source checkout, not "
             f"with a wheel. Build the library there and name it in {_LIBRARY}."
         )
-    if cmake is None:
+    if tool is None:
         raise ToolError(
             "The embedded runtime is built with CMake, which is not on PATH. Install cmake and a "
             f"C++ compiler, or name a built library in {_LIBRARY}."
         )
-    folder = _SOURCES / "build" / preset
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:  # of two test processes one builds
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "CMakeCache.txt").is_file():
-            _run([cmake, "--preset", preset, f"-DTOSAIC_PYTHON={sys.executable}"])
-        _run([cmake, "--build", "--preset", preset, "--parallel", "2"])
+            python = f"-DTOSAIC_PYTHON={sys.executable}"
+            _run([tool, "--preset", preset, "-B", str(folder), python, *definitions])
+        _run([tool, "--build", str(folder), "--parallel", "2"])
     return folder
 
 

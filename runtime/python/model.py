@@ -17,6 +17,7 @@ from tosaic.runtime.library import (
     ARENA_TOO_SMALL,
     OK,
     Config,
+    Node,
     Place,
     Tensor,
     all_operators,
@@ -127,17 +128,30 @@ class Model:
             index += 1
         return out
 
-    def working_sets(self) -> list[tuple[int, int]]:
-        """Return for each node of main the bytes of its tensors in the arena, and its output.
-
-        The output is an index among the main block's tensors.
-        """
-        out = []
-        size, tensor = ctypes.c_uint32(), ctypes.c_uint32()
-        arguments = ctypes.byref(size), ctypes.byref(tensor)
-        while library().tosaic_describe_node(self._model, 0, len(out), *arguments):
-            out.append((size.value, tensor.value))
+    def steps(self) -> list[tuple[list[int], list[int]]]:
+        """Return what each step of main reads and writes; fused nodes are one step."""
+        out: list[tuple[list[int], list[int]]] = []
+        node, index, behind = Node(), 0, 0
+        while library().tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
+            operands = [node.operands[k] for k in range(node.inputs + node.outputs)]
+            if behind:
+                out[-1][0].extend(operands[: node.inputs])
+                out[-1][1][:] = operands[node.inputs :]
+            else:
+                out.append((operands[: node.inputs], operands[node.inputs :]))
+            behind = behind - 1 if behind else node.fused
+            index += 1
         return out
+
+    def output_tensors(self) -> list[int]:
+        """Return main's outputs as indices among the block's tensors."""
+        count = library().tosaic_model_output_count(self._model)
+        return [library().tosaic_describe_output(self._model, 0, k) for k in range(count)]
+
+    def tensor_bytes(self, tensor: int) -> int:
+        """Return the bytes of a tensor of main, by its index among the block's tensors."""
+        size: int = library().tosaic_describe_tensor(self._model, 0, tensor)
+        return size
 
     def reset(self) -> None:
         """Give all variables their initial values again."""

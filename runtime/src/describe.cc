@@ -89,21 +89,18 @@ size_t tosaic_describe_operator_uses(const tosaic_model *model, size_t index) {
   return uses;
 }
 
-bool tosaic_describe_node(const tosaic_model *model, size_t graph_index, size_t node_index,
-                          uint32_t *bytes, uint32_t *output) {
-  if (graph_index >= model->graph_count) return false;
-  const tosaic::Graph &graph = model->graphs[graph_index];
-  if (node_index >= graph.node_count) return false;
-  const tosaic::Node &node = graph.nodes[node_index];
-  *bytes = 0;
-  *output = node.outputs ? node.operands[node.inputs] : 0;
-  for (size_t k = 0; k < size_t{node.inputs} + node.outputs; k++) {
-    const tosaic::Tensor &tensor = graph.tensors[node.operands[k]];
-    bool counted = !tosaic::in_arena(*model, graph, tensor);
-    for (size_t j = 0; j < k; j++) {
-      counted |= graph.tensors[node.operands[j]].data == tensor.data;
-    }
-    if (!counted) *bytes += tensor.bytes;
-  }
+bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t index,
+                          tosaic_described_node *node) {
+  if (graph >= model->graph_count || index >= model->graphs[graph].node_count) return false;
+  const tosaic::Node &source = model->graphs[graph].nodes[index];
+  *node = {source.operands, source.inputs, source.outputs, source.fused};
   return true;
+}
+
+uint32_t tosaic_describe_tensor(const tosaic_model *model, size_t graph, size_t index) {
+  return model->graphs[graph].tensors[index].bytes;
+}
+
+uint16_t tosaic_describe_output(const tosaic_model *model, size_t graph, size_t index) {
+  return model->graphs[graph].outputs[index];
 }

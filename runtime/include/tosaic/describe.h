@@ -22,11 +22,22 @@ size_t tosaic_describe_device_arena(const tosaic_model *model);
 const char *tosaic_describe_operator_name(size_t index);
 size_t tosaic_describe_operator_uses(const tosaic_model *model, size_t index);
 
-/* The bytes of arena that the tensors read and written by one node of a graph take; `output` is
- * the index of the tensor that it writes first among the block's tensors. False behind the last.
+/* Node `index` of a graph: the indices of the tensors it reads and then writes, and how many nodes
+ * behind it run as one step with it. False behind the last.
  */
-bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t node, uint32_t *bytes,
-                          uint32_t *output);
+typedef struct tosaic_described_node {
+  const uint16_t *operands;
+  uint16_t inputs, outputs, fused;
+} tosaic_described_node;
+
+bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t index,
+                          tosaic_described_node *node);
+
+/* The index of output `index` of a graph among its tensors. */
+uint16_t tosaic_describe_output(const tosaic_model *model, size_t graph, size_t index);
+
+/* Bytes of tensor `index` of a graph. */
+uint32_t tosaic_describe_tensor(const tosaic_model *model, size_t graph, size_t index);
 
 #ifdef __cplusplus
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from tosaic.runtime import Model
@@ -71,7 +72,7 @@ def plan_memory(model: Model) -> MemoryPlan:
 
 
 def _blocks(
-    model: Model, steps: Sequence[tuple[list[int], list[int]]], offsets: Sequence[int]
+    model: Model, steps: Sequence[tuple[list[int], list[int]]], offsets: npt.NDArray[np.uint32]
 ) -> list[Block]:
     """Return what has to be placed: tensors alive together at one place are one block."""
     first: dict[int, int] = {}

@@ -26,7 +26,8 @@ def sum_by_matmul(op: Any, b: Builder) -> ir.Value | None:
     reader = sole_reader(op.results[0])
     if reader is not None and reader.name == "tosa.reduce_sum":
         return None  # it is the one to rewrite
-    axes, source = [], op.results[0]
+    axes: list[int] = []
+    source = op.results[0]
     while (reduction := defining(source, "reduce_sum")) is not None:
         if axes and sole_reader(source) is None:
             return None

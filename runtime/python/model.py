@@ -180,7 +180,7 @@ class Model:
 def _op_name(number: int) -> str:
     # The accessors that flatc generated, from the tosa-tools wheel; they carry no types.
     op: Any = importlib.import_module("tosa.Op").Op
-    return next(name for name, value in vars(op).items() if value == number)
+    return str(next(name for name, value in vars(op).items() if value == number))
 
 
 def _aligned(data: Array) -> Array:

@@ -31,7 +31,15 @@ class Board:
     machine: str
 
 
-BOARDS = {"qemu-cortex-m55": Board("cortex-m55", "mps3-an547")}
+BOARDS = {
+    f"qemu-{preset}": Board(preset, machine)
+    for preset, machine in (
+        ("cortex-m55", "mps3-an547"),
+        ("cortex-m33", "mps2-an505"),
+        ("cortex-m7", "mps2-an500"),
+        ("cortex-m4", "mps2-an386"),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,7 @@ class QemuExecutor:
 
         arrays = checked_inputs(self._manifest, inputs)
         data = b"".join(
-            to_bytes(array, int48=info.dtype == "int48")
+            to_bytes(array, info.dtype)
             for array, info in zip(arrays, self._manifest.inputs, strict=True)
         )
         with tempfile.TemporaryDirectory(prefix="tosaic-") as folder:
@@ -132,10 +140,9 @@ class QemuExecutor:
 
         out = []
         for info in self._manifest.outputs:
-            int48 = info.dtype == "int48"
-            dtype = array_dtype(info)
-            size = math.prod(info.shape) * (6 if int48 else dtype.itemsize)
-            out.append(from_bytes(data[:size], dtype, info.shape, int48=int48))
+            element = 6 if info.dtype == "int48" else array_dtype(info).itemsize
+            size = math.prod(info.shape) * element
+            out.append(from_bytes(data[:size], info.dtype, info.shape))
             data = data[size:]
         return out
 

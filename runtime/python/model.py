@@ -28,15 +28,7 @@ from tosaic.runtime.tensors import from_bytes, to_bytes
 Array = npt.NDArray[Any]
 
 # By number in tosa.fbs' DType.
-_INT48 = 6
-_DTYPES: dict[int, npt.DTypeLike] = {
-    1: np.bool_,
-    3: np.int8,
-    4: np.int16,
-    5: np.int32,
-    _INT48: np.int64,
-    7: np.float32,
-}
+_DTYPES = {1: "bool", 2: "int4", 3: "int8", 4: "int16", 5: "int32", 6: "int48", 7: "float32"}
 
 
 class Model:
@@ -89,16 +81,16 @@ class Model:
         return [library().tosaic_model_output(self._model, k).contents for k in range(count)]
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """Return the outputs; int48 is int64 in numpy.
+        """Return the outputs; int48 is int64 in numpy, and int4 int8.
 
-        Inputs have the bytes that the program's inputs have (see `tosaic.executors`).
+        Inputs have the sizes that the program's inputs have (see `tosaic.executors`).
 
         Raises:
             ToolError: the program fails, with the operator it fails at.
         """
         with self._lock:
             for tensor, array in zip(self.inputs, inputs, strict=True):
-                data = to_bytes(array, int48=tensor.type == _INT48)
+                data = to_bytes(array, _DTYPES[tensor.type])
                 if len(data) != tensor.bytes:
                     raise ToolError(f"An input has {len(data)} bytes, not {tensor.bytes}.")
                 ctypes.memmove(tensor.data, data, tensor.bytes)
@@ -194,4 +186,4 @@ def _aligned(data: Array) -> Array:
 def _array(tensor: Tensor) -> Array:
     shape = [tensor.shape[k] for k in range(tensor.rank)]
     data = ctypes.string_at(tensor.data, tensor.bytes)
-    return from_bytes(data, _DTYPES[tensor.type], shape, int48=tensor.type == _INT48)
+    return from_bytes(data, _DTYPES[tensor.type], shape)

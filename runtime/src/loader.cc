@@ -294,8 +294,6 @@ class Loader {
     if (data) {
       tensor->data = const_cast<uint8_t *>(source.data()->data());
       tensor->constant = 1;
-    } else if (type == TOSAIC_INT4) {
-      return TOSAIC_UNSUPPORTED;  // only weights are packed
     }
     return TOSAIC_OK;
   }

@@ -49,11 +49,6 @@ class ReferenceExecutor:
         ]
 
 
-def run_flatbuffer(program: bytes, inputs: Sequence[Array]) -> list[Array]:
-    """Return the reference model's outputs for a TOSA flatbuffer; see `Executor.run` for errors."""
-    return _worker().run(program, list(inputs))
-
-
 class _Worker:
     """The worker process; started on first use, and again after a crash."""
 

@@ -233,7 +233,8 @@ def compile_program(
     with clock("validate"):
         validate(module, target)
     with clock("emit"):
-        flatbuffer = serialize(module, target=target)
+        # Flash has no room for source paths.
+        flatbuffer = serialize(module, target=target, locations=target.kind != "cortex-m")
     vela = None
     if target.kind == "ethos-u":
         with clock("vela"):
@@ -241,7 +242,7 @@ def compile_program(
     firmware = None
     if target.kind == "cortex-m":
         with clock("plan"):
-            firmware = make_firmware(flatbuffer, manifest, options.max_arena)
+            firmware = make_firmware(module, target, flatbuffer, options.max_arena)
     report = Report(target.name, dict(clock.seconds), _operators(module), vela)
     return CompiledProgram(module, target, flatbuffer, manifest, report, firmware)
 

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
+from tosaic.dialects.bindings import ir
 from tosaic.emit.flatbuffer import sites_by_tensor, tensor_names_of
 from tosaic.emit.manifest import Manifest, TensorInfo
 from tosaic.emit.memory_plan import MemoryPlan, plan_memory
+from tosaic.emit.serialize import serialize
 from tosaic.errors import CompileError, Diagnostic
+from tosaic.targets import Target
 
 _LARGEST = 3  # steps that an error about memory names
 
@@ -62,8 +65,10 @@ class Firmware:
         yield "#endif"
 
 
-def make_firmware(flatbuffer: bytes, manifest: Manifest, max_arena: int | None) -> Firmware:
-    """Plan the memory of `flatbuffer`; `max_arena` is the most bytes that it may need.
+def make_firmware(
+    module: ir.Module, target: Target, flatbuffer: bytes, max_arena: int | None
+) -> Firmware:
+    """Plan the memory of `flatbuffer`, which is `module`; `max_arena` is the most it may need.
 
     Raises:
         CompileError: it needs more; the operators with the largest tensors are named.
@@ -80,10 +85,11 @@ def make_firmware(flatbuffer: bytes, manifest: Manifest, max_arena: int | None) 
             f"The program needs {needed:,} bytes of arena, {needed - max_arena:,} more than the "
             f"{max_arena:,} allowed. Make the tensors of these operators smaller, or raise "
             "max_arena.",
-            _largest(flatbuffer, plan),
+            _largest(serialize(module, target=target), plan),
         )
     operators = tuple(model.operators_used())
-    return Firmware(plan.data, operators, needed, len(flatbuffer), manifest.held)
+    manifest = Manifest.from_module(module).held
+    return Firmware(plan.data, operators, needed, len(flatbuffer), manifest)
 
 
 def _largest(flatbuffer: bytes, plan: MemoryPlan) -> list[Diagnostic]:

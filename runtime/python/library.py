@@ -62,6 +62,7 @@ class Config(ctypes.Structure):
         ("custom", ctypes.c_void_p),
         ("custom_context", ctypes.c_void_p),
         ("max_iterations", ctypes.c_uint32),
+        ("trusted", ctypes.c_bool),
         ("failed", ctypes.POINTER(Place)),
     )
 

@@ -19,7 +19,7 @@ size_t loader_workspace(size_t tensor_count);
 
 // What the model's tables take where pointers have 32 bits.
 struct DeviceSizes {
-  static constexpr size_t model = 76, graph = 36, node = 20, tensor = 16, variable = 12;
+  static constexpr size_t model = 80, graph = 36, node = 20, tensor = 16, variable = 12;
 };
 static_assert(sizeof(void *) != 4 ||
                   (sizeof(tosaic_model) == DeviceSizes::model &&

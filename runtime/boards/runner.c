@@ -9,6 +9,13 @@
 #include "semihosting.h"
 #include "tosaic/runtime.h"
 
+/* With the header that the compiler writes for a model, only that model's operators are linked. */
+#ifdef TOSAIC_MODEL_HEADER
+#include TOSAIC_MODEL_HEADER
+#else
+#define TOSAIC_MODEL_OPERATORS tosaic_all_operators
+#endif
+
 /* SysTick of the Armv7-M and Armv8-M architectures, at the processor's clock. */
 typedef struct systick {
   volatile uint32_t control, reload, value;
@@ -93,7 +100,7 @@ int main(void) {
   tosaic_config config = {.model = memory,
                           .arena = arena_begin,
                           .arena_size = (size_t)(arena_end - arena_begin),
-                          .operators = &tosaic_all_operators};
+                          .operators = &TOSAIC_MODEL_OPERATORS};
   const int32_t model_size = semihosting_read(words[1], memory, (size_t)(model_end - memory));
   if (model_size < 0) return fail("reading the model", 0);
   config.model_size = (size_t)model_size;
@@ -113,6 +120,11 @@ int main(void) {
   if (status != TOSAIC_OK) return fail("tosaic_arena_size", status);
   config.arena_size = arena_size;
   tosaic_model *model;
+  config.trusted = true;
+  const uint64_t trusted = ticks();
+  status = tosaic_model_init(&config, &model);
+  if (status != TOSAIC_OK) return fail("tosaic_model_init", status);
+  config.trusted = false;
   const uint64_t begin = ticks();
   status = tosaic_model_init(&config, &model);
   const uint64_t ready = ticks();
@@ -132,6 +144,7 @@ int main(void) {
   semihosting_print_number("arena_bytes", arena_size);
   semihosting_print_number("stack_bytes", stack_high_water());
   semihosting_print_number("init_instructions", instructions(ready - begin));
+  semihosting_print_number("init_trusted_instructions", instructions(begin - trusted));
   semihosting_print_number("invoke_instructions", instructions(done - invoked));
 
   /* Once more for the profile, which costs instructions itself. */

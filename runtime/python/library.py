@@ -1,6 +1,6 @@
 """The runtime's shared library: built with CMake when first needed, and its C interface.
 
-The structures mirror runtime/include/tosaic/runtime.h.
+The structures and functions are those of runtime.h and describe.h in runtime/include/tosaic.
 """
 
 from __future__ import annotations
@@ -62,7 +62,19 @@ class Config(ctypes.Structure):
         ("custom", ctypes.c_void_p),
         ("custom_context", ctypes.c_void_p),
         ("max_iterations", ctypes.c_uint32),
+        ("trusted", ctypes.c_bool),
         ("failed", ctypes.POINTER(Place)),
+    )
+
+
+class Node(ctypes.Structure):
+    """`tosaic_described_node`."""
+
+    _fields_ = (
+        ("operands", ctypes.POINTER(ctypes.c_uint16)),
+        ("inputs", ctypes.c_uint16),
+        ("outputs", ctypes.c_uint16),
+        ("fused", ctypes.c_uint16),
     )
 
 
@@ -76,7 +88,8 @@ def library() -> ctypes.CDLL:
         ToolError: there are no sources or no compiler, or the build fails.
     """
     out = ctypes.CDLL(str(library_path()))
-    config, model = ctypes.POINTER(Config), ctypes.c_void_p
+    config, model, index = ctypes.POINTER(Config), ctypes.c_void_p, ctypes.c_size_t
+    words = ctypes.POINTER(ctypes.c_uint32)
     for name, result, arguments in (
         ("tosaic_status_text", ctypes.c_char_p, (ctypes.c_int,)),
         ("tosaic_arena_size", ctypes.c_int, (config, ctypes.POINTER(ctypes.c_size_t))),
@@ -87,6 +100,13 @@ def library() -> ctypes.CDLL:
         ("tosaic_model_output_count", ctypes.c_size_t, (model,)),
         ("tosaic_model_input", ctypes.POINTER(Tensor), (model, ctypes.c_size_t)),
         ("tosaic_model_output", ctypes.POINTER(Tensor), (model, ctypes.c_size_t)),
+        ("tosaic_describe_plan", ctypes.c_size_t, (model, words, ctypes.c_size_t)),
+        ("tosaic_describe_device_arena", ctypes.c_size_t, (model,)),
+        ("tosaic_describe_operator_name", ctypes.c_char_p, (ctypes.c_size_t,)),
+        ("tosaic_describe_operator_uses", ctypes.c_size_t, (model, ctypes.c_size_t)),
+        ("tosaic_describe_node", ctypes.c_bool, (model, index, index, ctypes.POINTER(Node))),
+        ("tosaic_describe_output", ctypes.c_uint16, (model, index, index)),
+        ("tosaic_describe_tensor", ctypes.c_uint32, (model, index, index)),
     ):
         function = getattr(out, name)
         function.restype, function.argtypes = result, arguments
@@ -106,29 +126,34 @@ def library_path() -> Path:
 
 @cache
 def build(preset: str, target: str = "all") -> Path:
-    """Build `target` in `preset` of CMakePresets.json and return the preset's folder.
+    """Build `target` in `preset` of CMakePresets.json and return its folder; see `cmake`."""
+    return cmake(preset, _SOURCES / "build" / preset, target=target)
+
+
+def cmake(preset: str, folder: Path, *definitions: str, target: str = "all") -> Path:
+    """Build `preset`, with more CMake variables (``-DNAME=VALUE``), in `folder` and return it.
 
     Raises:
         ToolError: there are no sources or no CMake, or the build fails.
     """
-    cmake = shutil.which("cmake")
+    tool = shutil.which("cmake")
     if not (_SOURCES / "CMakeLists.txt").is_file():
         raise ToolError(
             f"The runtime's C sources are not in {_SOURCES}: they come with a source checkout, not "
             f"with a wheel. Build the library there and name it in {_LIBRARY}."
         )
-    if cmake is None:
+    if tool is None:
         raise ToolError(
             "The embedded runtime is built with CMake, which is not on PATH. Install cmake and a "
             f"C++ compiler, or name a built library in {_LIBRARY}."
         )
-    folder = _SOURCES / "build" / preset
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:  # of two test processes one builds
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "CMakeCache.txt").is_file():
-            _run([cmake, "--preset", preset, f"-DTOSAIC_PYTHON={sys.executable}"])
-        _run([cmake, "--build", "--preset", preset, "--target", target, "--parallel", "2"])
+            python = f"-DTOSAIC_PYTHON={sys.executable}"
+            _run([tool, "--preset", preset, "-B", str(folder), python, *definitions])
+        _run([tool, "--build", str(folder), "--target", target, "--parallel", "2"])
     return folder
 
 

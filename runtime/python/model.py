@@ -17,16 +17,18 @@ from tosaic.runtime.library import (
     ARENA_TOO_SMALL,
     OK,
     Config,
+    Node,
     Place,
     Tensor,
     all_operators,
     library,
 )
+from tosaic.runtime.tensors import from_bytes, to_bytes
 
 Array = npt.NDArray[Any]
 
-_INT48 = 6  # in tosa.fbs' DType, and its bytes
-_DTYPES = {1: np.bool_, 3: np.int8, 4: np.int16, 5: np.int32, 7: np.float32}
+# By number in tosa.fbs' DType.
+_DTYPES = {1: "bool", 2: "int4", 3: "int8", 4: "int16", 5: "int32", 6: "int48", 7: "float32"}
 
 
 class Model:
@@ -79,22 +81,69 @@ class Model:
         return [library().tosaic_model_output(self._model, k).contents for k in range(count)]
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """Return the outputs; int48 is int64 in numpy.
+        """Return the outputs; int48 is int64 in numpy, and int4 int8.
 
-        Inputs have the bytes that the program's inputs have (see `tosaic.executors`).
+        Inputs have the sizes that the program's inputs have (see `tosaic.executors`).
 
         Raises:
             ToolError: the program fails, with the operator it fails at.
         """
         with self._lock:
             for tensor, array in zip(self.inputs, inputs, strict=True):
-                data = _packed(array) if tensor.type == _INT48 else array
-                if data.nbytes != tensor.bytes:
-                    raise ToolError(f"An input has {data.nbytes} bytes, not {tensor.bytes}.")
-                ctypes.memmove(tensor.data, data.ctypes.data, tensor.bytes)
+                data = to_bytes(array, _DTYPES[tensor.type])
+                if len(data) != tensor.bytes:
+                    raise ToolError(f"An input has {len(data)} bytes, not {tensor.bytes}.")
+                ctypes.memmove(tensor.data, data, tensor.bytes)
             status = library().tosaic_model_invoke(self._model)
             self._check(status, "failed")
             return [_array(tensor) for tensor in self.outputs]
+
+    @property
+    def device_arena(self) -> int:
+        """Bytes of arena that a device with 32-bit pointers needs."""
+        size: int = library().tosaic_describe_device_arena(self._model)
+        return size
+
+    def plan(self) -> bytes:
+        """Return the memory plan in use, for a device or another `Model` of this flatbuffer."""
+        count = library().tosaic_describe_plan(self._model, None, 0)
+        words = (ctypes.c_uint32 * count)()
+        library().tosaic_describe_plan(self._model, words, count)
+        return bytes(words)
+
+    def operators_used(self) -> list[str]:
+        """Return the names of the library's operators that the program uses."""
+        out, index = [], 0
+        while (name := library().tosaic_describe_operator_name(index)) is not None:
+            if library().tosaic_describe_operator_uses(self._model, index):
+                out.append(name.decode())
+            index += 1
+        return out
+
+    def steps(self) -> list[tuple[list[int], list[int]]]:
+        """Return what each step of main reads and writes; fused nodes are one step."""
+        out: list[tuple[list[int], list[int]]] = []
+        node, index, behind = Node(), 0, 0
+        while library().tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
+            operands = [node.operands[k] for k in range(node.inputs + node.outputs)]
+            if behind:
+                out[-1][0].extend(operands[: node.inputs])
+                out[-1][1][:] = operands[node.inputs :]
+            else:
+                out.append((operands[: node.inputs], operands[node.inputs :]))
+            behind = behind - 1 if behind else node.fused
+            index += 1
+        return out
+
+    def output_tensors(self) -> list[int]:
+        """Return main's outputs as indices among the block's tensors."""
+        count = library().tosaic_model_output_count(self._model)
+        return [library().tosaic_describe_output(self._model, 0, k) for k in range(count)]
+
+    def tensor_bytes(self, tensor: int) -> int:
+        """Return the bytes of a tensor of main, by its index among the block's tensors."""
+        size: int = library().tosaic_describe_tensor(self._model, 0, tensor)
+        return size
 
     def reset(self) -> None:
         """Give all variables their initial values again."""
@@ -123,7 +172,7 @@ class Model:
 def _op_name(number: int) -> str:
     # The accessors that flatc generated, from the tosa-tools wheel; they carry no types.
     op: Any = importlib.import_module("tosa.Op").Op
-    return next(name for name, value in vars(op).items() if value == number)
+    return str(next(name for name, value in vars(op).items() if value == number))
 
 
 def _aligned(data: Array) -> Array:
@@ -134,16 +183,7 @@ def _aligned(data: Array) -> Array:
     return memory[start : start + data.size]
 
 
-def _packed(array: Array) -> Array:
-    """Return int64 values as 6 bytes each."""
-    return np.ascontiguousarray(array.astype("<i8").reshape(-1, 1).view(np.uint8)[:, :_INT48])
-
-
 def _array(tensor: Tensor) -> Array:
     shape = [tensor.shape[k] for k in range(tensor.rank)]
-    data = np.frombuffer(ctypes.string_at(tensor.data, tensor.bytes), np.uint8)
-    if tensor.type != _INT48:
-        return data.view(_DTYPES[tensor.type]).reshape(shape).copy()
-    wide = np.zeros((data.size // _INT48, 8), np.uint8)
-    wide[:, 2:] = data.reshape(-1, _INT48)
-    return np.asarray(wide.view("<i8") >> 16).reshape(shape)
+    data = ctypes.string_at(tensor.data, tensor.bytes)
+    return from_bytes(data, _DTYPES[tensor.type], shape)

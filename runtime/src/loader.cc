@@ -9,12 +9,11 @@
 
 #include "model.h"
 #include "operators/operators.h"
+#include "plan.h"
 
 namespace tosaic {
 namespace {
 
-constexpr uint32_t kPlanMagic = 0x4e4c5054;  // "TPLN"
-constexpr uint32_t kPlanVersion = 1;
 constexpr size_t kMaxVariables = 256;
 constexpr uint32_t kMaxTensorBytes = 1U << 30;
 
@@ -157,8 +156,10 @@ class Loader {
     if (config_.model_size < 8 || config_.model_size > FLATBUFFERS_MAX_BUFFER_SIZE) {
       return TOSAIC_BAD_MODEL;
     }
-    flatbuffers::Verifier verifier(data, config_.model_size);
-    if (!tosa::VerifyTosaGraphBuffer(verifier)) return TOSAIC_BAD_MODEL;
+    if (!config_.trusted) {
+      flatbuffers::Verifier verifier(data, config_.model_size);
+      if (!tosa::VerifyTosaGraphBuffer(verifier)) return TOSAIC_BAD_MODEL;
+    }
     regions_ = tosa::GetTosaGraph(data)->regions();
     const tosa::Version *version = tosa::GetTosaGraph(data)->version();
     return verdict(version->_major() == 1 && size_of(regions_) > 0 && size_of(regions_) < kNone);
@@ -206,18 +207,16 @@ class Loader {
                      static_cast<uint16_t>(size_of(block->inputs())),
                      static_cast<uint16_t>(size_of(block->outputs()))};
       }
-      const size_t workspace = Names::slots(names) * sizeof(uint16_t) + names;
-      const size_t planning = names * sizeof(uint32_t) + planner_workspace(names);
-      largest = std::max({largest, workspace, planning});
+      largest = std::max(largest, loader_workspace(names));
     }
     if (variable_count > kMaxVariables) return TOSAIC_UNSUPPORTED;
     auto *variables = arena_.take<Variable>(variable_count);
-    // As much as is borrowed later, in up to two pieces.
-    arena_.borrow<uint8_t>(largest + 2 * TOSAIC_ALIGNMENT);
+    arena_.borrow<uint8_t>(largest);
     arena_.give_back();
     if (!arena_.fits()) return TOSAIC_ARENA_TOO_SMALL;
     model_ = new (storage)
-        tosaic_model{config_, graphs, variables, nullptr, nullptr, nullptr, graph_count, 0};
+        tosaic_model{config_, graphs, variables, nullptr, nullptr, nullptr, nullptr, graph_count,
+                     0,       0};
     return TOSAIC_OK;
   }
 
@@ -297,8 +296,6 @@ class Loader {
     if (data) {
       tensor->data = const_cast<uint8_t *>(source.data()->data());
       tensor->constant = 1;
-    } else if (type == TOSAIC_INT4) {
-      return TOSAIC_UNSUPPORTED;  // only weights are packed
     }
     return TOSAIC_OK;
   }
@@ -460,7 +457,7 @@ class Loader {
     size_t plan_words = config_.plan_size / 4;
     if (plan) {
       if (plan_words < 4 || plan[0] != kPlanMagic || plan[1] != kPlanVersion ||
-          plan[2] != structure() || plan[3] != model_->graph_count) {
+          plan[2] != structure_of(*model_) || plan[3] != model_->graph_count) {
         return TOSAIC_BAD_PLAN;
       }
       plan += 4;
@@ -495,27 +492,12 @@ class Loader {
       if (end > kMaxTensorBytes) return TOSAIC_UNSUPPORTED;
       scratch = std::max(scratch, finish_graph(graph));
     }
-    arena_.take<uint8_t>(static_cast<size_t>(end));
+    model_->tensors = arena_.take<uint8_t>(static_cast<size_t>(end));
     model_->scratch = arena_.take<uint8_t>(scratch);
+    model_->scratch_bytes = static_cast<uint32_t>(scratch);
     if (!arena_.fits()) return TOSAIC_ARENA_TOO_SMALL;
     tosaic_model_reset(model_);
     return TOSAIC_OK;
-  }
-
-  // A hash of operators and operands, the same that the compiler puts into its plans.
-  uint32_t structure() const {
-    uint32_t hash = 2166136261U;
-    const auto mix = [&hash](uint32_t value) { hash = (hash ^ value) * 16777619U; };
-    for (size_t g = 0; g < model_->graph_count; g++) {
-      const Graph &graph = model_->graphs[g];
-      for (size_t n = 0; n < graph.node_count; n++) {
-        const Node &node = graph.nodes[n];
-        mix(static_cast<uint32_t>(node.source->op()));
-        for (size_t k = 0; k < size_t{node.inputs} + node.outputs; k++) mix(node.operands[k]);
-      }
-      for (size_t k = 0; k < graph.tensor_count; k++) mix(graph.tensors[k].bytes);
-    }
-    return hash;
   }
 
   // Gives each node those behind it that it does as well. `readers` has room for a count of each
@@ -641,6 +623,28 @@ tosaic_status load(const tosaic_config *config, tosaic_model **model, size_t *ne
 }
 
 }  // namespace
+
+size_t loader_workspace(size_t tensor_count) {
+  const size_t names = Names::slots(tensor_count) * sizeof(uint16_t) + tensor_count;
+  const size_t planning = tensor_count * sizeof(uint32_t) + planner_workspace(tensor_count);
+  return std::max(names, planning) + 2 * TOSAIC_ALIGNMENT;  // in up to two pieces
+}
+
+uint32_t structure_of(const tosaic_model &model) {
+  uint32_t hash = 2166136261U;  // FNV-1a, by words
+  const auto mix = [&hash](uint32_t value) { hash = (hash ^ value) * 16777619U; };
+  for (size_t g = 0; g < model.graph_count; g++) {
+    const Graph &graph = model.graphs[g];
+    for (size_t n = 0; n < graph.node_count; n++) {
+      const Node &node = graph.nodes[n];
+      mix(static_cast<uint32_t>(node.source->op()));
+      for (size_t k = 0; k < size_t{node.inputs} + node.outputs; k++) mix(node.operands[k]);
+    }
+    for (size_t k = 0; k < graph.tensor_count; k++) mix(graph.tensors[k].bytes);
+  }
+  return hash;
+}
+
 }  // namespace tosaic
 
 tosaic_status tosaic_model_init(const tosaic_config *config, tosaic_model **model) {

@@ -86,11 +86,13 @@ struct tosaic_model {
   tosaic_config settings;
   tosaic::Graph *graphs;
   tosaic::Variable *variables;
+  uint8_t *tensors;  // where the graphs' arena_base counts from
   void *scratch;
   tosaic_trace *trace;
   void *trace_context;
   uint16_t graph_count;
   uint16_t variable_count;
+  uint32_t scratch_bytes;
 };
 
 // How an operator takes part in planning.

@@ -36,6 +36,9 @@ bool same(const Tensor &a, const Tensor &b) { return a.type == b.type && same_sh
 bool constant_scalar(const Tensor &tensor, int32_t *value) {
   if (!tensor.constant || tensor.rank > 1 || elements(tensor) != 1) return false;
   switch (tensor.type) {
+    case TOSAIC_INT4:
+      *value = ((*static_cast<const uint8_t *>(tensor.data) & 15) ^ 8) - 8;
+      return true;
     case TOSAIC_INT8:
       *value = *static_cast<const int8_t *>(tensor.data);
       return true;

@@ -1,29 +1,4 @@
-#include "../arithmetic.h"
-
-/* Defines tosaic_NAME: each result is EXPRESSION of a and b (and of argument). */
-#define UNARY(NAME, FROM, TO, EXPRESSION)                                                  \
-  void tosaic_##NAME(size_t n, const void *const inputs[], const size_t steps[],           \
-                     void *output, const void *argument) {                                 \
-    const FROM *x = (const FROM *)inputs[0];                                               \
-    TO *y = (TO *)output;                                                                  \
-    (void)argument;                                                                        \
-    for (size_t k = 0; k < n; k++) {                                                       \
-      const FROM a = x[k * steps[0]];                                                      \
-      y[k] = (TO)(EXPRESSION);                                                             \
-    }                                                                                      \
-  }
-
-#define BINARY(NAME, FROM, TO, EXPRESSION)                                                 \
-  void tosaic_##NAME(size_t n, const void *const inputs[], const size_t steps[],           \
-                     void *output, const void *argument) {                                 \
-    const FROM *x0 = (const FROM *)inputs[0], *x1 = (const FROM *)inputs[1];               \
-    TO *y = (TO *)output;                                                                  \
-    (void)argument;                                                                        \
-    for (size_t k = 0; k < n; k++) {                                                       \
-      const FROM a = x0[k * steps[0]], b = x1[k * steps[1]];                               \
-      y[k] = (TO)(EXPRESSION);                                                             \
-    }                                                                                      \
-  }
+#include "elementwise.h"
 
 #define INTEGERS(DEFINE, NAME, EXPRESSION)            \
   DEFINE(NAME##_i8, int8_t, int8_t, EXPRESSION)       \
@@ -67,7 +42,6 @@ static int32_t interpolated(const int16_t *table, int32_t value) {
   return table[index] * 128 + (table[index + 1] - table[index]) * fraction;
 }
 
-UNARY(table_i8, int8_t, int8_t, ((const int8_t *)argument)[a + 128])
 UNARY(table_i16, int16_t, int32_t, interpolated((const int16_t *)argument, a))
 
 UNARY(cast_bool_i8, uint8_t, int8_t, a != 0)
@@ -83,10 +57,6 @@ UNARY(cast_i16_i32, int16_t, int32_t, a)
 UNARY(cast_i32_i8, int32_t, int8_t, a)
 UNARY(cast_i32_i16, int32_t, int16_t, a)
 
-BINARY(add_i32, int32_t, int32_t, tosaic_wrap_add(a, b))
-BINARY(sub_i32, int32_t, int32_t, tosaic_wrap_sub(a, b))
-BINARY(maximum_i32, int32_t, int32_t, tosaic_max(a, b))
-BINARY(minimum_i32, int32_t, int32_t, tosaic_min(a, b))
 BINARY(intdiv_i32, int32_t, int32_t, b == 0 ? 0 : b == -1 ? tosaic_wrap_sub(0, a) : a / b)
 INTEGERS(BINARY, bitwise_and, a &b)
 INTEGERS(BINARY, bitwise_or, a | b)

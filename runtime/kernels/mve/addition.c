@@ -1,0 +1,41 @@
+/* ADD, SUB, MAXIMUM and MINIMUM of int32, and TABLE of int8, by vectors. */
+#include <arm_mve.h>
+
+#include "../arithmetic.h"
+
+/* Four elements from k on: neighbours, or one for all. */
+static inline int32x4_t operand(const int32_t *data, size_t step, size_t k) {
+  return step ? vld1q_s32(data + k) : vdupq_n_s32(*data);
+}
+
+#define BINARY(NAME, VECTOR, SCALAR)                                                        \
+  void tosaic_##NAME##_i32(size_t n, const void *const inputs[], const size_t steps[],      \
+                           void *output, const void *argument) {                            \
+    const int32_t *a = (const int32_t *)inputs[0], *b = (const int32_t *)inputs[1];         \
+    const size_t a_step = steps[0], b_step = steps[1];                                      \
+    int32_t *y = (int32_t *)output;                                                         \
+    size_t k = 0;                                                                           \
+    (void)argument;                                                                         \
+    for (; k + 4 <= n; k += 4)                                                              \
+      vst1q_s32(y + k, VECTOR(operand(a, a_step, k), operand(b, b_step, k)));               \
+    for (; k < n; k++) y[k] = SCALAR(a[k * a_step], b[k * b_step]);                         \
+  }
+
+BINARY(add, vaddq_s32, tosaic_wrap_add)
+BINARY(sub, vsubq_s32, tosaic_wrap_sub)
+BINARY(maximum, vmaxq_s32, tosaic_max)
+BINARY(minimum, vminq_s32, tosaic_min)
+
+void tosaic_table_i8(size_t n, const void *const inputs[], const size_t steps[], void *output,
+                     const void *argument) {
+  const int8_t *x = (const int8_t *)inputs[0], *table = (const int8_t *)argument;
+  int8_t *y = (int8_t *)output;
+  size_t k = 0;
+  if (steps[0] == 1) {
+    for (; k + 16 <= n; k += 16) { /* x + 128 as unsigned */
+      const uint8x16_t index = veorq_u8(vld1q_u8((const uint8_t *)x + k), vdupq_n_u8(128));
+      vst1q_s8(y + k, vldrbq_gather_offset_s8(table, index));
+    }
+  }
+  for (; k < n; k++) y[k] = table[x[k * steps[0]] + 128];
+}

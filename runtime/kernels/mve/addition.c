@@ -3,11 +3,6 @@
 
 #include "../arithmetic.h"
 
-/* Four elements from k on: neighbours, or one for all. */
-static inline int32x4_t operand(const int32_t *data, size_t step, size_t k) {
-  return step ? vld1q_s32(data + k) : vdupq_n_s32(*data);
-}
-
 #define BINARY(NAME, VECTOR, SCALAR)                                                        \
   void tosaic_##NAME##_i32(size_t n, const void *const inputs[], const size_t steps[],      \
                            void *output, const void *argument) {                            \
@@ -16,8 +11,15 @@ static inline int32x4_t operand(const int32_t *data, size_t step, size_t k) {
     int32_t *y = (int32_t *)output;                                                         \
     size_t k = 0;                                                                           \
     (void)argument;                                                                         \
-    for (; k + 4 <= n; k += 4)                                                              \
-      vst1q_s32(y + k, VECTOR(operand(a, a_step, k), operand(b, b_step, k)));               \
+    if (a_step && b_step) {                                                                 \
+      for (; k + 4 <= n; k += 4) vst1q_s32(y + k, VECTOR(vld1q_s32(a + k), vld1q_s32(b + k))); \
+    } else if (a_step) {                                                                    \
+      const int32x4_t all = vdupq_n_s32(*b);                                                \
+      for (; k + 4 <= n; k += 4) vst1q_s32(y + k, VECTOR(vld1q_s32(a + k), all));           \
+    } else if (b_step) {                                                                    \
+      const int32x4_t all = vdupq_n_s32(*a);                                                \
+      for (; k + 4 <= n; k += 4) vst1q_s32(y + k, VECTOR(all, vld1q_s32(b + k)));           \
+    }                                                                                       \
     for (; k < n; k++) y[k] = SCALAR(a[k * a_step], b[k * b_step]);                         \
   }
 

@@ -1,6 +1,7 @@
 /* RESCALE: of int8 and int32 by vectors where the form suits them (output.h), else portable. */
 #include "../reference/rescale.h"
 
+#include "../rescale_form.h"
 #include "output.h"
 
 #define ELEMENT(data, index) (data)[index]
@@ -12,37 +13,14 @@ RESCALE(i48, uint8_t, tosaic_load_i48)
 static RESCALE(i8_portable, int8_t, ELEMENT)
 static RESCALE(i32_portable, int32_t, ELEMENT)
 
-/* The arithmetic of one rescale for the whole tensor. A shift below 33 is made up for by shifting
- * the value to the left before, by `up`, where that cannot overflow.
- */
-typedef struct arithmetic {
-  int32_t multiplier, up, shift;
-  bool double_round;
-} arithmetic;
-
-/* For values of at most `bits` bits and a sign, the input's zero point taken off. */
-static bool suits(const tosaic_rescale *rescale, int32_t bits, arithmetic *a) {
-  const int32_t shift = rescale->shift[0];
-  if (rescale->per_channel || !rescale->multiplier32 || rescale->multiplier32[0] < 0 ||
-      rescale->output_zp < INT16_MIN || rescale->output_zp > INT16_MAX || shift < 2 ||
-      shift > 62) {
-    return false;
-  }
-  a->multiplier = rescale->multiplier32[0];
-  a->double_round = rescale->double_round && shift > 31;
-  a->up = a->double_round || shift > 33 ? 0 : 33 - shift;
-  a->shift = a->double_round ? 31 - shift : 32 - shift - a->up;
-  return bits + a->up <= 31;
-}
-
-TOSAIC_INLINE int32x4_t apply(const tosaic_rescale *rescale, arithmetic a, int32x4_t x) {
-  const int32x4_t multiplier = vdupq_n_s32(a.multiplier);
+TOSAIC_INLINE int32x4_t apply(const tosaic_rescale *rescale, tosaic_form form, int32x4_t x) {
+  const int32x4_t multiplier = vdupq_n_s32(form.multiplier);
   x = vsubq_n_s32(x, rescale->input_zp);
-  if (a.double_round) {
+  if (form.double_round) {
     const int32x4_t q = vaddq_s32(vqrdmulhq_s32(x, multiplier), vshrq_n_s32(x, 31));
-    x = vrshlq_n_s32(q, a.shift);
+    x = vrshlq_n_s32(q, -form.down);
   } else {
-    x = vrshlq_n_s32(vmulhq_s32(vshlq_r_s32(x, a.up), multiplier), a.shift);
+    x = vrshlq_n_s32(vmulhq_s32(vshlq_r_s32(x, form.up), multiplier), -form.down);
   }
   x = vaddq_n_s32(x, rescale->output_zp);
   return vminq_s32(vmaxq_s32(x, vdupq_n_s32(rescale->min)), vdupq_n_s32(rescale->max));
@@ -70,25 +48,25 @@ TOSAIC_INLINE void store_some(tosaic_type type, void *output, size_t k, int32x4_
 }
 
 #define LOOP(NAME, TYPE, LOAD, LOAD_SOME)                                                         \
-  TOSAIC_INLINE void NAME##_loop(const tosaic_rescale *rescale, arithmetic a,                \
+  TOSAIC_INLINE void NAME##_loop(const tosaic_rescale *rescale, tosaic_form form,                \
                                  tosaic_type type, size_t n, const TYPE *input,              \
                                  void *output) {                                             \
     const tosaic_rescale r = *rescale;                                                       \
     size_t k = 0;                                                                            \
     for (; k + 4 <= n; k += 4)                                                               \
-      store_four(type, output, k, apply(&r, a, LOAD(input + k)));                            \
+      store_four(type, output, k, apply(&r, form, LOAD(input + k)));                            \
     if (k == n) return;                                                                      \
     const mve_pred16_t lanes = vctp32q((uint32_t)(n - k));                                   \
-    store_some(type, output, k, apply(&r, a, LOAD_SOME(input + k, lanes)), lanes);           \
+    store_some(type, output, k, apply(&r, form, LOAD_SOME(input + k, lanes)), lanes);           \
   }                                                                                          \
-  static void NAME##_vectors(const tosaic_rescale *rescale, arithmetic a, size_t n,          \
+  static void NAME##_vectors(const tosaic_rescale *rescale, tosaic_form form, size_t n,          \
                              const TYPE *input, void *output) {                              \
     if (rescale->output_type == TOSAIC_INT8) {                                               \
-      NAME##_loop(rescale, a, TOSAIC_INT8, n, input, output);                                \
+      NAME##_loop(rescale, form, TOSAIC_INT8, n, input, output);                                \
     } else if (rescale->output_type == TOSAIC_INT16) {                                       \
-      NAME##_loop(rescale, a, TOSAIC_INT16, n, input, output);                               \
+      NAME##_loop(rescale, form, TOSAIC_INT16, n, input, output);                               \
     } else {                                                                                 \
-      NAME##_loop(rescale, a, TOSAIC_INT32, n, input, output);                               \
+      NAME##_loop(rescale, form, TOSAIC_INT32, n, input, output);                               \
     }                                                                                        \
   }
 
@@ -97,10 +75,10 @@ LOOP(i32, int32_t, vld1q_s32, vldrwq_z_s32)
 
 void tosaic_rescale_i8(const tosaic_rescale *rescale, size_t rows, size_t channels,
                        const int8_t *input, void *output) {
-  arithmetic a;
+  tosaic_form form;
   const bool small = rescale->input_zp >= INT8_MIN && rescale->input_zp <= INT8_MAX;
-  if (small && suits(rescale, 8, &a)) {
-    i8_vectors(rescale, a, rows * channels, input, output);
+  if (small && tosaic_form_of(rescale, 8, &form)) {
+    i8_vectors(rescale, form, rows * channels, input, output);
   } else {
     tosaic_rescale_i8_portable(rescale, rows, channels, input, output);
   }
@@ -108,9 +86,9 @@ void tosaic_rescale_i8(const tosaic_rescale *rescale, size_t rows, size_t channe
 
 void tosaic_rescale_i32(const tosaic_rescale *rescale, size_t rows, size_t channels,
                         const int32_t *input, void *output) {
-  arithmetic a;
-  if (rescale->input_zp == 0 && suits(rescale, 31, &a)) {
-    i32_vectors(rescale, a, rows * channels, input, output);
+  tosaic_form form;
+  if (rescale->input_zp == 0 && tosaic_form_of(rescale, 31, &form)) {
+    i32_vectors(rescale, form, rows * channels, input, output);
   } else {
     tosaic_rescale_i32_portable(rescale, rows, channels, input, output);
   }

@@ -60,6 +60,7 @@ SHAPES = {
     "pointwise, few channels": Conv((4, 7), 3, 5),
     "pointwise, one channel": Conv((3, 3), 1, 1),
     "pointwise, odd": Conv((5, 3), 35, 13, input_zp=3),
+    "pointwise, many channels": Conv((3, 3), 5, 131),
     "pointwise, strided": Conv((7, 9), 17, 6, stride=(2, 3)),
     "pointwise, padded": Conv((3, 4), 9, 7, pad=(1, 0, 2, 1)),
     "fully connected": Conv((1, 1), 100, 10),

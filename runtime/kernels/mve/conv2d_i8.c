@@ -162,8 +162,10 @@ GROUPS(no_round,
        "vstrw.32 q3, [%[group]], #16\n"
        "add %[group], #16\n")
 
+/* Some of the filters. */
 typedef struct matrix {
-  size_t window, channels;
+  size_t first, channels; /* their numbers */
+  size_t window, all;     /* `all` is how many the convolution has */
   const tosaic_rescale *rescale;
   bool vectors; /* whether the rescale suits vectors */
   limits limits;
@@ -180,13 +182,13 @@ static inline void multiply(const matrix *m, run r, const part *part) {
   }
 }
 
-/* The channels that are no group of four. Four results are stored where fewer are: those too many
- * are overwritten by what comes later, but for the last elements, of which three with one channel
- * reach over the end.
+/* The channels that are no group of four, the convolution's last. Four results are stored where
+ * fewer are: those too many are overwritten by what comes later, but for the last elements, of which
+ * three with one channel reach over the end.
  */
 static void multiply_rest(const matrix *m, run r) {
   int8_t results[4];
-  const size_t full = m->channels & ~(size_t)3, reaching = m->channels == 1 ? 3 : 1;
+  const size_t full = m->channels & ~(size_t)3, reaching = m->all == 1 ? 3 : 1;
   const size_t before = r.count > reaching ? r.count - reaching : 0;
   r.out += full;
   multiply(m, (run){r.x, r.out, r.step, r.out_step, before}, &m->rest);
@@ -205,16 +207,16 @@ static inline void multiply_all(const matrix *m, run r) {
 /* `count` output elements from number `element` on, whose windows begin at x. */
 static inline void run_elements(const matrix *m, const int8_t *x, size_t step, size_t count,
                                 void *output, size_t element) {
-  const size_t index = element * m->channels;
+  const size_t index = element * m->all + m->first;
   if (m->vectors) {
-    multiply_all(m, (run){x, (int8_t *)output + index, step, m->channels, count});
+    multiply_all(m, (run){x, (int8_t *)output + index, step, m->all, count});
     return;
   }
   for (size_t k = 0; k < count; k++) {
     multiply_all(m, (run){x + k * step, NULL, 0, 0, 1});
     for (size_t c = 0; c < m->channels; c++)
-      tosaic_store_i32_sum(m->rescale, m->full.first[c / 4].multiplier[c % 4], c, output,
-                           index + k * m->channels + c);
+      tosaic_store_i32_sum(m->rescale, m->full.first[c / 4].multiplier[c % 4], m->first + c,
+                           output, index + k * m->all + c);
   }
 }
 
@@ -241,20 +243,20 @@ static void gather(const tosaic_conv *p, const int8_t *input, tosaic_taps y, tos
 /* Addresses of the filters from `channel` on; behind the last filter, that again. */
 static inline void find_filters(const matrix *m, const int8_t *weight, size_t channel,
                                 const int8_t *filters[4]) {
-  const size_t left = m->channels - channel;
+  const size_t left = m->all - channel;
   for (size_t k = 0; k < 4; k++)
     filters[k] = weight + (channel + (k < left ? k : left - 1)) * m->window;
 }
 
 static void prepare(const tosaic_conv *p, const int8_t *weight, const int32_t *bias, matrix *m,
                     tosaic_group *group) {
-  const size_t full = m->channels / 4;
+  const size_t end = m->first + m->channels, full = m->channels / 4;
   m->full = (part){.first = group, .end = group + full};
-  m->rest = (part){.first = group + full, .end = group + tosaic_groups(p)};
-  if (full) find_filters(m, weight, 0, m->full.filters);
-  if (m->channels % 4) find_filters(m, weight, 4 * full, m->rest.filters);
-  for (size_t c = 0; c < m->channels; c += 4, group++) {
-    const mve_pred16_t lanes = vctp32q((uint32_t)(m->channels - c));
+  m->rest = (part){.first = group + full, .end = group + (m->channels + 3) / 4};
+  if (full) find_filters(m, weight, m->first, m->full.filters);
+  if (m->channels % 4) find_filters(m, weight, m->first + 4 * full, m->rest.filters);
+  for (size_t c = m->first; c < end; c += 4, group++) {
+    const mve_pred16_t lanes = vctp32q((uint32_t)(end - c));
     const int8_t *filters[4];
     find_filters(m, weight, c, filters);
     const int32x4_t given =
@@ -266,42 +268,33 @@ static void prepare(const tosaic_conv *p, const int8_t *weight, const int32_t *b
   }
 }
 
-void tosaic_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *weight,
-                      const int32_t *bias, const tosaic_rescale *rescale, void *output,
-                      void *scratch) {
-  if (!tosaic_mve_takes(p)) {
-    tosaic_conv2d_i8_portable(p, input, weight, bias, rescale, output, scratch);
-    return;
-  }
-  matrix m = {.window = tosaic_window(p),
-              .channels = (size_t)p->output_channels,
-              .rescale = rescale,
-              .vectors = suits_vectors(rescale, (size_t)p->output_channels)};
-  if (m.vectors) {
-    m.limits = (limits){vdupq_n_s32(rescale->output_zp), vdupq_n_s32(rescale->min),
-                        vdupq_n_s32(rescale->max)};
-  }
-  prepare(p, weight, bias, &m, (tosaic_group *)scratch);
-  int8_t *const columns = (int8_t *)((tosaic_group *)scratch + tosaic_groups(p));
-  const bool pointwise = tosaic_is_pointwise(p);
-  const size_t width = (size_t)p->output_width, channels = (size_t)p->input_channels;
+/* All output elements: windows as they are in the input. */
+static void run_pointwise(const tosaic_conv *p, const matrix *m, const int8_t *input,
+                          void *output) {
+  const size_t line = (size_t)p->input_width * (size_t)p->input_channels;
+  const size_t width = (size_t)p->output_width;
+  size_t element = 0;
+  for (int32_t n = 0; n < p->batches; n++, input += (size_t)p->input_height * line)
+    for (int32_t oy = 0; oy < p->output_height; oy++, element += width)
+      run_elements(m, input + (size_t)(oy * p->stride_y) * line,
+                   (size_t)p->stride_x * m->window, width, output, element);
+}
+
+/* All output elements: windows gathered in `columns`. */
+static void run_gathered(const tosaic_conv *p, const matrix *m, const int8_t *input,
+                         int8_t *columns, void *output) {
+  const size_t channels = (size_t)p->input_channels;
   const size_t line = (size_t)p->input_width * channels;
   const size_t row = (size_t)p->kernel_width * channels;
   size_t element = 0;
   for (int32_t n = 0; n < p->batches; n++, input += (size_t)p->input_height * line)
     for (int32_t oy = 0; oy < p->output_height; oy++) {
-      if (pointwise) {
-        run_elements(&m, input + (size_t)(oy * p->stride_y) * line,
-                     (size_t)p->stride_x * m.window, width, output, element);
-        element += width;
-        continue;
-      }
       const tosaic_taps y = taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height,
                                     p->input_height);
       const bool all_rows = y.end - y.first == p->kernel_height && p->dilation_x == 1;
       size_t gathered = 0;
       for (int32_t ox = 0; ox < p->output_width; ox++) {
-        int8_t *column = columns + gathered * m.window;
+        int8_t *column = columns + gathered * m->window;
         const int32_t origin = ox * p->stride_x - p->pad_left;
         if (all_rows && origin >= 0 && origin + p->kernel_width <= p->input_width) {
           copy_rows(column, row, input + (size_t)y.origin * line + (size_t)origin * channels,
@@ -313,10 +306,40 @@ void tosaic_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *w
                  column);
         }
         if (++gathered == TOSAIC_COLUMNS || ox + 1 == p->output_width) {
-          run_elements(&m, columns, m.window, gathered, output, element);
+          run_elements(m, columns, m->window, gathered, output, element);
           element += gathered;
           gathered = 0;
         }
       }
     }
+}
+
+void tosaic_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *weight,
+                      const int32_t *bias, const tosaic_rescale *rescale, void *output,
+                      void *scratch) {
+  if (!tosaic_mve_takes(p)) {
+    tosaic_conv2d_i8_portable(p, input, weight, bias, rescale, output, scratch);
+    return;
+  }
+  tosaic_group *const groups = (tosaic_group *)scratch;
+  const size_t part = 4 * tosaic_groups(p);
+  matrix m = {.window = tosaic_window(p),
+              .all = (size_t)p->output_channels,
+              .rescale = rescale,
+              .vectors = suits_vectors(rescale, (size_t)p->output_channels)};
+  if (m.vectors) {
+    m.limits = (limits){vdupq_n_s32(rescale->output_zp), vdupq_n_s32(rescale->min),
+                        vdupq_n_s32(rescale->max)};
+  }
+  /* From the last part to the first: see multiply_rest. */
+  for (size_t parts = (m.all + part - 1) / part; parts > 0; parts--) {
+    m.first = (parts - 1) * part;
+    m.channels = m.all - m.first < part ? m.all - m.first : part;
+    prepare(p, weight, bias, &m, groups);
+    if (tosaic_is_pointwise(p)) {
+      run_pointwise(p, &m, input, output);
+    } else {
+      run_gathered(p, &m, input, (int8_t *)(groups + tosaic_groups(p)), output);
+    }
+  }
 }

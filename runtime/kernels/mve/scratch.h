@@ -38,10 +38,6 @@ static inline size_t tosaic_outside_bytes(const tosaic_conv *p) {
   return ((size_t)p->input_channels + 15) & ~(size_t)15;
 }
 
-static inline size_t tosaic_groups(const tosaic_conv *p) {
-  return ((size_t)p->output_channels + 3) / 4;
-}
-
 /* Windows that CONV2D gathers before it multiplies them. */
 enum { TOSAIC_COLUMNS = 4 };
 
@@ -54,6 +50,15 @@ static inline bool tosaic_is_pointwise(const tosaic_conv *p) {
   return p->kernel_height == 1 && p->kernel_width == 1 && p->pad_top == 0 && p->pad_left == 0 &&
          (p->output_height - 1) * p->stride_y < p->input_height &&
          (p->output_width - 1) * p->stride_x < p->input_width;
+}
+
+/* Groups that CONV2D prepares at a time: a part of the filters where windows need not be gathered
+ * again for the next part.
+ */
+enum { TOSAIC_GROUPS = 16 };
+static inline size_t tosaic_groups(const tosaic_conv *p) {
+  const size_t all = ((size_t)p->output_channels + 3) / 4;
+  return tosaic_is_pointwise(p) && all > TOSAIC_GROUPS ? TOSAIC_GROUPS : all;
 }
 
 static inline bool tosaic_mve_takes(const tosaic_conv *p) {

@@ -244,15 +244,18 @@ static void gather(const tosaic_conv *p, const int8_t *input, tosaic_taps y, tos
 static inline void find_filters(const matrix *m, const int8_t *weight, size_t channel,
                                 const int8_t *filters[4]) {
   const size_t left = m->all - channel;
-  for (size_t k = 0; k < 4; k++)
-    filters[k] = weight + (channel + (k < left ? k : left - 1)) * m->window;
+  filters[0] = weight + channel * m->window;
+  filters[1] = filters[0] + (left > 1 ? m->window : 0);
+  filters[2] = filters[1] + (left > 2 ? m->window : 0);
+  filters[3] = filters[2] + (left > 3 ? m->window : 0);
 }
 
 static void prepare(const tosaic_conv *p, const int8_t *weight, const int32_t *bias, matrix *m,
                     tosaic_group *group) {
   const size_t end = m->first + m->channels, full = m->channels / 4;
-  m->full = (part){.first = group, .end = group + full};
-  m->rest = (part){.first = group + full, .end = group + (m->channels + 3) / 4};
+  m->full.first = group;
+  m->full.end = m->rest.first = group + full;
+  m->rest.end = group + (m->channels + 3) / 4;
   if (full) find_filters(m, weight, m->first, m->full.filters);
   if (m->channels % 4) find_filters(m, weight, m->first + 4 * full, m->rest.filters);
   for (size_t c = m->first; c < end; c += 4, group++) {
@@ -323,14 +326,14 @@ void tosaic_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *w
   }
   tosaic_group *const groups = (tosaic_group *)scratch;
   const size_t part = 4 * tosaic_groups(p);
-  matrix m = {.window = tosaic_window(p),
-              .all = (size_t)p->output_channels,
-              .rescale = rescale,
-              .vectors = suits_vectors(rescale, (size_t)p->output_channels)};
-  if (m.vectors) {
-    m.limits = (limits){vdupq_n_s32(rescale->output_zp), vdupq_n_s32(rescale->min),
-                        vdupq_n_s32(rescale->max)};
-  }
+  matrix m; /* not initialised as a whole, which would be a call of memset */
+  m.window = tosaic_window(p);
+  m.all = (size_t)p->output_channels;
+  m.rescale = rescale;
+  m.vectors = suits_vectors(rescale, m.all);
+  m.limits.zp = vdupq_n_s32(m.vectors ? rescale->output_zp : 0);
+  m.limits.min = vdupq_n_s32(m.vectors ? rescale->min : 0);
+  m.limits.max = vdupq_n_s32(m.vectors ? rescale->max : 0);
   /* From the last part to the first: see multiply_rest. */
   for (size_t parts = (m.all + part - 1) / part; parts > 0; parts--) {
     m.first = (parts - 1) * part;

@@ -20,18 +20,18 @@
 static inline bool suits_vectors(const tosaic_rescale *rescale, size_t channels) {
   if (!rescale || !rescale->multiplier32 || rescale->output_type != TOSAIC_INT8) return false;
   if (rescale->output_zp < INT8_MIN || rescale->output_zp > INT8_MAX) return false;
-  const int32_t least = rescale->double_round ? 31 : 33;
   const size_t count = rescale->per_channel ? channels : 1;
+  int32_t least_shift = INT32_MAX, largest_shift = 0, least_multiplier = INT32_MAX;
   for (size_t c = 0; c < count; c += 4) {
     const mve_pred16_t lanes = vctp32q((uint32_t)(count - c));
     const int32x4_t shift = vldrbq_z_s32(rescale->shift + c, lanes);
     const int32x4_t multiplier = vldrwq_z_s32(rescale->multiplier32 + c, lanes);
-    const mve_pred16_t wrong = vcmpltq_m_n_s32(shift, least, lanes) |
-                               vcmpgtq_m_n_s32(shift, 62, lanes) |
-                               vcmpltq_m_n_s32(multiplier, 0, lanes);
-    if (wrong) return false;
+    least_shift = vminvq_p_s32(least_shift, shift, lanes);
+    largest_shift = vmaxvq_p_s32(largest_shift, shift, lanes);
+    least_multiplier = vminvq_p_s32(least_multiplier, multiplier, lanes);
   }
-  return true;
+  return least_shift >= (rescale->double_round ? 31 : 33) && largest_shift <= 62 &&
+         least_multiplier >= 0;
 }
 
 /* Multipliers of the channels from `channel` on, of which `lanes` are there. */

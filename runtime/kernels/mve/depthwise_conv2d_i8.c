@@ -21,17 +21,19 @@ typedef struct layer {
   const tosaic_conv *conv;
   const int8_t *weight;
   size_t channels, filters, multiplier;
+  size_t blocks; /* how many of the filters come in whole blocks of 16 */
   const tosaic_rescale *rescale;
   int16x8_t min, max;
+  int16_t zp;
   tosaic_pairs *pairs;
   int8_t *outside; /* the zero point in each channel */
   tosaic_segment *segments, *end;
 } layer;
 
 /* The sums of 16 channels, whose inputs are `offset` behind those of the segments. */
-TOSAIC_INLINE void sum_block(const layer *y, size_t offset, sums *low, sums *high) {
+TOSAIC_INLINE void sum_block(const layer *y, const tosaic_pairs *pairs, size_t offset, sums *low,
+                             sums *high) {
   const tosaic_segment *segment = y->segments;
-  const tosaic_pairs *pairs = y->pairs + offset / 8;
   const int8_t *weight = y->weight + offset;
   int32x4_t a, b, c, d;
   uint32_t x, stride, count;
@@ -95,47 +97,49 @@ static __attribute__((noinline)) sums sum_part(const layer *y, size_t filter, si
   return s;
 }
 
-/* Store the sums of `count` channels, at most 8, from `filter` on. */
-TOSAIC_INLINE void store(const layer *y, stage stage, sums s, size_t filter, size_t count,
-                         void *output, size_t index) {
-  const tosaic_rescale *rescale = y->rescale;
-  const tosaic_pairs *pairs = y->pairs + filter / 8;
-  if (stage == KEEP_OR_RESCALE_ONE_BY_ONE) {
-    int32_t values[2][4];
-    vst1q_s32(values[0], s.even);
-    vst1q_s32(values[1], s.odd);
-    for (size_t k = 0; k < count; k++)
-      tosaic_store_i32_sum(rescale, values[k % 2][k / 2], filter + k, output, index + k);
-    return;
-  }
-  s.even = rescaled(s.even, vld1q_s32(pairs->multiplier[0]), vld1q_s32(pairs->shift[0]),
-                    stage == DOUBLE_ROUND);
-  s.odd = rescaled(s.odd, vld1q_s32(pairs->multiplier[1]), vld1q_s32(pairs->shift[1]),
-                   stage == DOUBLE_ROUND);
-  int16x8_t result = vqmovntq_s32(vqmovnbq_s32(vuninitializedq_s16(), s.even), s.odd);
-  result = vqaddq_n_s16(result, (int16_t)rescale->output_zp);
-  result = vminq_s16(vmaxq_s16(result, y->min), y->max);
-  int8_t *to = (int8_t *)output + index;
-  if (count == 8) {
-    vstrbq_s16(to, result);
-  } else {
-    vstrbq_p_s16(to, result, vctp16q((uint32_t)count));
-  }
+/* The sums of eight channels as int8. */
+TOSAIC_INLINE int16x8_t finished(const layer *y, stage stage, const tosaic_pairs *pairs, sums s) {
+  const bool twice = stage == DOUBLE_ROUND;
+  s.even = rescaled(s.even, vld1q_s32(pairs->multiplier[0]), vld1q_s32(pairs->shift[0]), twice);
+  s.odd = rescaled(s.odd, vld1q_s32(pairs->multiplier[1]), vld1q_s32(pairs->shift[1]), twice);
+  /* The bottom halves are overwritten with the even ones, the top halves with the odd ones. */
+  int16x8_t result = vqmovnbq_s32(vreinterpretq_s16_s32(s.even), s.even);
+  result = vqaddq_n_s16(vqmovntq_s32(result, s.odd), y->zp);
+  return vminq_s16(vmaxq_s16(result, y->min), y->max);
+}
+
+static void store_sums(const layer *y, sums s, size_t filter, size_t count, void *output,
+                       size_t index) {
+  int32_t values[2][4];
+  vst1q_s32(values[0], s.even);
+  vst1q_s32(values[1], s.odd);
+  for (size_t k = 0; k < count; k++)
+    tosaic_store_i32_sum(y->rescale, values[k % 2][k / 2], filter + k, output, index + k);
 }
 
 TOSAIC_INLINE void element(const layer *y, stage stage, void *output, size_t index) {
+  const tosaic_pairs *pairs = y->pairs;
+  int8_t *out = (int8_t *)output + index;
   size_t filter = 0;
-  if (y->multiplier == 1) {
-    for (; filter + 16 <= y->filters; filter += 16) {
-      sums low, high;
-      sum_block(y, filter, &low, &high);
-      store(y, stage, low, filter, 8, output, index + filter);
-      store(y, stage, high, filter + 8, 8, output, index + filter + 8);
+  for (; filter < y->blocks; filter += 16, pairs += 2, out += 16) {
+    sums low, high;
+    sum_block(y, pairs, filter, &low, &high);
+    if (stage == KEEP_OR_RESCALE_ONE_BY_ONE) {
+      store_sums(y, low, filter, 8, output, index + filter);
+      store_sums(y, high, filter + 8, 8, output, index + filter + 8);
+    } else {
+      vstrbq_s16(out, finished(y, stage, pairs, low));
+      vstrbq_s16(out + 8, finished(y, stage, pairs + 1, high));
     }
   }
-  for (; filter < y->filters; filter += 8) {
+  for (; filter < y->filters; filter += 8, pairs++, out += 8) {
     const size_t count = (size_t)tosaic_min(8, (int32_t)(y->filters - filter));
-    store(y, stage, sum_part(y, filter, count), filter, count, output, index + filter);
+    const sums s = sum_part(y, filter, count);
+    if (stage == KEEP_OR_RESCALE_ONE_BY_ONE) {
+      store_sums(y, s, filter, count, output, index + filter);
+    } else {
+      vstrbq_p_s16(out, finished(y, stage, pairs, s), vctp16q((uint32_t)count));
+    }
   }
 }
 
@@ -231,7 +235,9 @@ void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const
   y.outside = (int8_t *)(y.segments + tosaic_segments(p));
   for (size_t k = 0; k < tosaic_outside_bytes(p); k++) y.outside[k] = (int8_t)p->input_zp;
   const bool vectors = suits_vectors(rescale, y.filters);
+  y.blocks = y.multiplier == 1 ? y.filters & ~(size_t)15 : 0;
   if (vectors) {
+    y.zp = (int16_t)rescale->output_zp;
     y.min = vdupq_n_s16((int16_t)rescale->min);
     y.max = vdupq_n_s16((int16_t)rescale->max);
   }

@@ -18,15 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tosaic.errors import ToolError
+from tosaic.executors.qemu import BOARDS
 from tosaic.runtime.library import build
 
 INT8, INT16, INT32 = 3, 4, 5  # tosaic_type
-MACHINES = {
-    "cortex-m55": "mps3-an547",
-    "cortex-m33": "mps2-an505",
-    "cortex-m7": "mps2-an500",
-    "cortex-m4": "mps2-an386",
-}
+MACHINES = {board.preset: board.machine for board in BOARDS.values()}
 _BYTES = {INT8: 1, INT16: 2, INT32: 4}
 _GUARD = b"\xa5" * 16
 

@@ -1,6 +1,6 @@
 """Instructions per multiply-accumulate of the runtime's int8 kernels, beside CMSIS-NN's.
 
-    python tools/bench/runtime_kernels.py [--core cortex-m55 --core cortex-m4]
+    python tools/bench/runtime_kernels.py [--core cortex-m7]
 
 Counted exactly, on QEMU, with bias, rescale and clamp; CMSIS-NN's figures for the same layers are
 stored in data/cmsis-nn.json. Every result is compared with the reference kernels on this machine.
@@ -62,7 +62,7 @@ def layer_cases() -> list[Case]:
 
 @click.command()
 @click.option(
-    "--core", "cores", multiple=True, type=click.Choice(list(MACHINES)), default=["cortex-m55"]
+    "--core", "cores", multiple=True, type=click.Choice(list(MACHINES)), default=["cortex-m55", "cortex-m4"]
 )
 def main(cores: tuple[str, ...]) -> None:
     """Print a table for each core; fail where a kernel differs from the reference."""

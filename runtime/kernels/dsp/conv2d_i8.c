@@ -181,20 +181,26 @@ static inline void store(const matrix *m, const int32_t sums[4], size_t channel,
 }
 
 static void run_two(const matrix *m, const uint32_t *x, size_t index) {
+  const size_t window = m->window, step = m->bias_step;
   const int8_t *weight = m->weight;
   const int32_t *bias = m->bias;
-  for (size_t c = 0; c < m->channels; c += 4) {
-    int32_t first[4], second[4];
-    for (size_t k = 0; k < 4 && c + k < m->channels; k += 2) {
-      const bool both = c + k + 1 < m->channels;
-      first[k] = second[k] = *bias;
-      first[k + 1] = second[k + 1] = both ? bias[m->bias_step] : 0;
-      multiply_two(m, x, weight, both ? weight + m->window : weight, first + k, second + k);
-      weight += 2 * m->window;
-      bias += 2 * m->bias_step;
-    }
-    store(m, first, c, index);
-    store(m, second, c, index + m->channels);
+  int32_t first[4], second[4];
+  size_t c = 0;
+  for (; c + 4 <= m->channels; c += 4, weight += 4 * window, bias += 4 * step) {
+    first[0] = second[0] = bias[0];
+    first[1] = second[1] = bias[step];
+    first[2] = second[2] = bias[2 * step];
+    first[3] = second[3] = bias[3 * step];
+    multiply_two(m, x, weight, weight + window, first, second);
+    multiply_two(m, x, weight + 2 * window, weight + 3 * window, first + 2, second + 2);
+    store_four(&m->output, first, c, index + c);
+    store_four(&m->output, second, c, index + m->channels + c);
+  }
+  for (; c < m->channels; c++, weight += window, bias += step) {
+    first[0] = first[1] = second[0] = second[1] = *bias;
+    multiply_two(m, x, weight, weight, first, second);
+    store_some(&m->output, first, c, index + c, 1);
+    store_some(&m->output, second, c, index + m->channels + c, 1);
   }
 }
 

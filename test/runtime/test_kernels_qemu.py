@@ -72,6 +72,7 @@ SHAPES = {
     "one channel in": Conv((12, 10), 1, 11, (10, 4), (2, 2), pad=(4, 5, 1, 1)),
     "input smaller than the window": Conv((2, 2), 4, 5, (5, 5), pad=(2, 3, 3, 2)),
     "window beside the input": Conv((3, 3), 2, 3, (2, 2), dilation=(5, 5), pad=(5, 5, 5, 5)),
+    "large window": Conv((5, 6), 48, 5, (3, 3), pad=(1, 1, 1, 1)),
     "batches": Conv((4, 5), 6, 7, (2, 3), batches=3, pad=(1, 0, 1, 1), shared_bias=True),
     "weight zero point": Conv((4, 5), 6, 7, (2, 3), weight_zp=-5, pad=(1, 0, 1, 1)),
     "depthwise": Conv((7, 6), 16, 0, (3, 3), pad=(1, 1, 1, 1), multiplier=1),

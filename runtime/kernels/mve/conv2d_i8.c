@@ -289,6 +289,7 @@ static void run_gathered(const tosaic_conv *p, const matrix *m, const int8_t *in
   const size_t channels = (size_t)p->input_channels;
   const size_t line = (size_t)p->input_width * channels;
   const size_t row = (size_t)p->kernel_width * channels;
+  const size_t at_once = tosaic_columns(p);
   size_t element = 0;
   for (int32_t n = 0; n < p->batches; n++, input += (size_t)p->input_height * line)
     for (int32_t oy = 0; oy < p->output_height; oy++) {
@@ -308,7 +309,7 @@ static void run_gathered(const tosaic_conv *p, const matrix *m, const int8_t *in
                          p->input_width),
                  column);
         }
-        if (++gathered == TOSAIC_COLUMNS || ox + 1 == p->output_width) {
+        if (++gathered == at_once || ox + 1 == p->output_width) {
           run_elements(m, columns, m->window, gathered, output, element);
           element += gathered;
           gathered = 0;

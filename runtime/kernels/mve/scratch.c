@@ -15,8 +15,9 @@ NO_SCRATCH(matmul_i8, tosaic_matmul)
 
 size_t tosaic_conv2d_i8_scratch(const tosaic_conv *conv) {
   if (!tosaic_mve_takes(conv)) return 0;
-  const size_t column = tosaic_is_pointwise(conv) ? 0 : tosaic_window(conv);
-  return tosaic_groups(conv) * sizeof(tosaic_group) + TOSAIC_COLUMNS * column;
+  const size_t gathered =
+      tosaic_is_pointwise(conv) ? 0 : tosaic_columns(conv) * tosaic_window(conv);
+  return tosaic_groups(conv) * sizeof(tosaic_group) + gathered;
 }
 
 size_t tosaic_depthwise_conv2d_i8_scratch(const tosaic_conv *conv) {

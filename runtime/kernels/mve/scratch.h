@@ -38,11 +38,17 @@ static inline size_t tosaic_outside_bytes(const tosaic_conv *p) {
   return ((size_t)p->input_channels + 15) & ~(size_t)15;
 }
 
-/* Windows that CONV2D gathers before it multiplies them. */
-enum { TOSAIC_COLUMNS = 4 };
-
 static inline size_t tosaic_window(const tosaic_conv *p) {
   return (size_t)p->kernel_height * (size_t)p->kernel_width * (size_t)p->input_channels;
+}
+
+/* Windows that CONV2D gathers before it multiplies them: the larger a window, the less is gained by
+ * more than one.
+ */
+enum { TOSAIC_COLUMNS = 4, TOSAIC_COLUMN_BYTES = 1024 };
+static inline size_t tosaic_columns(const tosaic_conv *p) {
+  const size_t fitting = TOSAIC_COLUMN_BYTES / tosaic_window(p);
+  return fitting < 1 ? 1 : fitting > TOSAIC_COLUMNS ? TOSAIC_COLUMNS : fitting;
 }
 
 /* Whether the window of each output element lies in the input as it is. */

@@ -54,8 +54,8 @@ size_t tosaic_describe_plan(const tosaic_model *model, uint32_t *words, size_t c
 }
 
 size_t tosaic_describe_device_arena(const tosaic_model *model) {
-  using tosaic::DeviceSizes;
   using tosaic::aligned;
+  using tosaic::DeviceSizes;
   size_t front = aligned(DeviceSizes::model) + aligned(model->graph_count * DeviceSizes::graph);
   size_t tensors = 0, workspace = 0;
   for (size_t g = 0; g < model->graph_count; g++) {

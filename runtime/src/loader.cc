@@ -187,16 +187,14 @@ class Loader {
         nodes += !is_constant_operator(op->op());
       }
       for (size_t n = 0; n < size_of(block->tensors()); n++) {
-        variable_count +=
-            block->tensors()->Get(static_cast<flatbuffers::uoffset_t>(n))->variable();
+        variable_count += block->tensors()->Get(static_cast<flatbuffers::uoffset_t>(n))->variable();
       }
       if (size_of(block->inputs()) >= kNone || size_of(block->outputs()) >= kNone) {
         return TOSAIC_BAD_MODEL;
       }
       auto *node_memory = arena_.take<Node>(nodes);
       auto *tensor_memory = arena_.take<Tensor>(names);
-      auto *operand_memory =
-          arena_.take<uint16_t>(config_.plan ? 0 : operand_count(*block));
+      auto *operand_memory = arena_.take<uint16_t>(config_.plan ? 0 : operand_count(*block));
       if (graphs && arena_.fits()) {
         graphs[k] = {block,
                      node_memory,
@@ -217,9 +215,8 @@ class Loader {
     arena_.borrow<uint8_t>(largest);
     arena_.give_back();
     if (!arena_.fits()) return TOSAIC_ARENA_TOO_SMALL;
-    model_ = new (storage)
-        tosaic_model{config_, graphs, variables, nullptr, nullptr, nullptr, nullptr, graph_count,
-                     0,       0};
+    model_ = new (storage) tosaic_model{config_, graphs,  variables,   nullptr, nullptr,
+                                        nullptr, nullptr, graph_count, 0,       0};
     return TOSAIC_OK;
   }
 
@@ -236,9 +233,9 @@ class Loader {
     const size_t tensors = size_of(block.tensors());
     for (size_t k = 0; k < graph.tensor_count; k++) {
       const auto at = static_cast<flatbuffers::uoffset_t>(k < tensors ? k : k - tensors);
-      const tosaic_status status =
-          k < tensors ? load_tensor(*block.tensors()->Get(at), &graph.tensors[k])
-                      : load_shape(*block.shapes()->Get(at), &graph.tensors[k]);
+      const tosaic_status status = k < tensors
+                                       ? load_tensor(*block.tensors()->Get(at), &graph.tensors[k])
+                                       : load_shape(*block.shapes()->Get(at), &graph.tensors[k]);
       if (status != TOSAIC_OK) return status;
     }
     if (!config_.plan) {
@@ -262,8 +259,12 @@ class Loader {
       const auto *op = block.operators()->Get(static_cast<flatbuffers::uoffset_t>(k));
       if (is_constant_operator(op->op())) continue;
       Node &node = graph.nodes[count++];
-      node = {nullptr, op, operands, static_cast<uint16_t>(size_of(op->inputs())),
-              static_cast<uint16_t>(size_of(op->outputs())), 0};
+      node = {nullptr,
+              op,
+              operands,
+              static_cast<uint16_t>(size_of(op->inputs())),
+              static_cast<uint16_t>(size_of(op->outputs())),
+              0};
       operands += node.inputs + node.outputs + 2;
       const tosaic_status status = load_node(number, has_value, &node);
       if (status != TOSAIC_OK) return failed_at(status, {model_, &graph, &node});
@@ -459,9 +460,9 @@ class Loader {
                (input < node.inputs && graph.tensors[node.operands[input]].type == type);
       };
       // tosa-opt writes accesses to variables as IDENTITY, told apart by the attribute.
-      const bool same_op = candidate->op == op ||
-                           (access && (candidate->op == tosa::Op::VARIABLE_READ ||
-                                       candidate->op == tosa::Op::VARIABLE_WRITE));
+      const bool same_op =
+          candidate->op == op || (access && (candidate->op == tosa::Op::VARIABLE_READ ||
+                                             candidate->op == tosa::Op::VARIABLE_WRITE));
       if (!same_op || candidate->attribute != source.attribute_type() || !source.attribute() ||
           !takes(0, candidate->type) || !takes(1, candidate->second)) {
         continue;
@@ -662,7 +663,8 @@ size_t operand_count(const tosa::TosaBasicBlock &block) {
   size_t count = size_of(block.inputs()) + size_of(block.outputs());
   for (size_t k = 0; k < size_of(block.operators()); k++) {
     const auto *op = block.operators()->Get(static_cast<flatbuffers::uoffset_t>(k));
-    if (!is_constant_operator(op->op())) count += size_of(op->inputs()) + size_of(op->outputs()) + 2;
+    if (!is_constant_operator(op->op()))
+      count += size_of(op->inputs()) + size_of(op->outputs()) + 2;
   }
   return count;
 }

@@ -2,8 +2,8 @@
 //   magic, version, structure_of(model), number of graphs, and for each graph
 //   bytes of arena, number of tensors, the offset of each tensor or kNoOffset,
 //   number of operands, and the operands, two to a word, low half first.
-// Operands are indices of tensors: those of the graph's inputs, of its outputs, and of each node its
-// inputs, its outputs and two graphs that it may call. They stay in the plan, in flash.
+// Operands are indices of tensors: those of the graph's inputs, of its outputs, and of each node
+// its inputs, its outputs and two graphs that it may call. They stay in the plan, in flash.
 #ifndef TOSAIC_RUNTIME_PLAN_H
 #define TOSAIC_RUNTIME_PLAN_H
 

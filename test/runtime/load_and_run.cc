@@ -1,5 +1,5 @@
-// Loads any bytes as a model and runs it, in memory that ends where the sanitizer notices. Bytes that
-// end in "PLAN" have a memory plan behind the model, and its size in the 4 bytes before that.
+// Loads any bytes as a model and runs it, in memory that ends where the sanitizer notices. Bytes
+// that end in "PLAN" have a memory plan behind the model, and its size in the 4 bytes before that.
 //
 // This is libFuzzer's target, and what mutate.cc calls:
 //   cmake --preset fuzz && cmake --build --preset fuzz

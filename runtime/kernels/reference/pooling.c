@@ -35,31 +35,36 @@ static int32_t average(int32_t sum, int32_t count) {
               for (int32_t x = w.first_x; x < w.end_x; x++)                                   \
                 sum = tosaic_wrap_add(                                                        \
                     sum, input[((size_t)(n * p->input_height + y) * (size_t)p->input_width +  \
-                                (size_t)x) * (size_t)p->channels + (size_t)c] - p->input_zp); \
-            *output++ = (TYPE)tosaic_clamped((int64_t)average(sum, count) + p->output_zp,     \
-                                             LOW, HIGH);                                      \
+                                (size_t)x) *                                                  \
+                                   (size_t)p->channels +                                      \
+                               (size_t)c] -                                                   \
+                             p->input_zp);                                                    \
+            *output++ =                                                                       \
+                (TYPE)tosaic_clamped((int64_t)average(sum, count) + p->output_zp, LOW, HIGH); \
           }                                                                                   \
         }                                                                                     \
   }
 
-#define MAX_POOL2D(NAME, TYPE, LOW)                                                           \
-  void tosaic_max_pool2d_##NAME(const tosaic_pool *p, const TYPE *input, TYPE *output) {      \
-    for (int32_t n = 0; n < p->batches; n++)                                                  \
-      for (int32_t oy = 0; oy < p->output_height; oy++)                                       \
-        for (int32_t ox = 0; ox < p->output_width; ox++) {                                    \
-          const window w = window_of(p, oy, ox);                                              \
-          for (int32_t c = 0; c < p->channels; c++) {                                         \
-            TYPE largest = LOW;                                                               \
-            for (int32_t y = w.first_y; y < w.end_y; y++)                                     \
-              for (int32_t x = w.first_x; x < w.end_x; x++) {                                 \
-                const TYPE value =                                                            \
-                    input[((size_t)(n * p->input_height + y) * (size_t)p->input_width +       \
-                           (size_t)x) * (size_t)p->channels + (size_t)c];                     \
-                if (value > largest) largest = value;                                         \
-              }                                                                               \
-            *output++ = largest;                                                              \
-          }                                                                                   \
-        }                                                                                     \
+#define MAX_POOL2D(NAME, TYPE, LOW)                                                      \
+  void tosaic_max_pool2d_##NAME(const tosaic_pool *p, const TYPE *input, TYPE *output) { \
+    for (int32_t n = 0; n < p->batches; n++)                                             \
+      for (int32_t oy = 0; oy < p->output_height; oy++)                                  \
+        for (int32_t ox = 0; ox < p->output_width; ox++) {                               \
+          const window w = window_of(p, oy, ox);                                         \
+          for (int32_t c = 0; c < p->channels; c++) {                                    \
+            TYPE largest = LOW;                                                          \
+            for (int32_t y = w.first_y; y < w.end_y; y++)                                \
+              for (int32_t x = w.first_x; x < w.end_x; x++) {                            \
+                const TYPE value =                                                       \
+                    input[((size_t)(n * p->input_height + y) * (size_t)p->input_width +  \
+                           (size_t)x) *                                                  \
+                              (size_t)p->channels +                                      \
+                          (size_t)c];                                                    \
+                if (value > largest) largest = value;                                    \
+              }                                                                          \
+            *output++ = largest;                                                         \
+          }                                                                              \
+        }                                                                                \
   }
 
 AVG_POOL2D(i8, int8_t, INT8_MIN, INT8_MAX)

@@ -250,7 +250,12 @@ class Loader {
     }
     for (size_t k = 0; k < graph.input_count; k++) {
       const uint16_t index = graph.inputs[k];
-      if (index >= graph.tensor_count || has_value[index]) return TOSAIC_BAD_MODEL;
+      if (index >= graph.tensor_count) return TOSAIC_BAD_MODEL;
+      // A loop's body may repeat the data of a constant that it is given; what is given counts.
+      Tensor &input = graph.tensors[index];
+      if (has_value[index] && !input.constant) return TOSAIC_BAD_MODEL;
+      if (input.constant) input.data = nullptr;
+      input.constant = 0;
       has_value[index] = true;
     }
     const uint16_t *operands = graph.outputs + graph.output_count;

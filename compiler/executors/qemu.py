@@ -80,7 +80,7 @@ class QemuExecutor:
         self._board = board
         self.runner = build(board.preset) / "runner.elf"
         self._manifest = Manifest.from_module(module).held
-        self._program = serialize(module)
+        self._program = serialize(module, locations=False)
         self._plan = plan_memory(Model(self._program)).data
         self.measurement: Measurement | None = None
 

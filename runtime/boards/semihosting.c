@@ -13,7 +13,7 @@ enum {
   SYS_GET_CMDLINE = 0x15,
   SYS_EXIT_EXTENDED = 0x20,
 };
-enum { MODE_READ = 1, MODE_WRITE = 5 };            /* "rb", "wb" */
+enum { MODE_READ = 1, MODE_WRITE = 5 }; /* "rb", "wb" */
 enum { APPLICATION_EXIT = 0x20026 };
 
 static int32_t call(int32_t operation, const void *argument) {

@@ -76,7 +76,8 @@ tosaic_status run_chain(const Step &step) {
         inputs[k] = source[n][k].data + piece * source[n][k].advance;
         steps[k] = source[n][k].step;
       }
-      void *const to = n + 1 < count ? static_cast<void *>(between[n]) : output + piece * output_advance;
+      void *const to =
+          n + 1 < count ? static_cast<void *>(between[n]) : output + piece * output_advance;
       op->kernel.row(size, inputs, steps, to, argument[n]);
     }
   }

@@ -43,26 +43,31 @@ size_t tosaic_describe_plan(const tosaic_model *model, uint32_t *words, size_t c
               ? static_cast<uint32_t>(data - model->tensors) - graph.arena_base
               : tosaic::kNoOffset);
     }
+    const size_t operands = tosaic::operand_count(*graph.block);
+    put(static_cast<uint32_t>(operands));
+    for (size_t k = 0; k < operands; k += 2) {
+      const uint32_t high = k + 1 < operands ? graph.inputs[k + 1] : 0;
+      put(graph.inputs[k] | high << 16);
+    }
   }
   return count;
 }
 
 size_t tosaic_describe_device_arena(const tosaic_model *model) {
-  using tosaic::DeviceSizes;
   using tosaic::aligned;
+  using tosaic::DeviceSizes;
   size_t front = aligned(DeviceSizes::model) + aligned(model->graph_count * DeviceSizes::graph);
   size_t tensors = 0, workspace = 0;
   for (size_t g = 0; g < model->graph_count; g++) {
     const tosaic::Graph &graph = model->graphs[g];
-    size_t operands = size_t{graph.input_count} + graph.output_count;
-    for (size_t n = 0; n < graph.node_count; n++) {
-      operands += size_t{graph.nodes[n].inputs} + graph.nodes[n].outputs + 2;
-    }
+    // With a plan the operands stay there.
+    const bool planned = model->settings.plan;
+    const size_t operands = planned ? 0 : tosaic::operand_count(*graph.block);
     front += aligned(graph.node_count * DeviceSizes::node) +
              aligned(graph.tensor_count * DeviceSizes::tensor) +
              aligned(operands * sizeof(uint16_t));
     tensors = std::max(tensors, size_t{graph.arena_base} + graph.arena_bytes);
-    workspace = std::max(workspace, tosaic::loader_workspace(graph.tensor_count));
+    workspace = std::max(workspace, tosaic::loader_workspace(graph.tensor_count, planned));
   }
   front += aligned(model->variable_count * DeviceSizes::variable);
   // While it is read, the model takes `workspace` bytes behind its tables.

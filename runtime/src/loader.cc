@@ -122,6 +122,8 @@ class Names {
   size_t mask_;
 };
 
+using StringVector = flatbuffers::Vector<flatbuffers::Offset<flatbuffers::String>>;
+
 bool is_constant_operator(tosa::Op op) {
   return op == tosa::Op::CONST || op == tosa::Op::CONST_SHAPE;
 }
@@ -133,8 +135,10 @@ class Loader {
   tosaic_status load(tosaic_model **out) {
     tosaic_status status = verify();
     if (status == TOSAIC_OK) status = allocate();
+    PlanReader plan(config_.plan, config_.plan_size);
+    if (status == TOSAIC_OK && config_.plan && !plan.is_of(*model_)) status = TOSAIC_BAD_PLAN;
     for (size_t k = 0; status == TOSAIC_OK && k < model_->graph_count; k++) {
-      status = load_graph(k);
+      status = load_graph(k, &plan);
       arena_.give_back();
     }
     for (size_t k = 0; status == TOSAIC_OK && k < model_->graph_count; k++) {
@@ -176,25 +180,22 @@ class Loader {
       if (!region->name() || size_of(region->blocks()) != 1) return TOSAIC_BAD_MODEL;
       const tosa::TosaBasicBlock *block = region->blocks()->Get(0);
       const size_t names = size_of(block->tensors()) + size_of(block->shapes());
-      size_t nodes = 0, operands = size_of(block->inputs()) + size_of(block->outputs());
+      size_t nodes = 0;
       if (names >= kNone || size_of(block->operators()) >= kNone) return TOSAIC_UNSUPPORTED;
       for (size_t n = 0; n < size_of(block->operators()); n++) {
         const auto *op = block->operators()->Get(static_cast<flatbuffers::uoffset_t>(n));
-        if (is_constant_operator(op->op())) continue;
-        nodes++;
-        operands += size_of(op->inputs()) + size_of(op->outputs()) + 2;
+        nodes += !is_constant_operator(op->op());
       }
       for (size_t n = 0; n < size_of(block->tensors()); n++) {
-        variable_count +=
-            block->tensors()->Get(static_cast<flatbuffers::uoffset_t>(n))->variable();
+        variable_count += block->tensors()->Get(static_cast<flatbuffers::uoffset_t>(n))->variable();
       }
       if (size_of(block->inputs()) >= kNone || size_of(block->outputs()) >= kNone) {
         return TOSAIC_BAD_MODEL;
       }
       auto *node_memory = arena_.take<Node>(nodes);
       auto *tensor_memory = arena_.take<Tensor>(names);
-      auto *operand_memory = arena_.take<uint16_t>(operands);
-      if (graphs && operand_memory && arena_.fits()) {
+      auto *operand_memory = arena_.take<uint16_t>(config_.plan ? 0 : operand_count(*block));
+      if (graphs && arena_.fits()) {
         graphs[k] = {block,
                      node_memory,
                      tensor_memory,
@@ -207,67 +208,132 @@ class Loader {
                      static_cast<uint16_t>(size_of(block->inputs())),
                      static_cast<uint16_t>(size_of(block->outputs()))};
       }
-      largest = std::max(largest, loader_workspace(names));
+      largest = std::max(largest, loader_workspace(names, config_.plan));
     }
     if (variable_count > kMaxVariables) return TOSAIC_UNSUPPORTED;
     auto *variables = arena_.take<Variable>(variable_count);
     arena_.borrow<uint8_t>(largest);
     arena_.give_back();
     if (!arena_.fits()) return TOSAIC_ARENA_TOO_SMALL;
-    model_ = new (storage)
-        tosaic_model{config_, graphs, variables, nullptr, nullptr, nullptr, nullptr, graph_count,
-                     0,       0};
+    model_ = new (storage) tosaic_model{config_, graphs,  variables,   nullptr, nullptr,
+                                        nullptr, nullptr, graph_count, 0,       0};
     return TOSAIC_OK;
   }
 
-  tosaic_status load_graph(size_t number) {
+  tosaic_status load_graph(size_t number, PlanReader *plan_reader) {
     Graph &graph = model_->graphs[number];
     const tosa::TosaBasicBlock &block = *graph.block;
-    const size_t slots = Names::slots(graph.tensor_count);
-    auto *table = arena_.borrow<uint16_t>(slots);
-    // Of each tensor whether it has a value yet, so that none is read first or written twice.
-    auto *has_value = arena_.borrow<uint8_t>(graph.tensor_count);
-    if (!table || !has_value) return TOSAIC_ARENA_TOO_SMALL;
-    Names names(block, table, slots);
+    GraphPlan plan = {};
+    if (config_.plan) {
+      const size_t count = operand_count(block);
+      if (!plan_reader->graph(graph.tensor_count, count, &plan)) return TOSAIC_BAD_PLAN;
+      graph.inputs = plan.operands;
+      graph.outputs = plan.operands + graph.input_count;
+    }
     const size_t tensors = size_of(block.tensors());
     for (size_t k = 0; k < graph.tensor_count; k++) {
       const auto at = static_cast<flatbuffers::uoffset_t>(k < tensors ? k : k - tensors);
-      const tosaic_status status =
-          k < tensors ? load_tensor(*block.tensors()->Get(at), &graph.tensors[k])
-                      : load_shape(*block.shapes()->Get(at), &graph.tensors[k]);
+      const tosaic_status status = k < tensors
+                                       ? load_tensor(*block.tensors()->Get(at), &graph.tensors[k])
+                                       : load_shape(*block.shapes()->Get(at), &graph.tensors[k]);
       if (status != TOSAIC_OK) return status;
-      if (!names.name_of(static_cast<uint16_t>(k)) || !names.add(static_cast<uint16_t>(k))) {
-        return TOSAIC_BAD_MODEL;
-      }
-      // Constants and variables.
-      has_value[k] = graph.tensors[k].constant || graph.tensors[k].data;
     }
-    auto *next = const_cast<uint16_t *>(graph.inputs);
+    if (!config_.plan) {
+      const tosaic_status status = resolve_names(number);
+      if (status != TOSAIC_OK) return status;
+    }
+    // Of each tensor whether it has a value yet, so that none is read first or written twice.
+    auto *has_value = arena_.borrow<uint8_t>(graph.tensor_count);
+    if (!has_value) return TOSAIC_ARENA_TOO_SMALL;
+    for (size_t k = 0; k < graph.tensor_count; k++) {
+      has_value[k] = graph.tensors[k].constant || graph.tensors[k].data;  // or variable
+    }
     for (size_t k = 0; k < graph.input_count; k++) {
-      const uint16_t index = names.find(*block.inputs()->Get(static_cast<uint32_t>(k)));
-      if (index == kNone || has_value[index]) return TOSAIC_BAD_MODEL;
+      const uint16_t index = graph.inputs[k];
+      if (index >= graph.tensor_count) return TOSAIC_BAD_MODEL;
+      // A loop's body may repeat the data of a constant that it is given; what is given counts.
+      Tensor &input = graph.tensors[index];
+      if (has_value[index] && !input.constant) return TOSAIC_BAD_MODEL;
+      if (input.constant) input.data = nullptr;
+      input.constant = 0;
       has_value[index] = true;
-      *next++ = index;
     }
-    next += graph.output_count;
+    const uint16_t *operands = graph.outputs + graph.output_count;
     size_t count = 0;
     for (size_t k = 0; k < size_of(block.operators()); k++) {
       const auto *op = block.operators()->Get(static_cast<flatbuffers::uoffset_t>(k));
       if (is_constant_operator(op->op())) continue;
       Node &node = graph.nodes[count++];
-      node = {nullptr, op, next, static_cast<uint16_t>(size_of(op->inputs())),
-              static_cast<uint16_t>(size_of(op->outputs())), 0};
-      const tosaic_status status = load_node(number, names, has_value, &node);
+      node = {nullptr,
+              op,
+              operands,
+              static_cast<uint16_t>(size_of(op->inputs())),
+              static_cast<uint16_t>(size_of(op->outputs())),
+              0};
+      operands += node.inputs + node.outputs + 2;
+      const tosaic_status status = load_node(number, has_value, &node);
       if (status != TOSAIC_OK) return failed_at(status, {model_, &graph, &node});
-      next += node.inputs + node.outputs + 2;
     }
-    next = const_cast<uint16_t *>(graph.outputs);
     for (size_t k = 0; k < graph.output_count; k++) {
-      const uint16_t index = names.find(*block.outputs()->Get(static_cast<uint32_t>(k)));
-      if (index == kNone || !has_value[index]) return TOSAIC_BAD_MODEL;
-      *next++ = index;
+      const uint16_t index = graph.outputs[k];
+      if (index >= graph.tensor_count || !has_value[index]) return TOSAIC_BAD_MODEL;
     }
     return TOSAIC_OK;
+  }
+
+  // Fills the graph's operands, in the order that plan.h tells.
+  tosaic_status resolve_names(size_t number) {
+    const Graph &graph = model_->graphs[number];
+    const tosa::TosaBasicBlock &block = *graph.block;
+    const size_t slots = Names::slots(graph.tensor_count);
+    auto *table = arena_.borrow<uint16_t>(slots);
+    if (!table) return TOSAIC_ARENA_TOO_SMALL;
+    Names names(block, table, slots);
+    for (size_t k = 0; k < graph.tensor_count; k++) {
+      const auto index = static_cast<uint16_t>(k);
+      if (!names.name_of(index) || !names.add(index)) return TOSAIC_BAD_MODEL;
+    }
+    auto *next = const_cast<uint16_t *>(graph.inputs);
+    bool found = true;
+    const auto resolve = [&](const StringVector *list) {
+      for (size_t k = 0; k < size_of(list); k++) {
+        *next = names.find(*list->Get(static_cast<flatbuffers::uoffset_t>(k)));
+        found &= *next++ != kNone;
+      }
+    };
+    resolve(block.inputs());
+    resolve(block.outputs());
+    for (size_t k = 0; k < size_of(block.operators()); k++) {
+      const auto *op = block.operators()->Get(static_cast<flatbuffers::uoffset_t>(k));
+      if (is_constant_operator(op->op())) continue;
+      resolve(op->inputs());
+      resolve(op->outputs());
+      found &= resolve_callees(number, *op, next);
+      next += 2;
+    }
+    return verdict(found);
+  }
+
+  // Regions are stored behind those that call them: asking for that rules out recursion.
+  bool resolve_callees(size_t number, const tosa::TosaOperator &op, uint16_t *callees) const {
+    const flatbuffers::String *wanted[2] = {};
+    callees[0] = callees[1] = kNone;
+    if (const auto *cond_if = op.attribute_as_CondIfAttribute()) {
+      wanted[0] = cond_if->then_graph();
+      wanted[1] = cond_if->else_graph();
+    } else if (const auto *while_loop = op.attribute_as_WhileLoopAttribute()) {
+      wanted[0] = while_loop->cond_graph();
+      wanted[1] = while_loop->body_graph();
+    } else {
+      return true;
+    }
+    for (size_t k = 0; k < 2; k++) {
+      for (size_t n = number + 1; wanted[k] && n < model_->graph_count; n++) {
+        const auto *region = regions_->Get(static_cast<flatbuffers::uoffset_t>(n));
+        if (equal(*region->name(), *wanted[k])) callees[k] = static_cast<uint16_t>(n);
+      }
+    }
+    return callees[0] != kNone && callees[1] != kNone;
   }
 
   tosaic_status load_tensor(const tosa::TosaTensor &source, Tensor *tensor) {
@@ -339,23 +405,15 @@ class Loader {
     return TOSAIC_OK;
   }
 
-  tosaic_status load_node(size_t graph_number, const Names &names, uint8_t *has_value,
-                          Node *node) {
-    const tosa::TosaOperator &source = *node->source;
+  tosaic_status load_node(size_t graph_number, uint8_t *has_value, Node *node) {
     const Graph &graph = model_->graphs[graph_number];
-    auto *operands = const_cast<uint16_t *>(node->operands);
-    if (size_of(source.inputs()) > kNone || size_of(source.outputs()) > kNone) {
+    const uint16_t *operands = node->operands;
+    if (size_of(node->source->inputs()) > kNone || size_of(node->source->outputs()) > kNone) {
       return TOSAIC_BAD_MODEL;
     }
-    for (size_t k = 0; k < node->inputs; k++) {
-      operands[k] = names.find(*source.inputs()->Get(static_cast<flatbuffers::uoffset_t>(k)));
-      if (operands[k] == kNone || !has_value[operands[k]]) return TOSAIC_BAD_MODEL;
-    }
-    for (size_t k = 0; k < node->outputs; k++) {
-      const uint16_t index =
-          names.find(*source.outputs()->Get(static_cast<flatbuffers::uoffset_t>(k)));
-      if (index == kNone) return TOSAIC_BAD_MODEL;
-      operands[node->inputs + k] = index;
+    for (size_t k = 0; k < size_t{node->inputs} + node->outputs; k++) {
+      if (operands[k] >= graph.tensor_count) return TOSAIC_BAD_MODEL;
+      if (k < node->inputs && !has_value[operands[k]]) return TOSAIC_BAD_MODEL;
     }
     node->op = find_operator(graph, *node);
     if (!node->op) return TOSAIC_UNSUPPORTED;
@@ -382,7 +440,13 @@ class Loader {
         output.constant = 1;
       }
     }
-    return node->op->flags & kCallsGraphs ? load_callees(graph_number, node) : TOSAIC_OK;
+    if (node->op->flags & kCallsGraphs) {
+      for (size_t k = 0; k < 2; k++) {
+        const uint16_t callee = operands[node->inputs + node->outputs + k];
+        if (callee <= graph_number || callee >= model_->graph_count) return TOSAIC_BAD_MODEL;
+      }
+    }
+    return TOSAIC_OK;
   }
 
   bool is_variable(const Graph &graph, uint16_t index) const {
@@ -401,9 +465,9 @@ class Loader {
                (input < node.inputs && graph.tensors[node.operands[input]].type == type);
       };
       // tosa-opt writes accesses to variables as IDENTITY, told apart by the attribute.
-      const bool same_op = candidate->op == op ||
-                           (access && (candidate->op == tosa::Op::VARIABLE_READ ||
-                                       candidate->op == tosa::Op::VARIABLE_WRITE));
+      const bool same_op =
+          candidate->op == op || (access && (candidate->op == tosa::Op::VARIABLE_READ ||
+                                             candidate->op == tosa::Op::VARIABLE_WRITE));
       if (!same_op || candidate->attribute != source.attribute_type() || !source.attribute() ||
           !takes(0, candidate->type) || !takes(1, candidate->second)) {
         continue;
@@ -418,30 +482,6 @@ class Loader {
     return nullptr;
   }
 
-  // Regions are stored behind those that call them: asking for that rules out recursion.
-  tosaic_status load_callees(size_t graph_number, Node *node) {
-    const flatbuffers::String *wanted[2];
-    if (node->op->op == tosa::Op::COND_IF) {
-      const auto *attribute = node->source->attribute_as_CondIfAttribute();
-      wanted[0] = attribute->then_graph();
-      wanted[1] = attribute->else_graph();
-    } else {
-      const auto *attribute = node->source->attribute_as_WhileLoopAttribute();
-      wanted[0] = attribute->cond_graph();
-      wanted[1] = attribute->body_graph();
-    }
-    auto *operands = const_cast<uint16_t *>(node->operands) + node->inputs + node->outputs;
-    for (size_t k = 0; k < 2; k++) {
-      operands[k] = kNone;
-      for (size_t n = graph_number + 1; wanted[k] && n < model_->graph_count; n++) {
-        const auto *region = regions_->Get(static_cast<flatbuffers::uoffset_t>(n));
-        if (equal(*region->name(), *wanted[k])) operands[k] = static_cast<uint16_t>(n);
-      }
-      if (operands[k] == kNone) return TOSAIC_BAD_MODEL;
-    }
-    return TOSAIC_OK;
-  }
-
   tosaic_status check_graph(const Graph &graph) {
     for (size_t k = 0; k < graph.node_count; k++) {
       const Step step{model_, &graph, &graph.nodes[k]};
@@ -453,16 +493,7 @@ class Loader {
 
   tosaic_status place() {
     const size_t base = arena_.front();
-    const auto *plan = static_cast<const uint32_t *>(config_.plan);
-    size_t plan_words = config_.plan_size / 4;
-    if (plan) {
-      if (plan_words < 4 || plan[0] != kPlanMagic || plan[1] != kPlanVersion ||
-          plan[2] != structure_of(*model_) || plan[3] != model_->graph_count) {
-        return TOSAIC_BAD_PLAN;
-      }
-      plan += 4;
-      plan_words -= 4;
-    }
+    PlanReader reader(config_.plan, config_.plan_size);
     uint64_t end = 0;
     size_t scratch = 0;
     for (size_t k = 0; k < model_->graph_count; k++) {
@@ -471,19 +502,20 @@ class Loader {
       if (!readers) return TOSAIC_ARENA_TOO_SMALL;
       fuse(model_, &graph, readers);
       arena_.give_back();
-      auto *offsets = arena_.borrow<uint32_t>(graph.tensor_count);
-      auto *workspace = arena_.borrow<uint8_t>(planner_workspace(graph.tensor_count));
-      if (!offsets || !workspace) return TOSAIC_ARENA_TOO_SMALL;
-      if (!plan) {
-        if (!plan_graph(model_, &graph, workspace, offsets)) return TOSAIC_UNSUPPORTED;
-      } else {
-        if (plan_words < size_t{2} + graph.tensor_count || plan[1] != graph.tensor_count) {
+      const uint32_t *offsets = nullptr;
+      if (config_.plan) {
+        GraphPlan plan;
+        if (!reader.graph(graph.tensor_count, operand_count(*graph.block), &plan)) {
           return TOSAIC_BAD_PLAN;
         }
-        graph.arena_bytes = plan[0];
-        std::memcpy(offsets, plan + 2, graph.tensor_count * sizeof(uint32_t));
-        plan += 2 + graph.tensor_count;
-        plan_words -= size_t{2} + graph.tensor_count;
+        graph.arena_bytes = plan.arena_bytes;
+        offsets = plan.offsets;
+      } else {
+        auto *planned = arena_.borrow<uint32_t>(graph.tensor_count);
+        auto *workspace = arena_.borrow<uint8_t>(planner_workspace(graph.tensor_count));
+        if (!planned || !workspace) return TOSAIC_ARENA_TOO_SMALL;
+        if (!plan_graph(model_, &graph, workspace, planned)) return TOSAIC_UNSUPPORTED;
+        offsets = planned;
       }
       const tosaic_status status = bind(&graph, offsets, arena_.data() + base + graph.arena_base);
       if (status != TOSAIC_OK) return status;
@@ -624,23 +656,41 @@ tosaic_status load(const tosaic_config *config, tosaic_model **model, size_t *ne
 
 }  // namespace
 
-size_t loader_workspace(size_t tensor_count) {
+size_t loader_workspace(size_t tensor_count, bool planned) {
+  const size_t spare = 2 * TOSAIC_ALIGNMENT;  // it is borrowed in up to two pieces
+  if (planned) return tensor_count + spare;
   const size_t names = Names::slots(tensor_count) * sizeof(uint16_t) + tensor_count;
   const size_t planning = tensor_count * sizeof(uint32_t) + planner_workspace(tensor_count);
-  return std::max(names, planning) + 2 * TOSAIC_ALIGNMENT;  // in up to two pieces
+  return std::max(names, planning) + spare;
+}
+
+size_t operand_count(const tosa::TosaBasicBlock &block) {
+  size_t count = size_of(block.inputs()) + size_of(block.outputs());
+  for (size_t k = 0; k < size_of(block.operators()); k++) {
+    const auto *op = block.operators()->Get(static_cast<flatbuffers::uoffset_t>(k));
+    if (!is_constant_operator(op->op()))
+      count += size_of(op->inputs()) + size_of(op->outputs()) + 2;
+  }
+  return count;
 }
 
 uint32_t structure_of(const tosaic_model &model) {
   uint32_t hash = 2166136261U;  // FNV-1a, by words
   const auto mix = [&hash](uint32_t value) { hash = (hash ^ value) * 16777619U; };
   for (size_t g = 0; g < model.graph_count; g++) {
-    const Graph &graph = model.graphs[g];
-    for (size_t n = 0; n < graph.node_count; n++) {
-      const Node &node = graph.nodes[n];
-      mix(static_cast<uint32_t>(node.source->op()));
-      for (size_t k = 0; k < size_t{node.inputs} + node.outputs; k++) mix(node.operands[k]);
+    const tosa::TosaBasicBlock &block = *model.graphs[g].block;
+    for (size_t k = 0; k < size_of(block.operators()); k++) {
+      const auto *op = block.operators()->Get(static_cast<flatbuffers::uoffset_t>(k));
+      mix(static_cast<uint32_t>(op->op()));
+      mix(static_cast<uint32_t>(size_of(op->inputs()) << 16 | size_of(op->outputs())));
     }
-    for (size_t k = 0; k < graph.tensor_count; k++) mix(graph.tensors[k].bytes);
+    for (size_t k = 0; k < size_of(block.tensors()); k++) {
+      const auto *tensor = block.tensors()->Get(static_cast<flatbuffers::uoffset_t>(k));
+      mix(static_cast<uint32_t>(tensor->type()));
+      for (size_t d = 0; d < size_of(tensor->shape()); d++) {
+        mix(static_cast<uint32_t>(tensor->shape()->Get(static_cast<flatbuffers::uoffset_t>(d))));
+      }
+    }
   }
   return hash;
 }

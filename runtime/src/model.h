@@ -52,9 +52,7 @@ struct Step {
   const Node *node;
 
   const Tensor &input(size_t k) const { return graph->tensors[node->operands[k]]; }
-  const Tensor &output(size_t k) const {
-    return graph->tensors[node->operands[node->inputs + k]];
-  }
+  const Tensor &output(size_t k) const { return graph->tensors[node->operands[node->inputs + k]]; }
   // The output of the last node that this one does.
   const Tensor &result() const { return Step{model, graph, node + node->fused}.output(0); }
   const Graph &callee(size_t k) const;
@@ -148,8 +146,8 @@ bool plan_graph(const tosaic_model *model, Graph *graph, void *workspace, uint32
 
 tosaic_place place_of(const Step &step);
 
-// Whether the operators of nodes `first` to `first` + `count` - 1 can run as one chain: elementwise,
-// of one shape but for operands of one element, and with kernels for rows.
+// Whether the operators of nodes `first` to `first` + `count` - 1 can run as one chain:
+// elementwise, of one shape but for operands of one element, and with kernels for rows.
 bool is_chain(const tosaic_model *model, const Graph &graph, size_t first, size_t count);
 tosaic_status run_chain(const Step &step);
 

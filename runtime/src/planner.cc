@@ -41,8 +41,7 @@ class Planner {
 
   void find_lives() {
     for (size_t k = 0; k < graph_.tensor_count; k++) {
-      lives_[k] = {static_cast<uint16_t>(k), kNever, 0, kNone, kNone,
-                   graph_.tensors[k].bytes};
+      lives_[k] = {static_cast<uint16_t>(k), kNever, 0, kNone, kNone, graph_.tensors[k].bytes};
       offsets_[k] = kNoOffset;
     }
     for (size_t k = 0; k < graph_.input_count; k++) lives_[graph_.inputs[k]].first = 0;

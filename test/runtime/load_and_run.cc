@@ -1,4 +1,5 @@
-// Loads any bytes as a model and runs it, in memory that ends where the sanitizer notices.
+// Loads any bytes as a model and runs it, in memory that ends where the sanitizer notices. Bytes
+// that end in "PLAN" have a memory plan behind the model, and its size in the 4 bytes before that.
 //
 // This is libFuzzer's target, and what mutate.cc calls:
 //   cmake --preset fuzz && cmake --build --preset fuzz
@@ -53,12 +54,21 @@ unsigned sum(const tosaic_tensor &tensor) {
 unsigned long models_run = 0;  // for mutate.cc
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  const Memory model_data(size);
+  uint32_t plan_size = 0;
+  if (size >= 8 && memcmp(data + size - 4, "PLAN", 4) == 0) {
+    memcpy(&plan_size, data + size - 8, sizeof(plan_size));
+    if (plan_size > size - 8) plan_size = static_cast<uint32_t>(size - 8);
+    size -= 8 + plan_size;
+  }
+  const Memory model_data(size), plan(plan_size);
   if (size) memcpy(model_data.data(), data, size);
+  if (plan_size) memcpy(plan.data(), data + size, plan_size);
   tosaic_place failed = {};
   tosaic_config config = {};
   config.model = model_data.data();
   config.model_size = size;
+  config.plan = plan_size ? plan.data() : nullptr;
+  config.plan_size = plan_size;
   config.operators = &tosaic_all_operators;
   config.custom = custom;
   config.max_iterations = 3;

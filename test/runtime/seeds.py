@@ -13,11 +13,13 @@ from test_executors import CASES, module_of
 
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import serialize
+from tosaic.runtime import Model
 
 sys.path.insert(0, str(Path(__file__).parent))
 from programs import PROGRAMS
 
 _LARGEST = 16 << 10
+PLANNED = ("counter", "loop", "choice", "many", "equal_results")
 
 
 def write_seeds(folder: Path) -> list[Path]:
@@ -34,6 +36,11 @@ def write_seeds(folder: Path) -> list[Path]:
             path = folder / f"{name.translate(str.maketrans('(), ', '____'))}.tosa"
             path.write_bytes(data)
             out.append(path)
+            if name in PLANNED:  # its plan, and a mark that load_and_run.cc knows
+                plan = Model(data).plan()
+                path = path.with_suffix(".planned")
+                path.write_bytes(data + plan + len(plan).to_bytes(4, "little") + b"PLAN")
+                out.append(path)
     return out
 
 

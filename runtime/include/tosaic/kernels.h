@@ -7,9 +7,9 @@
  * functions of a set are all in its scratch.c, which has nothing of the architecture in it: the
  * compiler asks them on the host.
  *
- * All kernels are bit-exact with the TOSA 1.0 specification (https://www.mlplatform.org/tosa), whose
- * section 2 the comments name. The caller has checked shapes, types and attributes; contents of
- * tensors may be anything. Arithmetic that TOSA leaves undefined on overflow wraps here.
+ * All kernels are bit-exact with the TOSA 1.0 specification (https://www.mlplatform.org/tosa),
+ * whose section 2 the comments name. The caller has checked shapes, types and attributes; contents
+ * of tensors may be anything. Arithmetic that TOSA leaves undefined on overflow wraps here.
  *
  * Layouts are TOSA's: activations NHWC (NDHWC), weights OHWI (ODHWI), depthwise weights HWCM.
  * int4 is packed two to a byte, low nibble first; int48 is stored in 6 bytes, little endian;
@@ -276,8 +276,7 @@ typedef struct tosaic_resize {
 void tosaic_resize_nearest(const tosaic_resize *resize, size_t element_size, const void *input,
                            void *output);
 void tosaic_resize_bilinear_i8(const tosaic_resize *resize, const int8_t *input, int32_t *output);
-void tosaic_resize_bilinear_i16(const tosaic_resize *resize, const int16_t *input,
-                                uint8_t *output);
+void tosaic_resize_bilinear_i16(const tosaic_resize *resize, const int16_t *input, uint8_t *output);
 
 #ifdef __cplusplus
 }

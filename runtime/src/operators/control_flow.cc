@@ -14,9 +14,7 @@ bool is_condition(const Tensor &tensor) {
   return is_type(tensor, TOSAIC_BOOL) && elements(tensor) == 1;
 }
 
-bool is_true(const Tensor &condition) {
-  return *static_cast<const uint8_t *>(condition.data) != 0;
-}
+bool is_true(const Tensor &condition) { return *static_cast<const uint8_t *>(condition.data) != 0; }
 
 void assign(const Tensor &from, const Tensor &to) {
   if (from.data != to.data) std::memcpy(to.data, from.data, to.bytes);
@@ -97,22 +95,32 @@ tosaic_status run_custom(const Step &step) {
   const Tensor *inputs[kMaxCustomOperands] = {}, *outputs[kMaxCustomOperands] = {};
   for (size_t k = 0; k < step.node->inputs; k++) inputs[k] = &step.input(k);
   for (size_t k = 0; k < step.node->outputs; k++) outputs[k] = &step.output(k);
-  const bool done = settings.custom(
-      settings.custom_context, attribute->domain_name()->c_str(),
-      attribute->operator_name()->c_str(), bytes ? bytes->data() : nullptr,
-      bytes ? bytes->size() : 0, inputs, step.node->inputs, outputs, step.node->outputs);
+  const bool done = settings.custom(settings.custom_context, attribute->domain_name()->c_str(),
+                                    attribute->operator_name()->c_str(),
+                                    bytes ? bytes->data() : nullptr, bytes ? bytes->size() : 0,
+                                    inputs, step.node->inputs, outputs, step.node->outputs);
   return done ? TOSAIC_OK : TOSAIC_CUSTOM_FAILED;
 }
 
 }  // namespace
 }  // namespace tosaic
 
-#define OPERATOR(NAME, OP, ATTRIBUTE, FLAGS)                                                     \
-  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP, tosa::Attribute::ATTRIBUTE##Attribute, \
-                                            tosaic_operator::kAny, tosaic_operator::kAny,        \
-                                            tosaic_operator::kAny, tosaic_operator::kAny, FLAGS, \
-                                            tosaic::check_##NAME, tosaic::run_##NAME, nullptr,   \
-                                            nullptr, {}, 0, 0, nullptr};
+#define OPERATOR(NAME, OP, ATTRIBUTE, FLAGS)                                       \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP,                          \
+                                            tosa::Attribute::ATTRIBUTE##Attribute, \
+                                            tosaic_operator::kAny,                 \
+                                            tosaic_operator::kAny,                 \
+                                            tosaic_operator::kAny,                 \
+                                            tosaic_operator::kAny,                 \
+                                            FLAGS,                                 \
+                                            tosaic::check_##NAME,                  \
+                                            tosaic::run_##NAME,                    \
+                                            nullptr,                               \
+                                            nullptr,                               \
+                                            {},                                    \
+                                            0,                                     \
+                                            0,                                     \
+                                            nullptr};
 
 OPERATOR(cond_if, COND_IF, CondIf, kCallsGraphs)
 OPERATOR(while_loop, WHILE_LOOP, WhileLoop, kCallsGraphs)

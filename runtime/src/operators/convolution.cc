@@ -170,11 +170,21 @@ tosaic_status run(const Step &step) {
 #define DATA_I8_I4 int8_t, uint8_t, int32_t
 #define DATA_I16 int16_t, int8_t, uint8_t
 
-#define OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES, SCRATCH, ...)                                  \
-  const tosaic_operator tosaic_op_##NAME = {                                                      \
-      tosa::Op::OP, tosa::Attribute::ATTRIBUTE##Attribute, TYPES, 5, 1, kFusesRescale,            \
-      tosaic::check<tosaic::MAKE>, tosaic::run<tosaic::MAKE, __VA_ARGS__, tosaic_##NAME>, SCRATCH, \
-      nullptr, {}, 0, 0, nullptr};
+#define OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES, SCRATCH, ...)                                   \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP,                                          \
+                                            tosa::Attribute::ATTRIBUTE##Attribute,                 \
+                                            TYPES,                                                 \
+                                            5,                                                     \
+                                            1,                                                     \
+                                            kFusesRescale,                                         \
+                                            tosaic::check<tosaic::MAKE>,                           \
+                                            tosaic::run<tosaic::MAKE, __VA_ARGS__, tosaic_##NAME>, \
+                                            SCRATCH,                                               \
+                                            nullptr,                                               \
+                                            {},                                                    \
+                                            0,                                                     \
+                                            0,                                                     \
+                                            nullptr};
 #define SCRATCH(NAME, MAKE) (tosaic::scratch_of<tosaic::MAKE, tosaic_##NAME##_scratch>)
 #define WITH_SCRATCH(NAME, OP, ATTRIBUTE, MAKE, TYPES) \
   OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES_##TYPES, SCRATCH(NAME, MAKE), DATA_##TYPES)

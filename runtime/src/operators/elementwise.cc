@@ -191,8 +191,8 @@ bool clamp_limits(const Step &step, tosaic_clamp *clamp) {
   OPERATOR(NAME, OP, ATTRIBUTE, TYPE, ANY, RESULT, 1, 1, check<1>, nullptr)
 #define BINARY(NAME, OP, ATTRIBUTE, TYPE, RESULT) \
   OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 2, 2, check<2>, nullptr)
-#define INTEGERS(DEFINE, NAME, OP, ATTRIBUTE)                  \
-  DEFINE(NAME##_i8, OP, ATTRIBUTE, TOSAIC_INT8, TOSAIC_INT8)   \
+#define INTEGERS(DEFINE, NAME, OP, ATTRIBUTE)                   \
+  DEFINE(NAME##_i8, OP, ATTRIBUTE, TOSAIC_INT8, TOSAIC_INT8)    \
   DEFINE(NAME##_i16, OP, ATTRIBUTE, TOSAIC_INT16, TOSAIC_INT16) \
   DEFINE(NAME##_i32, OP, ATTRIBUTE, TOSAIC_INT32, TOSAIC_INT32)
 
@@ -255,10 +255,22 @@ MUL(mul_i8, TOSAIC_INT8)
 MUL(mul_i16, TOSAIC_INT16)
 MUL(mul_i32, TOSAIC_INT32)
 
-#define SELECT(NAME, TYPE, KERNEL)                                                                \
-  const tosaic_operator tosaic_op_##NAME = {                                                      \
-      tosa::Op::SELECT, tosa::Attribute::SelectAttribute, TOSAIC_BOOL, TYPE, 3, 1, 0,             \
-      tosaic::check_select, tosaic::run, nullptr, nullptr, {KERNEL}, TYPE, 3, nullptr};
+#define SELECT(NAME, TYPE, KERNEL)                                            \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::SELECT,                 \
+                                            tosa::Attribute::SelectAttribute, \
+                                            TOSAIC_BOOL,                      \
+                                            TYPE,                             \
+                                            3,                                \
+                                            1,                                \
+                                            0,                                \
+                                            tosaic::check_select,             \
+                                            tosaic::run,                      \
+                                            nullptr,                          \
+                                            nullptr,                          \
+                                            {KERNEL},                         \
+                                            TYPE,                             \
+                                            3,                                \
+                                            nullptr};
 SELECT(select_bool, TOSAIC_BOOL, tosaic_select_8)
 SELECT(select_i8, TOSAIC_INT8, tosaic_select_8)
 SELECT(select_i16, TOSAIC_INT16, tosaic_select_16)

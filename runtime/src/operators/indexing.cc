@@ -25,8 +25,8 @@ tosaic_status check_gather(const Step &step) {
 
 tosaic_status run_gather(const Step &step) {
   const tosaic_indexing shape = shape_of(step.input(0), step.input(1));
-  return tosaic_gather(&shape, step.input(0).data,
-                       static_cast<const int32_t *>(step.input(1).data), step.output(0).data)
+  return tosaic_gather(&shape, step.input(0).data, static_cast<const int32_t *>(step.input(1).data),
+                       step.output(0).data)
              ? TOSAIC_OK
              : TOSAIC_BAD_INDEX;
 }
@@ -58,7 +58,11 @@ const tosaic_operator tosaic_op_gather = {tosa::Op::GATHER,
                                           tosaic::check_gather,
                                           tosaic::run_gather,
                                           nullptr,
-                                          nullptr, {}, 0, 0, nullptr};
+                                          nullptr,
+                                          {},
+                                          0,
+                                          0,
+                                          nullptr};
 const tosaic_operator tosaic_op_scatter = {tosa::Op::SCATTER,
                                            tosa::Attribute::ScatterAttribute,
                                            tosaic_operator::kAny,
@@ -69,4 +73,8 @@ const tosaic_operator tosaic_op_scatter = {tosa::Op::SCATTER,
                                            tosaic::check_scatter,
                                            tosaic::run_scatter,
                                            nullptr,
-                                           nullptr, {}, 0, 0, nullptr};
+                                           nullptr,
+                                           {},
+                                           0,
+                                           0,
+                                           nullptr};

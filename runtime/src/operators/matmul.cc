@@ -56,7 +56,11 @@ const tosaic_operator tosaic_op_matmul_i8 = {tosa::Op::MATMUL,
                                              tosaic::check,
                                              tosaic::run<int8_t, tosaic_matmul_i8>,
                                              tosaic::scratch_i8,
-                                             nullptr, {}, 0, 0, nullptr};
+                                             nullptr,
+                                             {},
+                                             0,
+                                             0,
+                                             nullptr};
 const tosaic_operator tosaic_op_matmul_i16 = {tosa::Op::MATMUL,
                                               tosa::Attribute::MatMulAttribute,
                                               TOSAIC_INT16,
@@ -67,4 +71,8 @@ const tosaic_operator tosaic_op_matmul_i16 = {tosa::Op::MATMUL,
                                               tosaic::check,
                                               tosaic::run<int16_t, tosaic_matmul_i16>,
                                               nullptr,
-                                              nullptr, {}, 0, 0, nullptr};
+                                              nullptr,
+                                              {},
+                                              0,
+                                              0,
+                                              nullptr};

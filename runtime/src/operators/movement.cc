@@ -18,8 +18,8 @@ void strides_of(const Tensor &tensor, ptrdiff_t *strides) {
 }
 
 // Copies `size` elements in each of `rank` dimensions, after joining those that lie together.
-void copy(int rank, const size_t *size, const ptrdiff_t *from, const ptrdiff_t *to,
-          size_t element, const void *input, void *output) {
+void copy(int rank, const size_t *size, const ptrdiff_t *from, const ptrdiff_t *to, size_t element,
+          const void *input, void *output) {
   tosaic_copy joined = {};
   joined.element_size = element;
   int32_t count = 0;
@@ -251,9 +251,8 @@ tosaic_status run_tile(const Step &step) {
 
 bool make_transpose(const Step &step, int32_t *perms) {
   const Tensor &x = step.input(0), &y = step.output(0);
-  if (!alike(x, y) ||
-      !attribute_values(step.attribute<tosa::TransposeAttribute>()->perms(), x.rank, 0,
-                        x.rank - 1, perms)) {
+  if (!alike(x, y) || !attribute_values(step.attribute<tosa::TransposeAttribute>()->perms(), x.rank,
+                                        0, x.rank - 1, perms)) {
     return false;
   }
   uint32_t seen = 0;
@@ -288,11 +287,22 @@ tosaic_status run_transpose(const Step &step) {
 }  // namespace
 }  // namespace tosaic
 
-#define OPERATOR(NAME, OP, ATTRIBUTE, INPUTS, OUTPUTS, ALIASES, CHECK, RUN)                        \
-  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP, tosa::Attribute::ATTRIBUTE##Attribute,   \
-                                            tosaic_operator::kAny, tosaic_operator::kAny, INPUTS,  \
-                                            OUTPUTS, 0, tosaic::CHECK, tosaic::RUN, nullptr,       \
-                                            ALIASES, {}, 0, 0, nullptr};
+#define OPERATOR(NAME, OP, ATTRIBUTE, INPUTS, OUTPUTS, ALIASES, CHECK, RUN)        \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP,                          \
+                                            tosa::Attribute::ATTRIBUTE##Attribute, \
+                                            tosaic_operator::kAny,                 \
+                                            tosaic_operator::kAny,                 \
+                                            INPUTS,                                \
+                                            OUTPUTS,                               \
+                                            0,                                     \
+                                            tosaic::CHECK,                         \
+                                            tosaic::RUN,                           \
+                                            nullptr,                               \
+                                            ALIASES,                               \
+                                            {},                                    \
+                                            0,                                     \
+                                            0,                                     \
+                                            nullptr};
 
 OPERATOR(concat, CONCAT, Concat, tosaic_operator::kAny, 1, nullptr, check_concat, run_concat)
 OPERATOR(pad, PAD, Pad, 3, 1, nullptr, check_pad, run_pad)

@@ -62,7 +62,7 @@ bool constant_scalar(const Tensor &tensor, int32_t *value) {
 }
 
 bool constant_shape(const Tensor &tensor, size_t count, int32_t *values) {
-  if (tensor.type != TOSAIC_SHAPE || tensor.bytes != count * 8) return false;
+  if (tensor.type != TOSAIC_SHAPE || !tensor.constant || tensor.bytes != count * 8) return false;
   for (size_t k = 0; k < count; k++) {
     // The flatbuffer aligns the data of a constant to 4 bytes only.
     int64_t value = 0;

@@ -59,11 +59,22 @@ constexpr auto &make_max = make_window<tosa::MaxPool2dAttribute>;
 }  // namespace
 }  // namespace tosaic
 
-#define OPERATOR(NAME, OP, ATTRIBUTE, TYPE, DATA, INPUTS, MAKE)                               \
-  const tosaic_operator tosaic_op_##NAME = {                                                  \
-      tosa::Op::OP, tosa::Attribute::ATTRIBUTE##Attribute, TYPE, tosaic_operator::kAny,       \
-      INPUTS, 1, 0, tosaic::check<tosaic::MAKE>,                                              \
-      tosaic::run<tosaic::MAKE, DATA, tosaic_##NAME>, nullptr, nullptr, {}, 0, 0, nullptr};
+#define OPERATOR(NAME, OP, ATTRIBUTE, TYPE, DATA, INPUTS, MAKE)                             \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP,                                   \
+                                            tosa::Attribute::ATTRIBUTE##Attribute,          \
+                                            TYPE,                                           \
+                                            tosaic_operator::kAny,                          \
+                                            INPUTS,                                         \
+                                            1,                                              \
+                                            0,                                              \
+                                            tosaic::check<tosaic::MAKE>,                    \
+                                            tosaic::run<tosaic::MAKE, DATA, tosaic_##NAME>, \
+                                            nullptr,                                        \
+                                            nullptr,                                        \
+                                            {},                                             \
+                                            0,                                              \
+                                            0,                                              \
+                                            nullptr};
 
 OPERATOR(avg_pool2d_i8, AVG_POOL2D, AvgPool2d, TOSAIC_INT8, int8_t, 3, make_average)
 OPERATOR(avg_pool2d_i16, AVG_POOL2D, AvgPool2d, TOSAIC_INT16, int16_t, 3, make_average)

@@ -40,21 +40,22 @@ tosaic_status run(const Step &step) {
 }  // namespace
 }  // namespace tosaic
 
-#define OPERATOR(NAME, OP, ATTRIBUTE, TYPE, RESULT, KEPT)                               \
-  const tosaic_operator tosaic_op_##NAME = {                                            \
-      tosa::Op::OP,                                                                     \
-      tosa::Attribute::ATTRIBUTE##Attribute,                                            \
-      TYPE,                                                                             \
-      tosaic_operator::kAny,                                                            \
-      1,                                                                                \
-      1,                                                                                \
-      0,                                                                                \
-      tosaic::check<tosa::ATTRIBUTE##Attribute, KEPT>,                                  \
-      tosaic::run<tosa::ATTRIBUTE##Attribute>,                                          \
-      nullptr,                                                                          \
-      nullptr,                                                                          \
-      {tosaic_##NAME},                                                                  \
-      RESULT, 0, nullptr};
+#define OPERATOR(NAME, OP, ATTRIBUTE, TYPE, RESULT, KEPT)                                    \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP,                                    \
+                                            tosa::Attribute::ATTRIBUTE##Attribute,           \
+                                            TYPE,                                            \
+                                            tosaic_operator::kAny,                           \
+                                            1,                                               \
+                                            1,                                               \
+                                            0,                                               \
+                                            tosaic::check<tosa::ATTRIBUTE##Attribute, KEPT>, \
+                                            tosaic::run<tosa::ATTRIBUTE##Attribute>,         \
+                                            nullptr,                                         \
+                                            nullptr,                                         \
+                                            {tosaic_##NAME},                                 \
+                                            RESULT,                                          \
+                                            0,                                               \
+                                            nullptr};
 
 OPERATOR(reduce_all, REDUCE_ALL, ReduceAll, TOSAIC_BOOL, TOSAIC_BOOL, true)
 OPERATOR(reduce_any, REDUCE_ANY, ReduceAny, TOSAIC_BOOL, TOSAIC_BOOL, true)

@@ -1,7 +1,6 @@
 // RESCALE and CLAMP, on their own and fused behind an accumulator.
-#include "tosaic/operators.h"
-
 #include "operators.h"
+#include "tosaic/operators.h"
 
 namespace tosaic {
 namespace {
@@ -74,14 +73,13 @@ bool make_rescale(const Step &step, tosaic_rescale *rescale) {
   const bool wide = x.type == TOSAIC_INT48;
   const bool scale32 = attribute->scale32();
   const bool double_round = attribute->rounding_mode() == tosa::RoundingMode::DOUBLE_ROUND;
-  const bool types =
-      (is_unsigned_type(x.type) || x.type == TOSAIC_INT32 || wide) &&
-      (is_unsigned_type(y.type) || y.type == TOSAIC_INT32) && same_shape(x, y) &&
-      (!attribute->input_unsigned() || is_unsigned_type(x.type)) &&
-      (!attribute->output_unsigned() || is_unsigned_type(y.type)) && !(wide && scale32) &&
-      !(double_round && !scale32) && step.input(3).type == x.type && step.input(4).type == y.type;
-  const int32_t count =
-      attribute->per_channel() && x.rank ? x.shape[x.rank - 1] : 1;
+  const bool types = (is_unsigned_type(x.type) || x.type == TOSAIC_INT32 || wide) &&
+                     (is_unsigned_type(y.type) || y.type == TOSAIC_INT32) && same_shape(x, y) &&
+                     (!attribute->input_unsigned() || is_unsigned_type(x.type)) &&
+                     (!attribute->output_unsigned() || is_unsigned_type(y.type)) &&
+                     !(wide && scale32) && !(double_round && !scale32) &&
+                     step.input(3).type == x.type && step.input(4).type == y.type;
+  const int32_t count = attribute->per_channel() && x.rank ? x.shape[x.rank - 1] : 1;
   const bool vectors = is(multiplier, scale32 ? TOSAIC_INT32 : TOSAIC_INT16, 1) &&
                        is(shift, TOSAIC_INT8, 1) && multiplier.shape[0] == count &&
                        shift.shape[0] == count;
@@ -112,8 +110,7 @@ const tosaic_rescale *fused_rescale(const Step &step, tosaic_rescale *storage) {
   if (!step.node->fused) return nullptr;
   make_rescale({step.model, step.graph, step.node + 1}, storage);
   tosaic_clamp clamp;
-  if (step.node->fused == 2 &&
-      clamp_limits({step.model, step.graph, step.node + 2}, &clamp)) {
+  if (step.node->fused == 2 && clamp_limits({step.model, step.graph, step.node + 2}, &clamp)) {
     storage->min = clamp.min > storage->min ? clamp.min : storage->min;
     storage->max = clamp.max < storage->max ? clamp.max : storage->max;
   }

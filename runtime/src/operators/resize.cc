@@ -66,10 +66,22 @@ tosaic_status run(const Step &step) {
 }  // namespace
 }  // namespace tosaic
 
-#define OPERATOR(NAME, TYPE)                                                                  \
-  const tosaic_operator tosaic_op_##NAME = {                                                  \
-      tosa::Op::RESIZE, tosa::Attribute::ResizeAttribute, TYPE, TOSAIC_SHAPE, 4, 1, 0,        \
-      tosaic::check, tosaic::run, nullptr, nullptr, {}, 0, 0, nullptr};
+#define OPERATOR(NAME, TYPE)                                                  \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::RESIZE,                 \
+                                            tosa::Attribute::ResizeAttribute, \
+                                            TYPE,                             \
+                                            TOSAIC_SHAPE,                     \
+                                            4,                                \
+                                            1,                                \
+                                            0,                                \
+                                            tosaic::check,                    \
+                                            tosaic::run,                      \
+                                            nullptr,                          \
+                                            nullptr,                          \
+                                            {},                               \
+                                            0,                                \
+                                            0,                                \
+                                            nullptr};
 
 OPERATOR(resize_i8, TOSAIC_INT8)
 OPERATOR(resize_i16, TOSAIC_INT16)

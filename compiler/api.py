@@ -21,6 +21,7 @@ from tosaic.clock import Clock, Progress, run_stage
 from tosaic.collector import collector_paused
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import Manifest, dequantize, quantize, serialize, validate, write_bytes
+from tosaic.emit.firmware import Firmware, make_firmware
 from tosaic.emit.functions import argument_attributes, main_function
 from tosaic.emit.vela import VelaResult, compile_module
 from tosaic.errors import InputError, TosaicError
@@ -53,7 +54,7 @@ class Report:
 class CompiledProgram:
     """A program in TOSA, checked for its target, and for Ethos-U its command stream.
 
-    `module` is the legal TOSA module, `flatbuffer` the same serialised.
+    `module` is the legal TOSA module, `flatbuffer` the same serialised; `firmware` is for Cortex-M.
     """
 
     module: ir.Module
@@ -61,6 +62,7 @@ class CompiledProgram:
     flatbuffer: bytes
     manifest: Manifest
     report: Report
+    firmware: Firmware | None = None
     _executors: dict[str, Executor] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -76,7 +78,8 @@ class CompiledProgram:
 
         Args:
             inputs: one array or tensor per program input, of its shape.
-            executor: "jit" (compiled, fast) or "reference" (the TOSA reference model).
+            executor: "jit" (compiled, fast), "reference" (the TOSA reference model), "runtime" (the
+                embedded runtime) or "qemu-cortex-m55" (the same on a simulated board).
 
         Raises:
             InputError: number, shape or dtype of the inputs does not fit.
@@ -109,7 +112,8 @@ class CompiledProgram:
         """Write the program's files to `folder` (made if missing) and return their paths.
 
         `name`.tosa (flatbuffer), `name`.json (I/O manifest), `name`.mlir (for people), and for
-        Ethos-U `name`_vela.npz (command stream, weights, memory). They appear together or, where
+        Ethos-U `name`_vela.npz (command stream, weights, memory), for Cortex-M `name`.plan (memory
+        plan) and `name`.h (sizes, inputs and outputs, operators). They appear together or, where
         one cannot be written, not at all.
         """
         folder = Path(folder)
@@ -120,10 +124,13 @@ class CompiledProgram:
         }
         if self.report.vela is not None:
             contents[f"{name}_vela.npz"] = self.report.vela.data
+        if self.firmware is not None:
+            contents[f"{name}.plan"] = self.firmware.plan
+            contents[f"{name}.h"] = self.firmware.header(name).encode()
         _write_together(folder, contents)
-        if self.report.vela is None:
+        for file in {f"{name}_vela.npz", f"{name}.plan", f"{name}.h"} - contents.keys():
             # Of an earlier compile for another target; it does not belong to these files.
-            (folder / f"{name}_vela.npz").unlink(missing_ok=True)
+            (folder / file).unlink(missing_ok=True)
         return [folder / file for file in contents]
 
 
@@ -160,6 +167,7 @@ def compile(
     io_dtype: str = "auto",
     dynamic_shapes: Any = None,
     dims: Mapping[str, int] | None = None,
+    max_arena: int | None = None,
     progress: Progress = lambda stage: None,
 ) -> CompiledProgram:
     """Compile `model` for `target`.
@@ -177,13 +185,14 @@ def compile(
             "int8", "uint8", "int16" or "float32".
         dynamic_shapes: which dims of the inputs vary, as torch.export takes it.
         dims: sizes for dynamic dims, by symbol or by place: ``{"x.0": 4}`` is dim 0 of input x.
+        max_arena: the most bytes of arena that a Cortex-M program may need; no limit by default.
         progress: called with each stage's name as it starts.
 
     Raises:
         TosaicError: with the op, the user's source line, the reason and what to do.
     """
     chosen = find_target(target)
-    options = Options(io_layout, io_dtype, fixed_dims(dims or {}))
+    options = Options(io_layout, io_dtype, fixed_dims(dims or {}), max_arena)
     options.check(chosen)
     clock = Clock(progress)
     with clock("export"):
@@ -231,13 +240,18 @@ def compile_program(
     with clock("validate"):
         validate(module, target)
     with clock("emit"):
-        flatbuffer = serialize(module, target=target)
+        # Flash has no room for source paths.
+        flatbuffer = serialize(module, target=target, locations=target.kind != "cortex-m")
     vela = None
     if target.kind == "ethos-u":
         with clock("vela"):
             vela = compile_module(module, target, data=flatbuffer)
+    firmware = None
+    if target.kind == "cortex-m":
+        with clock("plan"):
+            firmware = make_firmware(module, target, flatbuffer, options.max_arena)
     report = Report(target.name, dict(clock.seconds), _operators(module), vela)
-    return CompiledProgram(module, target, flatbuffer, manifest, report)
+    return CompiledProgram(module, target, flatbuffer, manifest, report, firmware)
 
 
 def _quantized(

@@ -20,12 +20,14 @@ class Options:
     of a quantised model's inputs and outputs: "auto" is what the recipe made them, int8 as a rule;
     another integer type takes a rescale at the boundary, float32 a target that computes in float.
     `dims` fixes dynamic dims, as tosaic-specialize-shapes takes them:
-    ``("x.0:4",)`` gives dim 0 of input x the size 4.
+    ``("x.0:4",)`` gives dim 0 of input x the size 4. `max_arena` is the most bytes of arena that a
+    Cortex-M program may need.
     """
 
     io_layout: str = "nchw"
     io_dtype: str = "auto"
     dims: tuple[str, ...] = ()
+    max_arena: int | None = None
 
     def check(self, target: Target) -> None:
         """Raise an `InputError` for values that do not exist or do not suit `target`."""
@@ -35,6 +37,11 @@ class Options:
         ):
             if value not in known:
                 raise InputError(f"{name}='{value}' is unknown; choose {' or '.join(known)}.")
+        if self.max_arena is not None and target.kind != "cortex-m":
+            raise InputError(
+                f"max_arena limits Cortex-M programs; target {target.name} is not one. Leave it "
+                "out, or choose a target such as cortex-m55."
+            )
         if self.io_dtype == "float32" and not target.takes_float:
             raise InputError(
                 f"Target {target.name} has no float arithmetic, so inputs and outputs cannot be "
@@ -80,7 +87,9 @@ def _legalize(target: Target) -> str:
     if target.kind != "ethos-u":
         # Vela compresses weights itself, and passes for Ethos-U read them as i8.
         pack = "tosaic-pack-int4," if "int4" in target.extensions else ""
-        return f"{pack}tosaic-legalize"
+        # The embedded runtime has MATMUL with its RESCALE as one step, and little memory.
+        sums = "tosaic-sum-by-matmul,canonicalize,cse," if target.kind == "cortex-m" else ""
+        return f"{pack}{sums}tosaic-legalize"
     device = target.accelerator.split("-")[1]
     family = f"{{accelerator={device}}}"
     # Ethos-U85 has a bilinear resize of its own.

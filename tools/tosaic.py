@@ -73,6 +73,7 @@ def command() -> None:
 @click.option("--dim", "dims", multiple=True, metavar="x.0=4", help="Size of a dynamic dim.")
 @click.option("--input-shape", multiple=True, metavar="1x3x8x8", help="One per input, [:dtype].")
 @click.option("--inputs", metavar="NPZ", help="Example inputs, in place of --input-shape.")
+@click.option("--max-arena", type=int, metavar="BYTES", help="Fail if Cortex-M needs more memory.")
 @click.option("--report", is_flag=True, help="Show the slowest layers by source line.")
 @click.option("--print-stages", is_flag=True, help="Show each stage's pipeline for tosaic-opt.")
 def compile_command(
@@ -87,6 +88,7 @@ def compile_command(
     dims: tuple[str, ...],
     input_shape: tuple[str, ...],
     inputs: str | None,
+    max_arena: int | None,
     report: bool,
     print_stages: bool,
 ) -> None:
@@ -97,7 +99,8 @@ def compile_command(
     """
     # Before torch is imported and a model is loaded: what cannot work.
     sizes = _sizes(dims)
-    chosen, options = find_target(target), Options(io_layout, io_dtype, fixed_dims(sizes))
+    chosen = find_target(target)
+    options = Options(io_layout, io_dtype, fixed_dims(sizes), max_arena)
     options.check(chosen)
     if recipe:
         find_recipe(recipe)
@@ -134,6 +137,7 @@ def compile_command(
             io_layout=io_layout,
             io_dtype=io_dtype,
             dims=sizes,
+            max_arena=max_arena,
             progress=progress,
         )
         progress("save")
@@ -173,6 +177,9 @@ def _print_summary(program: CompiledProgram, files: Sequence[Path]) -> None:
         if report.vela.dram_kib:
             memory += f", DRAM {report.vela.dram_kib:.1f} KiB"
         table.add_row("memory", memory)
+    if program.firmware is not None:
+        arena, model = program.firmware.arena_bytes, program.firmware.model_bytes
+        table.add_row("memory", f"arena {arena:,} B, model {model:,} B")
     table.add_row("files", "\n".join(str(file) for file in files))
     console.show(table)
 

@@ -29,6 +29,12 @@ def sites_by_tensor(data: bytes) -> dict[str, tuple[str, SourceSite]]:
     return out
 
 
+def tensor_names_of(data: bytes) -> list[str]:
+    """Return the names of the main block's tensors, in the file's order."""
+    block = _TosaGraph.GetRootAs(data, 0).Regions(0).Blocks(0)
+    return [block.Tensors(k).Name().decode() for k in range(block.TensorsLength())]
+
+
 def _operators(graph: Any) -> Iterator[Any]:
     for r in range(graph.RegionsLength()):
         region = graph.Regions(r)

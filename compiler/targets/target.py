@@ -41,7 +41,7 @@ class Target:
     """
 
     name: str
-    kind: Literal["ethos-u", "tosa"]
+    kind: Literal["ethos-u", "cortex-m", "tosa"]
     tosa_version: str = "1.0"
     profiles: tuple[str, ...] = ("pro_int",)
     extensions: tuple[str, ...] = ()

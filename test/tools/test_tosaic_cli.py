@@ -422,3 +422,19 @@ def test_no_noise_from_libraries(data, out):
     command = [TOOL, "compile", TINY, *U55, "--calibration", data, "-o", out]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     assert all(line.endswith(" …") for line in done.stderr.splitlines()), done.stderr
+
+
+def test_compile_for_cortex_m(tosaic, data, out):
+    flags = ("--target", "cortex-m55", "--quantize", "int8", "--calibration", data, "-o", out)
+    fails(
+        tosaic("compile", TINY, *flags, "--max-arena", "100"), out, "bytes of arena", "100 allowed"
+    )
+    done = tosaic("compile", TINY, *flags)
+    assert done.code == 0 and "arena" in done.out
+    assert {path.suffix for path in out.iterdir()} == {".tosa", ".json", ".mlir", ".plan", ".h"}
+    for executor in ("runtime", "jit"):
+        answers = out.parent / f"{executor}.npz"
+        done = tosaic("run", out, "--inputs", data, "--executor", executor, "-o", answers)
+        assert done.code == 0, done.err
+    first, second = (np.load(out.parent / f"{name}.npz") for name in ("runtime", "jit"))
+    np.testing.assert_array_equal(first[first.files[0]], second[second.files[0]])

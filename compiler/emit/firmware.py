@@ -1,0 +1,119 @@
+"""What firmware needs beside the .tosa file: a memory plan and a C header.
+
+The runtime's own loader makes the plan, on this machine: plan and device follow one set of rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+from tosaic.dialects.bindings import ir
+from tosaic.emit.flatbuffer import sites_by_tensor, tensor_names_of
+from tosaic.emit.manifest import Manifest, TensorInfo
+from tosaic.emit.memory_plan import MemoryPlan, plan_memory
+from tosaic.emit.serialize import serialize
+from tosaic.errors import CompileError, Diagnostic
+from tosaic.targets import Target
+
+_LARGEST = 3  # steps that an error about memory names
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """`plan` is for `tosaic_config.plan`; `operators` are the names of `tosaic_op_...` in use.
+
+    `arena_bytes` is what the device needs: the tensors at their peak and the model's tables.
+    """
+
+    plan: bytes
+    operators: tuple[str, ...]
+    arena_bytes: int
+    model_bytes: int
+    manifest: Manifest
+
+    def header(self, name: str) -> str:
+        """Return a C header for the model: sizes, inputs and outputs, and its operator table."""
+        return "\n".join(self._lines(re.sub(r"\W", "_", name))) + "\n"
+
+    def _lines(self, name: str) -> Iterator[str]:
+        upper = name.upper()
+        yield f"/* Made by tosaic {metadata.version('tosaic')} with the model of this name. */"
+        yield f"#ifndef {upper}_MODEL_H"
+        yield f"#define {upper}_MODEL_H"
+        yield ""
+        yield '#include "tosaic/operators.h"'
+        yield ""
+        yield "/* Bytes. Kernels with scratch need more arena: tosaic_arena_size tells. */"
+        yield f"#define {upper}_MODEL_BYTES {self.model_bytes}"
+        yield f"#define {upper}_PLAN_BYTES {len(self.plan)}"
+        yield f"#define {upper}_ARENA_BYTES {self.arena_bytes}"
+        for side, infos in (("INPUT", self.manifest.inputs), ("OUTPUT", self.manifest.outputs)):
+            yield ""
+            for number, info in enumerate(infos):
+                yield from _tensor(f"{upper}_{side}_{number}", info)
+        yield ""
+        yield "/* The operators in use: with this table the linker drops all others. */"
+        yield f"static const tosaic_operator *const {name}_operator_entries[] = {{"
+        yield from (f"    &tosaic_op_{operator}," for operator in self.operators)
+        yield "};"
+        yield f"static const tosaic_operator_table {name}_operators = {{{name}_operator_entries,"
+        yield f"                                                      {len(self.operators)}}};"
+        yield ""
+        yield "#endif"
+
+
+def make_firmware(
+    module: ir.Module, target: Target, flatbuffer: bytes, max_arena: int | None
+) -> Firmware:
+    """Plan the memory of `flatbuffer`, which is `module`; `max_arena` is the most it may need.
+
+    Raises:
+        CompileError: it needs more; the operators with the largest tensors are named.
+        ToolError: the runtime has no kernel for an operator, or cannot be built here.
+    """
+    # The library is built on first use; who compiles for other targets needs no C++ compiler.
+    from tosaic.runtime import Model  # noqa: PLC0415
+
+    plan = plan_memory(Model(flatbuffer))
+    model = Model(flatbuffer, plan.data)
+    needed = model.device_arena
+    if max_arena is not None and needed > max_arena:
+        raise CompileError(
+            f"The program needs {needed:,} bytes of arena, {needed - max_arena:,} more than the "
+            f"{max_arena:,} allowed. Make the tensors of these operators smaller, or raise "
+            "max_arena.",
+            _largest(serialize(module, target=target), plan),
+        )
+    operators = tuple(model.operators_used())
+    manifest = Manifest.from_module(module).held
+    return Firmware(plan.data, operators, needed, len(flatbuffer), manifest)
+
+
+def _largest(flatbuffer: bytes, plan: MemoryPlan) -> list[Diagnostic]:
+    """Return diagnostics for the steps of main at which most bytes are alive."""
+    names, sites = tensor_names_of(flatbuffer), sites_by_tensor(flatbuffer)
+    steps = sorted(zip(plan.live, plan.outputs, strict=True), reverse=True)
+    out = []
+    for size, tensor in steps[:_LARGEST]:
+        op, site = sites[names[tensor]]
+        message = f"{size:,} bytes of tensors are alive at this {op}"
+        out.append(Diagnostic(message, str(site), site.file, site.line, site.column))
+    return out
+
+
+def _tensor(prefix: str, info: TensorInfo) -> Iterator[str]:
+    meaning = ""
+    if info.scale is not None:
+        meaning = f", real = {info.scale!r} * (stored - {info.zero_point})"
+        yield f"/* {info.name}: {info.dtype} {list(info.shape)}{meaning} */"
+        yield f"#define {prefix}_SCALE {info.scale!r}f"
+        yield f"#define {prefix}_ZERO_POINT {info.zero_point}"
+    else:
+        yield f"/* {info.name}: {info.dtype} {list(info.shape)} */"
+    elements = 1
+    for dim in info.shape:
+        elements *= dim
+    yield f"#define {prefix}_ELEMENTS {elements}"

@@ -1,0 +1,137 @@
+"""Where main's tensors lie in the arena: the loader's plan, made as small as the order allows.
+
+The loader places tensors by falling size, which is quick and often optimal. Where it is not, the
+search here takes the tensors in order of time and puts each at the lowest or at the highest free
+place below a ceiling, the bytes that must be alive at once: in a chain of operators the tensors
+then alternate between the two ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from tosaic.runtime import Model
+
+# The words of a plan (runtime/src/plan.h).
+_GRAPHS, _ARENA, _COUNT, _OFFSETS = 3, 4, 5, 6
+_NO_OFFSET = 0xFFFFFFFF
+_ALIGNMENT = 16
+_BUDGET = 20_000  # places tried
+
+
+@dataclass(frozen=True)
+class Block:
+    """Tensors of main that share memory: alive from step `first` to step `last`."""
+
+    tensors: tuple[int, ...]
+    first: int
+    last: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """`data` is for `tosaic_config.plan`; `live` are the bytes alive at each step of main.
+
+    `arena_bytes` holds main's tensors; `live`'s largest number is the least that it can be.
+    `outputs` are the tensors that the steps write, as indices among the main block's tensors.
+    """
+
+    data: bytes
+    arena_bytes: int
+    live: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def plan_memory(model: Model) -> MemoryPlan:
+    """Return the smallest plan found for `model`."""
+    steps = model.steps()
+    words = np.frombuffer(model.plan(), np.uint32).copy()
+    offsets = words[_OFFSETS : _OFFSETS + int(words[_COUNT])]
+    blocks = _blocks(model, steps, offsets)
+    live = [0] * len(steps)
+    for block in blocks:
+        for k in range(block.first, min(block.last + 1, len(steps))):
+            live[k] += -(-block.bytes // _ALIGNMENT) * _ALIGNMENT
+    bound = max(live, default=0)
+    # Other graphs lie behind main, and their places depend on its size.
+    if words[_GRAPHS] == 1 and bound < words[_ARENA]:
+        places = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
+        for block, place in places:
+            offsets[list(block.tensors)] = place
+        if places:
+            words[_ARENA] = bound
+    outputs = tuple(writes[0] if writes else 0 for _, writes in steps)
+    return MemoryPlan(words.tobytes(), int(words[_ARENA]), tuple(live), outputs)
+
+
+def _blocks(
+    model: Model, steps: Sequence[tuple[list[int], list[int]]], offsets: npt.NDArray[np.uint32]
+) -> list[Block]:
+    """Return what has to be placed: tensors alive together at one place are one block."""
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for k, (reads, writes) in enumerate(steps):
+        last |= dict.fromkeys(reads, k)
+        for tensor in writes:
+            first[tensor] = last[tensor] = k
+    last |= dict.fromkeys(model.output_tensors(), len(steps))
+    out: list[Block] = []
+    tensors = [t for t in last if offsets[t] != _NO_OFFSET]
+    for tensor in sorted(tensors, key=lambda t: first.get(t, 0)):
+        begin, end = first.get(tensor, 0), last[tensor]
+        block = Block((tensor,), begin, end, model.tensor_bytes(tensor))
+        for k, other in enumerate(out):
+            if offsets[other.tensors[0]] == offsets[tensor] and other.last >= begin:
+                joined = (*other.tensors, tensor)
+                size = max(other.bytes, block.bytes)
+                out[k] = Block(joined, other.first, max(other.last, end), size)
+                break
+        else:
+            out.append(block)
+    return out
+
+
+def _search(blocks: Sequence[Block], ceiling: int) -> list[tuple[Block, int]]:
+    """Return a place below `ceiling` for each block, or nothing if none was found."""
+    placed: list[tuple[Block, int]] = []
+    choices: list[Iterator[int]] = []
+    for _ in range(_BUDGET):
+        if len(placed) == len(blocks):
+            return placed
+        if len(choices) == len(placed):
+            choices.append(_places(blocks[len(placed)], placed, ceiling))
+        place = next(choices[-1], None)
+        if place is not None:
+            placed.append((blocks[len(placed)], place))
+        else:
+            choices.pop()
+            if not placed:
+                break
+            placed.pop()
+    return []
+
+
+def _places(block: Block, placed: Sequence[tuple[Block, int]], ceiling: int) -> Iterator[int]:
+    """Yield the lowest and the highest free place; the end that is nearer to empty first."""
+    taken = sorted(
+        (place, place + -(-other.bytes // _ALIGNMENT) * _ALIGNMENT)
+        for other, place in placed
+        if other.last >= block.first and block.last >= other.first
+    )
+    size = -(-block.bytes // _ALIGNMENT) * _ALIGNMENT
+    free = []
+    end = 0
+    for begin, after in (*taken, (ceiling, ceiling)):
+        if begin - end >= size:
+            free += [end, begin - size]
+        end = max(end, after)
+    if free:
+        low, high = min(free), max(free)
+        yield from (low, high) if low == 0 else (high, low)

@@ -1,0 +1,26 @@
+"""The embedded runtime's host build: the code that runs on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tosaic.dialects.bindings import ir
+from tosaic.emit.manifest import Manifest
+from tosaic.emit.serialize import serialize
+from tosaic.executors.executor import Array, checked_inputs
+
+
+class RuntimeExecutor:
+    """Loads the program, serialised once, into an arena of its own."""
+
+    def __init__(self, module: ir.Module) -> None:
+        """Serialise and load `module`; see `make_executor` for the errors."""
+        # The library is built on first use; who runs other executors needs no C++ compiler.
+        from tosaic.runtime import Model  # noqa: PLC0415
+
+        self._manifest = Manifest.from_module(module).held
+        self._model = Model(serialize(module))
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Return main's results; see `Executor.run`."""
+        return self._model.run(checked_inputs(self._manifest, inputs))

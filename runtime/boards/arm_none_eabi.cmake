@@ -1,0 +1,11 @@
+# Toolchain file for bare-metal Arm: set TOSAIC_CPU, for example to cortex-m55.
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR arm)
+set(CMAKE_C_COMPILER arm-none-eabi-gcc)
+set(CMAKE_CXX_COMPILER arm-none-eabi-g++)
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES TOSAIC_CPU)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(flags "-mcpu=${TOSAIC_CPU} -mthumb -mfloat-abi=hard")
+set(CMAKE_C_FLAGS_INIT "${flags}")
+set(CMAKE_CXX_FLAGS_INIT "${flags}")

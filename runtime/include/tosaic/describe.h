@@ -1,0 +1,46 @@
+/* What the compiler asks about a loaded model. In the host's shared library only. */
+#ifndef TOSAIC_DESCRIBE_H
+#define TOSAIC_DESCRIBE_H
+
+#include "tosaic/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The memory plan that the loader made, for config->plan on a device: as many of its words as fit
+ * into `capacity` are stored; the number of all of them is returned.
+ */
+size_t tosaic_describe_plan(const tosaic_model *model, uint32_t *words, size_t capacity);
+
+/* Bytes of arena on a device with 32-bit pointers, with scratch of the kernels compiled in here. */
+size_t tosaic_describe_device_arena(const tosaic_model *model);
+
+/* The name of entry `index` of tosaic_all_operators, or NULL behind the last; and how many nodes
+ * of the model use it.
+ */
+const char *tosaic_describe_operator_name(size_t index);
+size_t tosaic_describe_operator_uses(const tosaic_model *model, size_t index);
+
+/* Node `index` of a graph: the indices of the tensors it reads and then writes, and how many nodes
+ * behind it run as one step with it. False behind the last.
+ */
+typedef struct tosaic_described_node {
+  const uint16_t *operands;
+  uint16_t inputs, outputs, fused;
+} tosaic_described_node;
+
+bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t index,
+                          tosaic_described_node *node);
+
+/* The index of output `index` of a graph among its tensors. */
+uint16_t tosaic_describe_output(const tosaic_model *model, size_t graph, size_t index);
+
+/* Bytes of tensor `index` of a graph. */
+uint32_t tosaic_describe_tensor(const tosaic_model *model, size_t graph, size_t index);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

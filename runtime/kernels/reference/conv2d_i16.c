@@ -1,0 +1,3 @@
+#include "convolution.h"
+
+TOSAIC_CONVOLUTION(TOSAIC_CONV3D, conv2d_i16, TOSAIC_TYPES_I16)

@@ -1,0 +1,3 @@
+#include "convolution.h"
+
+TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i8_i4, TOSAIC_TYPES_I8_I4)

@@ -1,0 +1,6 @@
+#include "pooling.h"
+
+AVG_POOL2D(i8, int8_t, INT8_MIN, INT8_MAX)
+AVG_POOL2D(i16, int16_t, INT16_MIN, INT16_MAX)
+MAX_POOL2D(i8, int8_t, INT8_MIN)
+MAX_POOL2D(i16, int16_t, INT16_MIN)

@@ -1,0 +1,81 @@
+/* Windows, averages and loops of pools, the loops instantiated by source files per type. */
+#ifndef TOSAIC_REFERENCE_POOLING_H
+#define TOSAIC_REFERENCE_POOLING_H
+
+#include "../arithmetic.h"
+
+typedef struct window {
+  int32_t first_y, end_y, first_x, end_x; /* inside the input */
+} window;
+
+static window window_of(const tosaic_pool *p, int32_t oy, int32_t ox) {
+  const int32_t y = oy * p->stride_y - p->pad_top, x = ox * p->stride_x - p->pad_left;
+  return (window){tosaic_max(y, 0), tosaic_min(y + p->kernel_height, p->input_height),
+                  tosaic_max(x, 0), tosaic_min(x + p->kernel_width, p->input_width)};
+}
+
+/* reciprocal_scale: what the sum of a window is multiplied with and shifted by. */
+typedef struct reciprocal {
+  uint32_t multiplier;
+  int32_t shift;
+} reciprocal;
+
+static reciprocal reciprocal_of(int32_t count) {
+  if (count < 1) return (reciprocal){0, 30}; /* only a malformed model has windows beside the input */
+  int32_t bits = 0;
+  while ((count - 1) >> bits) bits++;
+  return (reciprocal){
+      (uint32_t)(((UINT64_C(1) << (30 + bits)) + (UINT64_C(1) << bits)) / (uint32_t)count),
+      30 + bits};
+}
+
+/* apply_scale_32: the average as TOSA divides it. */
+static inline int32_t average(int32_t sum, reciprocal r) {
+  return (int32_t)(((int64_t)sum * r.multiplier + (INT64_C(1) << (r.shift - 1))) >> r.shift);
+}
+
+static inline int32_t count_of(window w) {
+  return tosaic_max(0, w.end_y - w.first_y) * tosaic_max(0, w.end_x - w.first_x);
+}
+
+#define AVG_POOL2D(NAME, TYPE, LOW, HIGH)                                                     \
+  void tosaic_avg_pool2d_##NAME(const tosaic_pool *p, const TYPE *input, TYPE *output) {      \
+    for (int32_t n = 0; n < p->batches; n++)                                                  \
+      for (int32_t oy = 0; oy < p->output_height; oy++)                                       \
+        for (int32_t ox = 0; ox < p->output_width; ox++) {                                    \
+          const window w = window_of(p, oy, ox);                                              \
+          const reciprocal share = reciprocal_of(count_of(w));                                  \
+          for (int32_t c = 0; c < p->channels; c++) {                                         \
+            int32_t sum = 0;                                                                  \
+            for (int32_t y = w.first_y; y < w.end_y; y++)                                     \
+              for (int32_t x = w.first_x; x < w.end_x; x++)                                   \
+                sum = tosaic_wrap_add(                                                        \
+                    sum, input[((size_t)(n * p->input_height + y) * (size_t)p->input_width +  \
+                                (size_t)x) * (size_t)p->channels + (size_t)c] - p->input_zp); \
+            *output++ = (TYPE)tosaic_clamped((int64_t)average(sum, share) + p->output_zp,     \
+                                             LOW, HIGH);                                      \
+          }                                                                                   \
+        }                                                                                     \
+  }
+
+#define MAX_POOL2D(NAME, TYPE, LOW)                                                           \
+  void tosaic_max_pool2d_##NAME(const tosaic_pool *p, const TYPE *input, TYPE *output) {      \
+    for (int32_t n = 0; n < p->batches; n++)                                                  \
+      for (int32_t oy = 0; oy < p->output_height; oy++)                                       \
+        for (int32_t ox = 0; ox < p->output_width; ox++) {                                    \
+          const window w = window_of(p, oy, ox);                                              \
+          for (int32_t c = 0; c < p->channels; c++) {                                         \
+            TYPE largest = LOW;                                                               \
+            for (int32_t y = w.first_y; y < w.end_y; y++)                                     \
+              for (int32_t x = w.first_x; x < w.end_x; x++) {                                 \
+                const TYPE value =                                                            \
+                    input[((size_t)(n * p->input_height + y) * (size_t)p->input_width +       \
+                           (size_t)x) * (size_t)p->channels + (size_t)c];                     \
+                if (value > largest) largest = value;                                         \
+              }                                                                               \
+            *output++ = largest;                                                              \
+          }                                                                                   \
+        }                                                                                     \
+  }
+
+#endif

@@ -1,0 +1,34 @@
+/* RESCALE of a whole tensor in 32-bit arithmetic, where its form allows that: with the upper half of
+ * the product (see mve/output.h for why that is exact).
+ */
+#ifndef TOSAIC_KERNELS_RESCALE_FORM_H
+#define TOSAIC_KERNELS_RESCALE_FORM_H
+
+#include "tosaic/kernels.h"
+
+/* A shift below 33 is made up for by shifting the value to the left before, by `up`. What is left
+ * of the shift, `down`, is at least 1 and rounds half up.
+ */
+typedef struct tosaic_form {
+  int32_t multiplier, up, down;
+  bool double_round;
+} tosaic_form;
+
+/* For values of at most `bits` bits and a sign, the input's zero point taken off; false where the
+ * rescale has no such form.
+ */
+static inline bool tosaic_form_of(const tosaic_rescale *rescale, int32_t bits, tosaic_form *form) {
+  const int32_t shift = rescale->shift[0];
+  if (rescale->per_channel || !rescale->multiplier32 || rescale->multiplier32[0] < 0 ||
+      rescale->output_zp < INT16_MIN || rescale->output_zp > INT16_MAX || shift < 2 ||
+      shift > 62) {
+    return false;
+  }
+  form->multiplier = rescale->multiplier32[0];
+  form->double_round = rescale->double_round && shift > 31;
+  form->up = form->double_round || shift > 33 ? 0 : 33 - shift;
+  form->down = shift + form->up - (form->double_round ? 31 : 32);
+  return bits + form->up <= 31;
+}
+
+#endif

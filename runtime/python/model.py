@@ -1,0 +1,189 @@
+"""One loaded model: a flatbuffer, its arena, and calls into the library."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tosaic.errors import ToolError
+from tosaic.runtime.library import (
+    ALIGNMENT,
+    ARENA_TOO_SMALL,
+    OK,
+    Config,
+    Node,
+    Place,
+    Tensor,
+    all_operators,
+    library,
+)
+from tosaic.runtime.tensors import from_bytes, to_bytes
+
+Array = npt.NDArray[Any]
+
+# By number in tosa.fbs' DType.
+_DTYPES = {1: "bool", 2: "int4", 3: "int8", 4: "int16", 5: "int32", 6: "int48", 7: "float32"}
+
+
+class Model:
+    """A TOSA flatbuffer made ready by the embedded runtime.
+
+    `arena_size` is what it needs on this machine, in bytes: tensors and the model's own tables.
+    """
+
+    def __init__(
+        self, flatbuffer: bytes, plan: bytes | None = None, *, max_iterations: int = 0
+    ) -> None:
+        """Load `flatbuffer`, with the compiler's memory plan or the loader's own.
+
+        Raises:
+            ToolError: the runtime refuses the model; the operator is named.
+        """
+        self._lock = threading.Lock()
+        self._place = Place()
+        self._flatbuffer = _aligned(np.frombuffer(flatbuffer, np.uint8))
+        self._plan = None if plan is None else _aligned(np.frombuffer(plan, np.uint8))
+        self._arena = _aligned(np.zeros(4096, np.uint8))
+        self._config = Config(
+            model=self._flatbuffer.ctypes.data,
+            model_size=self._flatbuffer.size,
+            plan=None if self._plan is None else self._plan.ctypes.data,
+            plan_size=0 if self._plan is None else self._plan.size,
+            operators=all_operators(),
+            max_iterations=max_iterations,
+            failed=ctypes.pointer(self._place),
+        )
+        size = ctypes.c_size_t()
+        while (status := self._with_arena(size)) == ARENA_TOO_SMALL:
+            self._arena = _aligned(np.zeros(size.value, np.uint8))
+        self._check(status, "cannot load the program")
+        self.arena_size = size.value
+        self._model = ctypes.c_void_p()
+        status = library().tosaic_model_init(ctypes.byref(self._config), ctypes.byref(self._model))
+        self._check(status, "cannot load the program")
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The inputs' tensors; their data are in the arena."""
+        count = library().tosaic_model_input_count(self._model)
+        return [library().tosaic_model_input(self._model, k).contents for k in range(count)]
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The outputs' tensors."""
+        count = library().tosaic_model_output_count(self._model)
+        return [library().tosaic_model_output(self._model, k).contents for k in range(count)]
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Return the outputs; int48 is int64 in numpy, and int4 int8.
+
+        Inputs have the sizes that the program's inputs have (see `tosaic.executors`).
+
+        Raises:
+            ToolError: the program fails, with the operator it fails at.
+        """
+        with self._lock:
+            for tensor, array in zip(self.inputs, inputs, strict=True):
+                data = to_bytes(array, _DTYPES[tensor.type])
+                if len(data) != tensor.bytes:
+                    raise ToolError(f"An input has {len(data)} bytes, not {tensor.bytes}.")
+                ctypes.memmove(tensor.data, data, tensor.bytes)
+            status = library().tosaic_model_invoke(self._model)
+            self._check(status, "failed")
+            return [_array(tensor) for tensor in self.outputs]
+
+    @property
+    def device_arena(self) -> int:
+        """Bytes of arena that a device with 32-bit pointers needs."""
+        size: int = library().tosaic_describe_device_arena(self._model)
+        return size
+
+    def plan(self) -> bytes:
+        """Return the memory plan in use, for a device or another `Model` of this flatbuffer."""
+        count = library().tosaic_describe_plan(self._model, None, 0)
+        words = (ctypes.c_uint32 * count)()
+        library().tosaic_describe_plan(self._model, words, count)
+        return bytes(words)
+
+    def operators_used(self) -> list[str]:
+        """Return the names of the library's operators that the program uses."""
+        out, index = [], 0
+        while (name := library().tosaic_describe_operator_name(index)) is not None:
+            if library().tosaic_describe_operator_uses(self._model, index):
+                out.append(name.decode())
+            index += 1
+        return out
+
+    def steps(self) -> list[tuple[list[int], list[int]]]:
+        """Return what each step of main reads and writes; fused nodes are one step."""
+        out: list[tuple[list[int], list[int]]] = []
+        node, index, behind = Node(), 0, 0
+        while library().tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
+            operands = [node.operands[k] for k in range(node.inputs + node.outputs)]
+            if behind:
+                out[-1][0].extend(operands[: node.inputs])
+                out[-1][1][:] = operands[node.inputs :]
+            else:
+                out.append((operands[: node.inputs], operands[node.inputs :]))
+            behind = behind - 1 if behind else node.fused
+            index += 1
+        return out
+
+    def output_tensors(self) -> list[int]:
+        """Return main's outputs as indices among the block's tensors."""
+        count = library().tosaic_model_output_count(self._model)
+        return [library().tosaic_describe_output(self._model, 0, k) for k in range(count)]
+
+    def tensor_bytes(self, tensor: int) -> int:
+        """Return the bytes of a tensor of main, by its index among the block's tensors."""
+        size: int = library().tosaic_describe_tensor(self._model, 0, tensor)
+        return size
+
+    def reset(self) -> None:
+        """Give all variables their initial values again."""
+        with self._lock:
+            library().tosaic_model_reset(self._model)
+
+    def _with_arena(self, size: ctypes.c_size_t) -> int:
+        self._config.arena = self._arena.ctypes.data
+        self._config.arena_size = self._arena.size
+        status: int = library().tosaic_arena_size(ctypes.byref(self._config), ctypes.byref(size))
+        return status
+
+    def _check(self, status: int, what: str) -> None:
+        if status == OK:
+            return
+        reason = library().tosaic_status_text(status).decode()
+        place = self._place
+        where = f" at {_op_name(place.op)}, operator {place.node}" if place.op else ""
+        region = f" of region {place.graph}" if place.graph else ""
+        raise ToolError(
+            f"The embedded runtime {what}{where}{region}: {reason}. docs/op_support.md tells which "
+            "operators there are; the reference executor runs all of TOSA."
+        )
+
+
+def _op_name(number: int) -> str:
+    # The accessors that flatc generated, from the tosa-tools wheel; they carry no types.
+    op: Any = importlib.import_module("tosa.Op").Op
+    return str(next(name for name, value in vars(op).items() if value == number))
+
+
+def _aligned(data: Array) -> Array:
+    """Return a copy of `data` (bytes) at an aligned address."""
+    memory = np.zeros(data.size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    memory[start : start + data.size] = data
+    return memory[start : start + data.size]
+
+
+def _array(tensor: Tensor) -> Array:
+    shape = [tensor.shape[k] for k in range(tensor.rank)]
+    data = ctypes.string_at(tensor.data, tensor.bytes)
+    return from_bytes(data, _DTYPES[tensor.type], shape)

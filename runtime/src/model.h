@@ -1,0 +1,158 @@
+// What the loader makes of a flatbuffer: tensors, nodes and graphs in the arena.
+//
+// A graph is one region of the model; graph 0 is main. Names are resolved to indices of `tensors`,
+// first the block's tensors and then its shapes. Nodes are the operators in file order, which is
+// the order they run in, without constants. Where a node does what the nodes behind it do as well
+// (`fused` of them), those are skipped and the tensors between them have no memory: a RESCALE and a
+// CLAMP behind an accumulator, or a chain of elementwise operators, which runs piece by piece.
+#ifndef TOSAIC_RUNTIME_MODEL_H
+#define TOSAIC_RUNTIME_MODEL_H
+
+#include "tosa_generated.h"
+#include "tosaic/runtime.h"
+
+namespace tosaic {
+
+using Tensor = tosaic_tensor;
+
+struct Node {
+  const tosaic_operator *op;
+  const tosa::TosaOperator *source;
+  // Inputs, outputs, and for control flow the graphs it runs.
+  const uint16_t *operands;
+  uint16_t inputs;
+  uint16_t outputs;
+  uint16_t fused;
+};
+
+struct Graph {
+  const tosa::TosaBasicBlock *block;
+  Node *nodes;
+  Tensor *tensors;
+  const uint16_t *inputs;
+  const uint16_t *outputs;
+  uint32_t arena_bytes;  // of the tensors it computes
+  uint32_t arena_base;   // behind those of the graphs that call it
+  uint16_t node_count;
+  uint16_t tensor_count;
+  uint16_t input_count;
+  uint16_t output_count;
+};
+
+struct Variable {
+  const tosa::TosaTensor *source;
+  void *data;
+  uint32_t bytes;
+};
+
+// One node of a graph, as operators see it.
+struct Step {
+  const tosaic_model *model;
+  const Graph *graph;
+  const Node *node;
+
+  const Tensor &input(size_t k) const { return graph->tensors[node->operands[k]]; }
+  const Tensor &output(size_t k) const { return graph->tensors[node->operands[node->inputs + k]]; }
+  // The output of the last node that this one does.
+  const Tensor &result() const { return Step{model, graph, node + node->fused}.output(0); }
+  const Graph &callee(size_t k) const;
+  template <class T>
+  const T *attribute() const {
+    return static_cast<const T *>(node->source->attribute());
+  }
+};
+
+// What a row kernel is told beside its operands.
+union Argument {
+  bool round;
+  tosaic_clamp clamp;
+  tosaic_negate negate;
+  struct Rescale {
+    tosaic_rescale rescale;
+    uint8_t type;
+    bool input_unsigned;
+  } rescale;
+};
+
+constexpr uint16_t kNone = 0xffff;
+constexpr uint16_t kMaxChain = 6;  // operators in one chain
+constexpr size_t kMaxCustomOperands = 16;
+
+}  // namespace tosaic
+
+struct tosaic_model {
+  tosaic_config settings;
+  tosaic::Graph *graphs;
+  tosaic::Variable *variables;
+  uint8_t *tensors;  // where the graphs' arena_base counts from
+  void *scratch;
+  tosaic_trace *trace;
+  void *trace_context;
+  uint16_t graph_count;
+  uint16_t variable_count;
+  uint32_t scratch_bytes;
+};
+
+// How an operator takes part in planning.
+enum : uint8_t {
+  kFusesRescale = 1,  // takes a RESCALE and a CLAMP that follow
+  kCallsGraphs = 2,
+};
+
+struct tosaic_operator {
+  static constexpr uint8_t kAny = 0xff;
+
+  tosa::Op op;
+  tosa::Attribute attribute;
+  uint8_t type;    // of the first input, or kAny
+  uint8_t second;  // of the second input, or kAny
+  uint8_t inputs;  // how many, or kAny
+  uint8_t outputs;
+  uint8_t flags;
+  // Types, shapes and attributes fit each other, so that run stays inside the tensors.
+  tosaic_status (*check)(const tosaic::Step &step);
+  tosaic_status (*run)(const tosaic::Step &step);
+  // All that follow may be null or 0.
+  size_t (*scratch)(const tosaic::Step &step);
+  // Whether the output is the beginning of the first input's bytes.
+  bool (*aliases)(const tosaic::Step &step);
+  // For families whose members differ in little more than the kernel.
+  union Kernel {
+    constexpr Kernel() : none(nullptr) {}
+    constexpr Kernel(tosaic_row *kernel) : row(kernel) {}
+    constexpr Kernel(tosaic_reduce *kernel) : reduce(kernel) {}
+    const void *none;
+    tosaic_row *row;
+    tosaic_reduce *reduce;
+  } kernel;
+  uint8_t result_type;
+  // Elementwise operators: how many operands kernel.row has, and what its argument is, which may
+  // be in *storage. The output may overwrite an operand.
+  uint8_t operands;
+  const void *(*argument)(const tosaic::Step &step, tosaic::Argument *storage);
+};
+
+namespace tosaic {
+
+inline const Graph &Step::callee(size_t k) const {
+  return model->graphs[node->operands[node->inputs + node->outputs + k]];
+}
+
+// Offsets into the arena for all tensors of `graph`; `workspace` has planner_workspace bytes.
+// Tensors without memory get kNoOffset.
+constexpr uint32_t kNoOffset = 0xffffffff;
+size_t planner_workspace(size_t tensor_count);
+bool plan_graph(const tosaic_model *model, Graph *graph, void *workspace, uint32_t *offsets);
+
+tosaic_place place_of(const Step &step);
+
+// Whether the operators of nodes `first` to `first` + `count` - 1 can run as one chain:
+// elementwise, of one shape but for operands of one element, and with kernels for rows.
+bool is_chain(const tosaic_model *model, const Graph &graph, size_t first, size_t count);
+tosaic_status run_chain(const Step &step);
+
+tosaic_status run_graph(const tosaic_model *model, const Graph &graph);
+
+}  // namespace tosaic
+
+#endif

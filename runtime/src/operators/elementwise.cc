@@ -1,0 +1,277 @@
+// Elementwise operators with TOSA's broadcasting (section 1.10: equal ranks, dims of 1 repeat).
+#include <cstring>
+
+#include "operators.h"
+#include "tosaic/operators.h"
+
+namespace tosaic {
+namespace {
+
+constexpr size_t kMaxInputs = 3;
+
+// Whether the first `count` inputs broadcast to the output's shape.
+bool broadcasts(const Step &step, size_t count) {
+  const Tensor &y = step.output(0);
+  bool reached[TOSAIC_MAX_RANK] = {};
+  for (size_t k = 0; k < count; k++) {
+    const Tensor &x = step.input(k);
+    if (x.rank != y.rank) return false;
+    for (int d = 0; d < y.rank; d++) {
+      if (x.shape[d] != y.shape[d] && x.shape[d] != 1) return false;
+      reached[d] |= x.shape[d] == y.shape[d];
+    }
+  }
+  for (int d = 0; d < y.rank; d++) {
+    if (!reached[d]) return false;
+  }
+  return true;
+}
+
+// Runs the kernel row by row on `count` operands. Dimensions that are contiguous for all operands
+// become one first, so that most calls are a single row.
+void apply(const Step &step, size_t count, const void *argument) {
+  const Tensor &y = step.output(0);
+  size_t size[TOSAIC_MAX_RANK + 1] = {1};
+  size_t stride[kMaxInputs][TOSAIC_MAX_RANK + 1] = {{1}, {1}, {1}};
+  size_t running[kMaxInputs] = {1, 1, 1};
+  int rank = 0;  // innermost first
+  for (int d = y.rank - 1; d >= 0; d--) {
+    if (y.shape[d] == 1) continue;
+    bool joins = rank > 0;
+    size_t next[kMaxInputs] = {};
+    for (size_t k = 0; k < count; k++) {
+      const int32_t dim = step.input(k).shape[d];
+      next[k] = dim == 1 ? 0 : running[k];
+      running[k] *= static_cast<size_t>(dim);
+      joins = joins && next[k] == stride[k][rank - 1] * size[rank - 1];
+    }
+    if (joins) {
+      size[rank - 1] *= static_cast<size_t>(y.shape[d]);
+      continue;
+    }
+    size[rank] = static_cast<size_t>(y.shape[d]);
+    for (size_t k = 0; k < count; k++) stride[k][rank] = next[k];
+    rank++;
+  }
+  const void *inputs[kMaxInputs] = {};
+  size_t steps[kMaxInputs] = {};
+  size_t offset[kMaxInputs] = {};
+  size_t index[TOSAIC_MAX_RANK + 1] = {};
+  for (size_t k = 0; k < count; k++) steps[k] = stride[k][0];
+  auto *output = static_cast<char *>(y.data);
+  const size_t row_bytes = size[0] * element_size(y.type);
+  while (true) {
+    for (size_t k = 0; k < count; k++) {
+      const Tensor &x = step.input(k);
+      inputs[k] = static_cast<const char *>(x.data) + offset[k] * element_size(x.type);
+    }
+    step.node->op->kernel.row(size[0], inputs, steps, output, argument);
+    output += row_bytes;
+    int d = 1;
+    for (; d < rank; d++) {
+      for (size_t k = 0; k < count; k++) offset[k] += stride[k][d];
+      if (++index[d] < size[d]) break;
+      for (size_t k = 0; k < count; k++) offset[k] -= stride[k][d] * size[d];
+      index[d] = 0;
+    }
+    if (d >= rank) return;
+  }
+}
+
+template <size_t count>
+tosaic_status check(const Step &step) {
+  bool fits = step.output(0).type == step.node->op->result_type && broadcasts(step, count);
+  for (size_t k = 1; k < count; k++) fits = fits && step.input(k).type == step.input(0).type;
+  return verdict(fits);
+}
+
+tosaic_status run(const Step &step) {
+  Argument storage;
+  const auto *op = step.node->op;
+  apply(step, op->operands, op->argument ? op->argument(step, &storage) : nullptr);
+  return TOSAIC_OK;
+}
+
+bool make_negate(const Step &step, tosaic_negate *negate) {
+  return step.input(1).type == step.input(0).type && step.input(2).type == step.input(0).type &&
+         constant_scalar(step.input(1), &negate->input_zp) &&
+         constant_scalar(step.input(2), &negate->output_zp);
+}
+
+tosaic_status check_negate(const Step &step) {
+  tosaic_negate negate;
+  return verdict(check<1>(step) == TOSAIC_OK && make_negate(step, &negate));
+}
+
+const void *negate_argument(const Step &step, Argument *storage) {
+  make_negate(step, &storage->negate);
+  return storage;
+}
+
+tosaic_status check_clamp(const Step &step) {
+  tosaic_clamp clamp;
+  return verdict(check<1>(step) == TOSAIC_OK && clamp_limits(step, &clamp));
+}
+
+const void *clamp_argument(const Step &step, Argument *storage) {
+  clamp_limits(step, &storage->clamp);
+  return storage;
+}
+
+tosaic_status check_table(const Step &step) {
+  const uint8_t type = step.input(0).type;
+  const Tensor &table = step.input(1);
+  return verdict(check<1>(step) == TOSAIC_OK && is(table, static_cast<tosaic_type>(type), 1) &&
+                 table.shape[0] == (type == TOSAIC_INT8 ? 256 : 513));
+}
+
+const void *table_argument(const Step &step, Argument *) { return step.input(1).data; }
+
+const void *right_shift_argument(const Step &step, Argument *storage) {
+  storage->round = step.attribute<tosa::ArithmeticRightShiftAttribute>()->round();
+  return storage;
+}
+
+tosaic_status check_mul(const Step &step) {
+  const Tensor &shift = step.input(2);
+  return verdict(check<2>(step) == TOSAIC_OK && is_type(shift, TOSAIC_INT8) &&
+                 elements(shift) == 1);
+}
+
+const void *mul_argument(const Step &step, Argument *) { return step.input(2).data; }
+
+tosaic_status check_select(const Step &step) {
+  const uint8_t type = step.output(0).type;
+  return verdict(is_type(step.input(0), TOSAIC_BOOL) && step.input(1).type == type &&
+                 step.input(2).type == type && broadcasts(step, 3));
+}
+
+}  // namespace
+
+bool clamp_limits(const Step &step, tosaic_clamp *clamp) {
+  const auto *attribute = step.attribute<tosa::ClampAttribute>();
+  const uint8_t type = step.input(0).type;
+  const size_t size = element_size(type);
+  if ((type != TOSAIC_INT8 && type != TOSAIC_INT16) || !attribute->min_val() ||
+      !attribute->max_val() || attribute->min_val()->size() < size ||
+      attribute->max_val()->size() < size) {
+    return false;
+  }
+  const auto read = [type](const uint8_t *bytes) {
+    int16_t value = 0;
+    if (type == TOSAIC_INT8) return static_cast<int32_t>(static_cast<int8_t>(bytes[0]));
+    std::memcpy(&value, bytes, sizeof(value));
+    return static_cast<int32_t>(value);
+  };
+  *clamp = {read(attribute->min_val()->data()), read(attribute->max_val()->data())};
+  return clamp->min <= clamp->max;
+}
+
+}  // namespace tosaic
+
+// OPERANDS are those that kernels take as rows; INPUTS counts zero points, tables and shifts too.
+#define OPERATOR(NAME, OP, ATTRIBUTE, TYPE, SECOND, RESULT, INPUTS, OPERANDS, CHECK, ARGUMENT) \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP,                                      \
+                                            tosa::Attribute::ATTRIBUTE##Attribute,             \
+                                            TYPE,                                              \
+                                            SECOND,                                            \
+                                            INPUTS,                                            \
+                                            1,                                                 \
+                                            0,                                                 \
+                                            tosaic::CHECK,                                     \
+                                            tosaic::run,                                       \
+                                            nullptr,                                           \
+                                            nullptr,                                           \
+                                            {tosaic_##NAME},                                   \
+                                            RESULT,                                            \
+                                            OPERANDS,                                          \
+                                            ARGUMENT};
+#define ANY tosaic_operator::kAny
+#define UNARY(NAME, OP, ATTRIBUTE, TYPE, RESULT) \
+  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, ANY, RESULT, 1, 1, check<1>, nullptr)
+#define BINARY(NAME, OP, ATTRIBUTE, TYPE, RESULT) \
+  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 2, 2, check<2>, nullptr)
+#define INTEGERS(DEFINE, NAME, OP, ATTRIBUTE)                   \
+  DEFINE(NAME##_i8, OP, ATTRIBUTE, TOSAIC_INT8, TOSAIC_INT8)    \
+  DEFINE(NAME##_i16, OP, ATTRIBUTE, TOSAIC_INT16, TOSAIC_INT16) \
+  DEFINE(NAME##_i32, OP, ATTRIBUTE, TOSAIC_INT32, TOSAIC_INT32)
+
+UNARY(abs_i32, ABS, Abs, TOSAIC_INT32, TOSAIC_INT32)
+UNARY(clz_i32, CLZ, Clz, TOSAIC_INT32, TOSAIC_INT32)
+UNARY(logical_not, LOGICAL_NOT, LogicalNot, TOSAIC_BOOL, TOSAIC_BOOL)
+INTEGERS(UNARY, bitwise_not, BITWISE_NOT, BitwiseNot)
+
+#define NEGATE(NAME, OP, ATTRIBUTE, TYPE, RESULT) \
+  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 3, 1, check_negate, tosaic::negate_argument)
+INTEGERS(NEGATE, negate, NEGATE, Negate)
+
+#define CLAMP(NAME, TYPE) \
+  OPERATOR(NAME, CLAMP, Clamp, TYPE, ANY, TYPE, 1, 1, check_clamp, tosaic::clamp_argument)
+CLAMP(clamp_i8, TOSAIC_INT8)
+CLAMP(clamp_i16, TOSAIC_INT16)
+
+#define TABLE(NAME, TYPE, RESULT) \
+  OPERATOR(NAME, TABLE, Table, TYPE, TYPE, RESULT, 2, 1, check_table, tosaic::table_argument)
+TABLE(table_i8, TOSAIC_INT8, TOSAIC_INT8)
+TABLE(table_i16, TOSAIC_INT16, TOSAIC_INT32)
+
+UNARY(cast_bool_i8, CAST, Cast, TOSAIC_BOOL, TOSAIC_INT8)
+UNARY(cast_bool_i16, CAST, Cast, TOSAIC_BOOL, TOSAIC_INT16)
+UNARY(cast_bool_i32, CAST, Cast, TOSAIC_BOOL, TOSAIC_INT32)
+UNARY(cast_i8_bool, CAST, Cast, TOSAIC_INT8, TOSAIC_BOOL)
+UNARY(cast_i16_bool, CAST, Cast, TOSAIC_INT16, TOSAIC_BOOL)
+UNARY(cast_i32_bool, CAST, Cast, TOSAIC_INT32, TOSAIC_BOOL)
+UNARY(cast_i8_i16, CAST, Cast, TOSAIC_INT8, TOSAIC_INT16)
+UNARY(cast_i8_i32, CAST, Cast, TOSAIC_INT8, TOSAIC_INT32)
+UNARY(cast_i16_i8, CAST, Cast, TOSAIC_INT16, TOSAIC_INT8)
+UNARY(cast_i16_i32, CAST, Cast, TOSAIC_INT16, TOSAIC_INT32)
+UNARY(cast_i32_i8, CAST, Cast, TOSAIC_INT32, TOSAIC_INT8)
+UNARY(cast_i32_i16, CAST, Cast, TOSAIC_INT32, TOSAIC_INT16)
+
+BINARY(add_i32, ADD, Add, TOSAIC_INT32, TOSAIC_INT32)
+BINARY(sub_i32, SUB, Sub, TOSAIC_INT32, TOSAIC_INT32)
+BINARY(maximum_i32, MAXIMUM, Maximum, TOSAIC_INT32, TOSAIC_INT32)
+BINARY(minimum_i32, MINIMUM, Minimum, TOSAIC_INT32, TOSAIC_INT32)
+BINARY(intdiv_i32, INTDIV, IntDiv, TOSAIC_INT32, TOSAIC_INT32)
+INTEGERS(BINARY, bitwise_and, BITWISE_AND, BitwiseAnd)
+INTEGERS(BINARY, bitwise_or, BITWISE_OR, BitwiseOr)
+INTEGERS(BINARY, bitwise_xor, BITWISE_XOR, BitwiseXor)
+BINARY(logical_and, LOGICAL_AND, LogicalAnd, TOSAIC_BOOL, TOSAIC_BOOL)
+BINARY(logical_or, LOGICAL_OR, LogicalOr, TOSAIC_BOOL, TOSAIC_BOOL)
+BINARY(logical_xor, LOGICAL_XOR, LogicalXor, TOSAIC_BOOL, TOSAIC_BOOL)
+INTEGERS(BINARY, logical_left_shift, LOGICAL_LEFT_SHIFT, LogicalLeftShift)
+INTEGERS(BINARY, logical_right_shift, LOGICAL_RIGHT_SHIFT, LogicalRightShift)
+BINARY(equal_i32, EQUAL, Equal, TOSAIC_INT32, TOSAIC_BOOL)
+BINARY(greater_i32, GREATER, Greater, TOSAIC_INT32, TOSAIC_BOOL)
+BINARY(greater_equal_i32, GREATER_EQUAL, GreaterEqual, TOSAIC_INT32, TOSAIC_BOOL)
+
+#define RIGHT_SHIFT(NAME, OP, ATTRIBUTE, TYPE, RESULT) \
+  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 2, 2, check<2>, tosaic::right_shift_argument)
+INTEGERS(RIGHT_SHIFT, arithmetic_right_shift, ARITHMETIC_RIGHT_SHIFT, ArithmeticRightShift)
+
+#define MUL(NAME, TYPE) \
+  OPERATOR(NAME, MUL, Mul, TYPE, TYPE, TOSAIC_INT32, 3, 2, check_mul, tosaic::mul_argument)
+MUL(mul_i8, TOSAIC_INT8)
+MUL(mul_i16, TOSAIC_INT16)
+MUL(mul_i32, TOSAIC_INT32)
+
+#define SELECT(NAME, TYPE, KERNEL)                                            \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::SELECT,                 \
+                                            tosa::Attribute::SelectAttribute, \
+                                            TOSAIC_BOOL,                      \
+                                            TYPE,                             \
+                                            3,                                \
+                                            1,                                \
+                                            0,                                \
+                                            tosaic::check_select,             \
+                                            tosaic::run,                      \
+                                            nullptr,                          \
+                                            nullptr,                          \
+                                            {KERNEL},                         \
+                                            TYPE,                             \
+                                            3,                                \
+                                            nullptr};
+SELECT(select_bool, TOSAIC_BOOL, tosaic_select_8)
+SELECT(select_i8, TOSAIC_INT8, tosaic_select_8)
+SELECT(select_i16, TOSAIC_INT16, tosaic_select_16)
+SELECT(select_i32, TOSAIC_INT32, tosaic_select_32)

@@ -1,0 +1,78 @@
+// MATMUL.
+#include "operators.h"
+#include "tosaic/operators.h"
+
+namespace tosaic {
+namespace {
+
+bool make(const Step &step, tosaic_matmul *matmul) {
+  const Tensor &a = step.input(0), &b = step.input(1), &y = step.output(0);
+  const auto accumulator = a.type == TOSAIC_INT16 ? TOSAIC_INT48 : TOSAIC_INT32;
+  if (a.rank != 3 || b.rank != 3 || !is(y, accumulator, 3) || b.shape[0] != a.shape[0] ||
+      b.shape[1] != a.shape[2] || y.shape[0] != a.shape[0] || y.shape[1] != a.shape[1] ||
+      y.shape[2] != b.shape[2] || step.input(2).type != a.type || step.input(3).type != b.type) {
+    return false;
+  }
+  matmul->batches = a.shape[0];
+  matmul->height = a.shape[1];
+  matmul->channels = a.shape[2];
+  matmul->width = b.shape[2];
+  return constant_scalar(step.input(2), &matmul->a_zp) &&
+         constant_scalar(step.input(3), &matmul->b_zp);
+}
+
+tosaic_status check(const Step &step) {
+  tosaic_matmul matmul;
+  return verdict(make(step, &matmul));
+}
+
+template <class Type, void kernel(const tosaic_matmul *, const Type *, const Type *,
+                                  const tosaic_rescale *, void *, void *)>
+tosaic_status run(const Step &step) {
+  tosaic_matmul matmul;
+  tosaic_rescale storage;
+  if (!make(step, &matmul)) return TOSAIC_BAD_MODEL;
+  kernel(&matmul, static_cast<const Type *>(step.input(0).data),
+         static_cast<const Type *>(step.input(1).data), fused_rescale(step, &storage),
+         step.result().data, step.model->scratch);
+  return TOSAIC_OK;
+}
+
+size_t scratch_i8(const Step &step) {
+  tosaic_matmul matmul;
+  return make(step, &matmul) ? tosaic_matmul_i8_scratch(&matmul) : 0;
+}
+
+}  // namespace
+}  // namespace tosaic
+
+const tosaic_operator tosaic_op_matmul_i8 = {tosa::Op::MATMUL,
+                                             tosa::Attribute::MatMulAttribute,
+                                             TOSAIC_INT8,
+                                             TOSAIC_INT8,
+                                             4,
+                                             1,
+                                             kFusesRescale,
+                                             tosaic::check,
+                                             tosaic::run<int8_t, tosaic_matmul_i8>,
+                                             tosaic::scratch_i8,
+                                             nullptr,
+                                             {},
+                                             0,
+                                             0,
+                                             nullptr};
+const tosaic_operator tosaic_op_matmul_i16 = {tosa::Op::MATMUL,
+                                              tosa::Attribute::MatMulAttribute,
+                                              TOSAIC_INT16,
+                                              TOSAIC_INT16,
+                                              4,
+                                              1,
+                                              kFusesRescale,
+                                              tosaic::check,
+                                              tosaic::run<int16_t, tosaic_matmul_i16>,
+                                              nullptr,
+                                              nullptr,
+                                              {},
+                                              0,
+                                              0,
+                                              nullptr};

@@ -1,0 +1,62 @@
+// What the operator files share: checks of tensors, and reading attributes and constants.
+#ifndef TOSAIC_RUNTIME_OPERATORS_H
+#define TOSAIC_RUNTIME_OPERATORS_H
+
+#include "../model.h"
+
+namespace tosaic {
+
+// TOSA's level 8K (section 1.3): larger sizes are refused, which also keeps int32 from overflow.
+constexpr int32_t kMaxKernel = 8192;
+constexpr int32_t kMaxStride = 8192;
+constexpr int32_t kMaxScale = 256;
+
+constexpr tosaic_status verdict(bool fits) { return fits ? TOSAIC_OK : TOSAIC_BAD_MODEL; }
+
+inline bool is_type(const Tensor &tensor, tosaic_type type) { return tensor.type == type; }
+
+inline bool is(const Tensor &tensor, tosaic_type type, int rank) {
+  return tensor.type == type && tensor.rank == rank;
+}
+
+inline size_t elements(const Tensor &tensor) {
+  size_t count = 1;
+  for (int k = 0; k < tensor.rank; k++) count *= static_cast<size_t>(tensor.shape[k]);
+  return count;
+}
+
+// Bytes of an element; of int4, which is packed, 0.
+size_t element_size(uint8_t type);
+
+bool same_shape(const Tensor &a, const Tensor &b);
+bool same(const Tensor &a, const Tensor &b);  // type and shape
+
+// The one element of a constant integer tensor; false for one that is not.
+bool constant_scalar(const Tensor &tensor, int32_t *value);
+
+// A SHAPE tensor of `count` values, which must all be within int32.
+bool constant_shape(const Tensor &tensor, size_t count, int32_t *values);
+
+// An attribute with `count` values from `low` to `high`.
+bool attribute_values(const flatbuffers::Vector<int32_t> *attribute, size_t count, int32_t low,
+                      int32_t high, int32_t *values);
+
+// An axis of `tensor`, which has one.
+inline bool is_axis(int32_t axis, const Tensor &tensor) { return axis >= 0 && axis < tensor.rank; }
+
+// The smallest and largest value of an integer type.
+int32_t lowest(uint8_t type);
+int32_t highest(uint8_t type);
+
+// The limits of a CLAMP on int8 or int16.
+bool clamp_limits(const Step &step, tosaic_clamp *clamp);
+
+// Fills `rescale` from a RESCALE step; false where operands or attributes do not fit.
+bool make_rescale(const Step &step, tosaic_rescale *rescale);
+
+// The RESCALE (and CLAMP) fused into `step`: a pointer to *storage, or null where there is none.
+const tosaic_rescale *fused_rescale(const Step &step, tosaic_rescale *storage);
+
+}  // namespace tosaic
+
+#endif

@@ -1,0 +1,136 @@
+// RESCALE and CLAMP, on their own and fused behind an accumulator.
+#include "operators.h"
+#include "tosaic/operators.h"
+
+namespace tosaic {
+namespace {
+
+bool is_unsigned_type(uint8_t type) { return type == TOSAIC_INT8 || type == TOSAIC_INT16; }
+
+int32_t without_sign(int32_t value, uint8_t type) {
+  return type == TOSAIC_INT8 ? value & 0xff : value & 0xffff;
+}
+
+tosaic_status check_rescale(const Step &step) {
+  tosaic_rescale rescale;
+  return verdict(make_rescale(step, &rescale));
+}
+
+// RESCALE of rows: all channels of `count` rows, or part of one row where channels do not matter.
+void rescale_rows(const Argument::Rescale &argument, size_t rows, size_t channels,
+                  const void *input, void *output) {
+  const tosaic_rescale *rescale = &argument.rescale;
+  switch (argument.type) {
+    case TOSAIC_INT8:
+      if (argument.input_unsigned) {
+        tosaic_rescale_u8(rescale, rows, channels, static_cast<const uint8_t *>(input), output);
+      } else {
+        tosaic_rescale_i8(rescale, rows, channels, static_cast<const int8_t *>(input), output);
+      }
+      break;
+    case TOSAIC_INT16:
+      if (argument.input_unsigned) {
+        tosaic_rescale_u16(rescale, rows, channels, static_cast<const uint16_t *>(input), output);
+      } else {
+        tosaic_rescale_i16(rescale, rows, channels, static_cast<const int16_t *>(input), output);
+      }
+      break;
+    case TOSAIC_INT32:
+      tosaic_rescale_i32(rescale, rows, channels, static_cast<const int32_t *>(input), output);
+      break;
+    default:
+      tosaic_rescale_i48(rescale, rows, channels, static_cast<const uint8_t *>(input), output);
+  }
+}
+
+const void *rescale_argument(const Step &step, Argument *storage) {
+  make_rescale(step, &storage->rescale.rescale);
+  storage->rescale.type = step.input(0).type;
+  storage->rescale.input_unsigned = step.attribute<tosa::RescaleAttribute>()->input_unsigned();
+  return storage;
+}
+
+void rescale_row(size_t n, const void *const inputs[], const size_t *, void *output,
+                 const void *argument) {
+  rescale_rows(static_cast<const Argument *>(argument)->rescale, 1, n, inputs[0], output);
+}
+
+tosaic_status run_rescale(const Step &step) {
+  const Tensor &x = step.input(0);
+  Argument argument;
+  rescale_argument(step, &argument);
+  const size_t channels = x.rank ? static_cast<size_t>(x.shape[x.rank - 1]) : 1;
+  rescale_rows(argument.rescale, elements(x) / channels, channels, x.data, step.output(0).data);
+  return TOSAIC_OK;
+}
+
+}  // namespace
+
+bool make_rescale(const Step &step, tosaic_rescale *rescale) {
+  const auto *attribute = step.attribute<tosa::RescaleAttribute>();
+  const Tensor &x = step.input(0), &multiplier = step.input(1), &shift = step.input(2);
+  const Tensor &y = step.output(0);
+  const bool wide = x.type == TOSAIC_INT48;
+  const bool scale32 = attribute->scale32();
+  const bool double_round = attribute->rounding_mode() == tosa::RoundingMode::DOUBLE_ROUND;
+  const bool types = (is_unsigned_type(x.type) || x.type == TOSAIC_INT32 || wide) &&
+                     (is_unsigned_type(y.type) || y.type == TOSAIC_INT32) && same_shape(x, y) &&
+                     (!attribute->input_unsigned() || is_unsigned_type(x.type)) &&
+                     (!attribute->output_unsigned() || is_unsigned_type(y.type)) &&
+                     !(wide && scale32) && !(double_round && !scale32) &&
+                     step.input(3).type == x.type && step.input(4).type == y.type;
+  const int32_t count = attribute->per_channel() && x.rank ? x.shape[x.rank - 1] : 1;
+  const bool vectors = is(multiplier, scale32 ? TOSAIC_INT32 : TOSAIC_INT16, 1) &&
+                       is(shift, TOSAIC_INT8, 1) && multiplier.shape[0] == count &&
+                       shift.shape[0] == count;
+  if (!types || !vectors || !constant_scalar(step.input(3), &rescale->input_zp) ||
+      !constant_scalar(step.input(4), &rescale->output_zp)) {
+    return false;
+  }
+  rescale->multiplier32 = scale32 ? static_cast<const int32_t *>(multiplier.data) : nullptr;
+  rescale->multiplier16 = scale32 ? nullptr : static_cast<const int16_t *>(multiplier.data);
+  rescale->shift = static_cast<const int8_t *>(shift.data);
+  rescale->per_channel = attribute->per_channel();
+  rescale->double_round = double_round;
+  rescale->output_type = static_cast<tosaic_type>(y.type);
+  rescale->min = lowest(y.type);
+  rescale->max = highest(y.type);
+  if (attribute->input_unsigned()) {
+    rescale->input_zp = without_sign(rescale->input_zp, x.type);
+  }
+  if (attribute->output_unsigned()) {
+    rescale->output_zp = without_sign(rescale->output_zp, y.type);
+    rescale->min = 0;
+    rescale->max = without_sign(-1, y.type);
+  }
+  return true;
+}
+
+const tosaic_rescale *fused_rescale(const Step &step, tosaic_rescale *storage) {
+  if (!step.node->fused) return nullptr;
+  make_rescale({step.model, step.graph, step.node + 1}, storage);
+  tosaic_clamp clamp;
+  if (step.node->fused == 2 && clamp_limits({step.model, step.graph, step.node + 2}, &clamp)) {
+    storage->min = clamp.min > storage->min ? clamp.min : storage->min;
+    storage->max = clamp.max < storage->max ? clamp.max : storage->max;
+  }
+  return storage;
+}
+
+}  // namespace tosaic
+
+const tosaic_operator tosaic_op_rescale = {tosa::Op::RESCALE,
+                                           tosa::Attribute::RescaleAttribute,
+                                           tosaic_operator::kAny,
+                                           tosaic_operator::kAny,
+                                           5,
+                                           1,
+                                           0,
+                                           tosaic::check_rescale,
+                                           tosaic::run_rescale,
+                                           nullptr,
+                                           nullptr,
+                                           {tosaic::rescale_row},
+                                           0,
+                                           1,
+                                           tosaic::rescale_argument};

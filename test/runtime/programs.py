@@ -1,0 +1,45 @@
+"""Small programs in MLIR: control flow, variables, and chains that the runtime fuses."""
+
+COUNTER = """
+  tosa.variable @count = dense<[3, 5]> : tensor<2xi32>
+  func.func @main(%x: tensor<2xi32>) -> tensor<2xi32> {
+    %old = tosa.variable_read @count : tensor<2xi32>
+    %new = tosa.add %old, %x : (tensor<2xi32>, tensor<2xi32>) -> tensor<2xi32>
+    tosa.variable_write @count, %new : tensor<2xi32>
+    return %old : tensor<2xi32> }"""
+
+LOOP = """
+  func.func @main(%i: tensor<i32>, %x: tensor<2xi32>) -> (tensor<i32>, tensor<2xi32>) {
+    %0:2 = tosa.while_loop (%a = %i, %b = %x) :
+        (tensor<i32>, tensor<2xi32>) -> (tensor<i32>, tensor<2xi32>) {
+      %limit = "tosa.const"() <{values = dense<5> : tensor<i32>}> : () -> tensor<i32>
+      %1 = tosa.greater %limit, %a : (tensor<i32>, tensor<i32>) -> tensor<i1>
+      tosa.yield %1 : tensor<i1>
+    } do {
+    ^bb0(%a: tensor<i32>, %b: tensor<2xi32>):
+      %one = "tosa.const"() <{values = dense<1> : tensor<i32>}> : () -> tensor<i32>
+      %1 = tosa.add %a, %one : (tensor<i32>, tensor<i32>) -> tensor<i32>
+      %2 = tosa.add %b, %b : (tensor<2xi32>, tensor<2xi32>) -> tensor<2xi32>
+      tosa.yield %1, %2 : tensor<i32>, tensor<2xi32>
+    }
+    return %0#0, %0#1 : tensor<i32>, tensor<2xi32> }"""
+
+CHOICE = """
+  func.func @main(%c: tensor<i1>, %x: tensor<2xi32>) -> tensor<2xi32> {
+    %0 = tosa.cond_if %c (%a = %x) : tensor<i1> (tensor<2xi32>) -> tensor<2xi32> {
+    ^bb0(%a: tensor<2xi32>):
+      %1 = tosa.add %a, %a : (tensor<2xi32>, tensor<2xi32>) -> tensor<2xi32>
+      tosa.yield %1 : tensor<2xi32>
+    } else {
+    ^bb0(%b: tensor<2xi32>):
+      tosa.yield %b : tensor<2xi32>
+    }
+    return %0 : tensor<2xi32> }"""
+
+CUSTOM = """
+  func.func @main(%x: tensor<2xi8>) -> tensor<2xi8> {
+    %0 = tosa.custom %x {domain_name = "d", implementation_attrs = "", operator_name = "o"} :
+      (tensor<2xi8>) -> tensor<2xi8>
+    return %0 : tensor<2xi8> }"""
+
+PROGRAMS = {"counter": COUNTER, "loop": LOOP, "choice": CHOICE, "custom": CUSTOM}

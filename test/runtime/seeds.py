@@ -1,0 +1,48 @@
+"""Seeds for the fuzzers: small real models, one file each; `python test/runtime/seeds.py FOLDER`.
+
+They are made anew from the op cases, so that they follow the format and the operators.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from test_executors import CASES, module_of
+
+from tosaic.dialects.bindings import ir, make_context
+from tosaic.emit import serialize
+from tosaic.runtime import Model
+
+sys.path.insert(0, str(Path(__file__).parent))
+from programs import PROGRAMS
+
+_LARGEST = 16 << 10
+PLANNED = ("counter", "loop", "choice", "many", "equal_results")
+
+
+def write_seeds(folder: Path) -> list[Path]:
+    """Write the seeds to `folder`, made if missing, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out = []
+    context = make_context()
+    with context, ir.Location.unknown():
+        modules = {c.name: module_of(c) for c in CASES if "f32" not in c.name}
+        modules |= {name: ir.Module.parse(text) for name, text in PROGRAMS.items()}
+    for name, module in modules.items():
+        data = serialize(module, locations=False)
+        if len(data) <= _LARGEST:
+            path = folder / f"{name.translate(str.maketrans('(), ', '____'))}.tosa"
+            path.write_bytes(data)
+            out.append(path)
+            if name in PLANNED:  # its plan, and a mark that load_and_run.cc knows
+                plan = Model(data).plan()
+                path = path.with_suffix(".planned")
+                path.write_bytes(data + plan + len(plan).to_bytes(4, "little") + b"PLAN")
+                out.append(path)
+    return out
+
+
+if __name__ == "__main__":
+    print(f"{len(write_seeds(Path(sys.argv[1])))} seeds")

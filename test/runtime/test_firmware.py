@@ -1,0 +1,111 @@
+"""Compiles for Cortex-M: the memory plan, the C header, the operator table, the arena's limit."""
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tosaic
+from tosaic.emit.memory_plan import plan_memory
+from tosaic.errors import CompileError, InputError
+from tosaic.runtime import Model
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+from test_models import QUICK, bench, quantized, stored
+
+INCLUDE = Path(tosaic.__file__).parents[1] / "runtime" / "include"
+# TFLM's, for models of the same shapes (tools/bench/runtime_tiny.py).
+PEER_ARENA = {
+    "ds_cnn": 27_300,
+    "mobilenet_v1_025": 100_756,
+    "resnet8": 54_996,
+    "deep_autoencoder": 5_172,
+}
+
+
+@cache
+def program(name):
+    return tosaic.compile(quantized(name), target="cortex-m55", io_layout="nhwc")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_program_is_right_and_small(name):
+    compiled = program(name)
+    x = bench.held_out_inputs(name)[0]
+    q = stored(compiled, x.permute(0, 2, 3, 1) if x.ndim == 4 else x)
+    for executor in ("runtime", "jit"):
+        np.testing.assert_array_equal(
+            compiled.run(q, executor=executor)[0], compiled.run(q, executor="reference")[0]
+        )
+    assert compiled.firmware.arena_bytes < PEER_ARENA[name]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_arena_is_as_small_as_the_order_of_operators_allows(name):
+    plan = plan_memory(Model(program(name).flatbuffer))
+    assert plan.arena_bytes == max(plan.live)
+
+
+def test_the_loader_takes_the_plan_and_computes_the_same():
+    compiled = program("ds_cnn")
+    plan = compiled.firmware.plan
+    planned, own = (Model(compiled.flatbuffer, p) for p in (plan, None))
+    assert planned.plan() == plan
+    assert len(own.plan()) == len(plan)
+    q = np.arange(490, dtype=np.int8).reshape(1, 49, 10, 1)
+    np.testing.assert_array_equal(planned.run([q])[0], own.run([q])[0])
+
+
+def test_a_damaged_plan_is_refused_or_harmless():
+    compiled = program("ds_cnn")
+    q = np.zeros((1, 49, 10, 1), np.int8)
+    refused = 0
+    for word in range(len(compiled.firmware.plan) // 4):
+        for value in (1, 0x7FFFFFF0, 0xFFFFFFFF):
+            damaged = np.frombuffer(compiled.firmware.plan, np.uint32).copy()
+            damaged[word] = value
+            try:
+                Model(compiled.flatbuffer, damaged.tobytes()).run([q])
+            except tosaic.errors.ToolError:
+                refused += 1
+    assert refused > 80
+
+
+def test_the_header_compiles_and_names_the_operators(tmp_path):
+    compiled = program("ds_cnn")
+    files = compiled.save(tmp_path, name="key-words.v1")
+    assert {f.suffix for f in files} == {".tosa", ".json", ".mlir", ".plan", ".h"}
+    source = tmp_path / "main.c"
+    source.write_text(
+        '#include "key-words.v1.h"\n'
+        '_Static_assert(KEY_WORDS_V1_INPUT_0_ELEMENTS == 490, "");\n'
+        f'_Static_assert(KEY_WORDS_V1_MODEL_BYTES == {len(compiled.flatbuffer)}, "");\n'
+        f'_Static_assert(KEY_WORDS_V1_PLAN_BYTES == {len(compiled.firmware.plan)}, "");\n'
+        "const tosaic_operator_table *table(void) { return &key_words_v1_operators; }\n"
+    )
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{INCLUDE}"]
+    subprocess.run(["gcc", *flags, source], check=True)
+    assert compiled.firmware.operators == (
+        "conv2d_i8",
+        "depthwise_conv2d_i8",
+        "matmul_i8",
+        "rescale",
+        "reshape",
+        "slice",
+    )
+    tosaic.compile(quantized("ds_cnn"), target="tosa-1.0-int").save(tmp_path, name="key-words.v1")
+    assert not (tmp_path / "key-words.v1.plan").exists()
+
+
+def test_too_small_an_arena_fails_the_compile():
+    message = r"needs [\d,]+ bytes of arena, [\d,]+ more than the 10,000 allowed"
+    with pytest.raises(CompileError, match=message) as caught:
+        tosaic.compile(quantized("ds_cnn"), target="cortex-m55", max_arena=10_000)
+    assert len(caught.value.diagnostics) == 3
+    assert "bytes of tensors are alive at this RESCALE" in str(caught.value)
+    assert "mlperf_tiny.py" in str(caught.value)
+    with pytest.raises(InputError, match=r"max_arena limits Cortex-M programs; target tosa"):
+        tosaic.compile(quantized("ds_cnn"), target="tosa-1.0-int", max_arena=10_000)

@@ -1,0 +1,165 @@
+"""Kernels of the boards, under QEMU, against the reference kernels on this machine, bit for bit."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tosaic.tools.bench.kernel_cases import (
+    INT8,
+    INT16,
+    INT32,
+    MACHINES,
+    Case,
+    Conv,
+    Rescale,
+    conv_case,
+    rescale_for,
+    run_on_board,
+    run_on_host,
+)
+from tosaic.tools.bench.runtime_kernels import layer_cases
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc")),
+    reason="apt-get install qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi "
+    "libstdc++-arm-none-eabi-newlib",
+)
+
+WORST = 2**31 - 1
+
+
+def rescales(rng, channels, terms):
+    """One of each form that a fused rescale can have."""
+    usual = rescale_for(rng, channels, terms)
+    per_tensor = replace(usual, multiplier=usual.multiplier[:1], shift=usual.shift[:1])
+    large = replace(usual, shift=rng.integers(2, 63, channels).astype(np.int8))
+    extreme = replace(
+        large,
+        multiplier=rng.choice(np.array([0, 1, 2**30, WORST], np.int32), channels),
+        shift=rng.choice(np.array([31, 32, 33, 34, 62], np.int8), channels),
+    )
+    wide = {
+        INT16: Rescale(usual.multiplier, usual.shift, type=INT16, low=-3000, high=32767),
+        INT32: Rescale(usual.multiplier, usual.shift, type=INT32, low=-(2**31), high=WORST),
+    }
+    forms = [usual, per_tensor, large, extreme, wide[INT16], wide[INT32]]
+    forms += [replace(form, double_round=True) for form in forms]
+    relu = replace(usual, low=usual.output_zp, high=min(127, usual.output_zp + 40))
+    return [None, *forms, relu, replace(relu, double_round=True)]
+
+
+def bound(rescale):
+    """The rescale as TOSA allows it: to int32 without a zero point."""
+    return replace(rescale, output_zp=0) if rescale and rescale.type == INT32 else rescale
+
+
+SHAPES = {
+    "pointwise": Conv((3, 5), 16, 8),
+    "pointwise, few channels": Conv((4, 7), 3, 5),
+    "pointwise, one channel": Conv((3, 3), 1, 1),
+    "pointwise, odd": Conv((5, 3), 35, 13, input_zp=3),
+    "pointwise, many channels": Conv((3, 3), 5, 131),
+    "pointwise, strided": Conv((7, 9), 17, 6, stride=(2, 3)),
+    "pointwise, padded": Conv((3, 4), 9, 7, pad=(1, 0, 2, 1)),
+    "fully connected": Conv((1, 1), 100, 10),
+    "fully connected, batches": Conv((1, 1), 33, 7, batches=5, shared_bias=True),
+    "square": Conv((9, 9), 3, 16, (3, 3), (2, 2), pad=(0, 1, 0, 1)),
+    "square, padded": Conv((6, 7), 8, 9, (3, 3), pad=(1, 1, 1, 1), input_zp=7),
+    "square, dilated": Conv((9, 8), 5, 6, (3, 3), dilation=(2, 3), pad=(2, 1, 3, 3)),
+    "dilated in y": Conv((9, 8), 5, 6, (3, 2), dilation=(3, 1), pad=(3, 3, 1, 0)),
+    "one channel in": Conv((12, 10), 1, 11, (10, 4), (2, 2), pad=(4, 5, 1, 1)),
+    "input smaller than the window": Conv((2, 2), 4, 5, (5, 5), pad=(2, 3, 3, 2)),
+    "window beside the input": Conv((3, 3), 2, 3, (2, 2), dilation=(5, 5), pad=(5, 5, 5, 5)),
+    "large window": Conv((5, 6), 48, 5, (3, 3), pad=(1, 1, 1, 1)),
+    "batches": Conv((4, 5), 6, 7, (2, 3), batches=3, pad=(1, 0, 1, 1), shared_bias=True),
+    "weight zero point": Conv((4, 5), 6, 7, (2, 3), weight_zp=-5, pad=(1, 0, 1, 1)),
+    "depthwise": Conv((7, 6), 16, 0, (3, 3), pad=(1, 1, 1, 1), multiplier=1),
+    "depthwise, 35 channels": Conv((6, 6), 35, 0, (3, 3), (2, 1), multiplier=1, input_zp=5),
+    "depthwise, three channels": Conv((5, 4), 3, 0, (2, 3), pad=(1, 1, 2, 2), multiplier=1),
+    "depthwise, dilated": Conv(
+        (9, 9), 24, 0, (3, 3), dilation=(2, 3), pad=(2, 2, 3, 3), multiplier=1, batches=2
+    ),
+    "depthwise, multiplier 2": Conv((5, 5), 9, 0, (3, 3), pad=(1, 1, 1, 1), multiplier=2),
+    "depthwise, multiplier 20": Conv((5, 5), 1, 0, (4, 3), pad=(1, 2, 1, 1), multiplier=20),
+    "depthwise, window beside": Conv(
+        (3, 3), 17, 0, (2, 2), dilation=(4, 5), pad=(4, 4, 5, 5), multiplier=1
+    ),
+    "depthwise, weight zero point": Conv((5, 5), 18, 0, (3, 3), multiplier=1, weight_zp=9),
+}
+
+
+def conv_cases(conv, rng):
+    terms = conv.kernel[0] * conv.kernel[1] * (1 if conv.depthwise else conv.inputs)
+    cases = []
+    for k, form in enumerate(rescales(rng, conv.filters, terms)):
+        rescale = bound(form)
+        zero = replace(conv, input_zp=int(rng.integers(-128, 128))) if k % 3 == 2 else conv
+        bias = WORST if k % 4 == 3 else 9000
+        cases.append(conv_case(f"form {k}", zero, rng, rescale, bias))
+    return cases
+
+
+def compare(core, cases):
+    got, expected = run_on_board(core, cases).outputs, run_on_host(cases).outputs
+    wrong = [case.name for case, a, b in zip(cases, got, expected, strict=True) if a != b]
+    assert not wrong
+
+
+@pytest.mark.parametrize("core", MACHINES)
+def test_convolutions_equal_the_reference(core):
+    rng = np.random.default_rng(0)
+    cases = [
+        replace(case, name=f"{name}: {case.name}")
+        for name, conv in SHAPES.items()
+        for case in conv_cases(conv, rng)
+    ]
+    compare(core, cases)
+
+
+def pool(name, rng, shape, channels, window, stride, pad, zero=0):
+    (height, width), (kh, kw), (sy, sx) = shape, window, stride
+    oh = (height + pad[0] + pad[1] - kh) // sy + 1
+    ow = (width + pad[2] + pad[3] - kw) // sx + 1
+    parameters = (2, height, width, channels, oh, ow, kh, kw, sy, sx, pad[0], pad[2])
+    x = rng.integers(-128, 128, (2, height, width, channels), np.int8)
+    size = 2 * oh * ow * channels
+    return [
+        Case(f"{kernel} {name}", kernel, (*parameters, zp, -zp // 2), (x,), size)
+        for kernel, zp in (("max_pool2d_i8", 0), ("avg_pool2d_i8", zero))
+    ]
+
+
+def test_layers_of_the_bench_equal_the_reference():
+    compare("cortex-m55", layer_cases())
+
+
+@pytest.mark.parametrize("core", MACHINES)
+def test_pools_and_elementwise_equal_the_reference(core):
+    rng = np.random.default_rng(0)
+    cases = [
+        *pool("odd", rng, (7, 5), 19, (3, 2), (2, 1), (1, 1, 0, 1), 7),
+        *pool("global", rng, (6, 5), 64, (6, 5), (1, 1), (0, 0, 0, 0), -128),
+        *pool("one channel", rng, (4, 4), 1, (2, 2), (2, 2), (0, 0, 0, 0), 127),
+    ]
+    for n in (1, 15, 16, 37):
+        a, b = (rng.integers(-(2**31), WORST, n).astype(np.int32) for _ in range(2))
+        x = rng.integers(-128, 128, n, np.int8)
+        table = rng.integers(-128, 128, 256, np.int8)
+        for steps in ((1, 1), (0, 1), (1, 0)):
+            cases.append(Case(f"add {n} {steps}", "add_i32", steps, (a, b), 4 * n, channels=n))
+        cases.append(Case(f"mul {n}", "mul_i32", (1, 1, 0, 31), (a, b), 4 * n, channels=n))
+        cases.append(Case(f"table {n}", "table_i8", (1,), (x, table), n, channels=n))
+        cases.append(Case(f"clamp {n}", "clamp_i8", (1, 0, 0, -7, 90), (x,), n, channels=n))
+        for k, form in enumerate(rescales(rng, n, 3)[1:]):
+            size = {INT8: 1, INT16: 2, INT32: 4}[form.type] * 3 * n
+            for kernel, kind, low, high in (
+                ("rescale_i8", np.int8, -128, 127),
+                ("rescale_i32", np.int32, -(2**31), WORST),
+            ):
+                data = rng.integers(low, high, (3, n)).astype(kind)
+                rescale = bound(replace(form, input_zp=5 if kernel == "rescale_i8" else 0))
+                name = f"{kernel} {n} {k}"
+                cases.append(Case(name, kernel, (), (data,), size, rescale, 3, n))
+    compare(core, cases)

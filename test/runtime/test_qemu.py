@@ -1,0 +1,62 @@
+"""The runtime on simulated boards: the same bits as on the host, and what they cost."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tosaic.dialects.bindings import ir, make_context
+from tosaic.executors import make_executor
+from tosaic.executors.qemu import BOARDS
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
+from test_executors import CASES, module_of, random_inputs
+from test_models import bench, integer_program, stored
+
+TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc", "cmake")
+MODELS = ("ds_cnn", "resnet8", "deep_autoencoder", "mobilenet_v1_025")
+# One of each family; on the host all run.
+OPERATORS = (
+    "avg_pool2d_i16_(3, 2)_(2, 1)",
+    "resize_BILINEAR_i16_(4, 2, 4, 2)_(-1, -1)",
+    "rescale_i16_i8_DOUBLE_ROUND_1",
+    "table_i16",
+    "many",
+)
+
+pytestmark = pytest.mark.skipif(
+    any(shutil.which(tool) is None for tool in TOOLS),
+    reason="needs apt packages qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi "
+    "libstdc++-arm-none-eabi-newlib and cmake",
+)
+every_board = pytest.mark.parametrize("board", BOARDS)
+
+
+@every_board
+@pytest.mark.parametrize("name", MODELS)
+def test_models_equal_the_host(board, name):
+    program = integer_program(name)
+    q = stored(program, bench.held_out_inputs(name)[0])
+    executor = make_executor(board, program.module)
+    (got,) = executor.run([q])
+    np.testing.assert_array_equal(got, program.run(q, executor="jit")[0])
+    cost = executor.measurement
+    assert cost.arena_bytes < 110_000
+    assert 0 < cost.stack_bytes < 4096
+    assert 0.9 < sum(cost.operators.values()) / cost.invoke_instructions < 1.1
+
+
+@every_board
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_equal_the_host(board, name):
+    case = next(c for c in CASES if c.name == name)
+    with make_context(), ir.Location.unknown():
+        module = module_of(case)
+        inputs = random_inputs(case)
+        got, wanted = (make_executor(e, module).run(inputs) for e in (board, "runtime"))
+    for g, w in zip(got, wanted, strict=True):
+        assert g.dtype == w.dtype
+        np.testing.assert_array_equal(g, w)

@@ -214,6 +214,7 @@ def _quantized_adaptive(
     quantized=Quantized.SHARED,
     integer=_quantized_adaptive,
     integer_bits=(8, 16),
+    precise=True,  # two passes, which must not round halves twice
 )
 @lowers(
     "torch.aten.adaptive_avg_pool1d",

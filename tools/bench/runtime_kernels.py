@@ -62,7 +62,11 @@ def layer_cases() -> list[Case]:
 
 @click.command()
 @click.option(
-    "--core", "cores", multiple=True, type=click.Choice(list(MACHINES)), default=["cortex-m55", "cortex-m4"]
+    "--core",
+    "cores",
+    multiple=True,
+    type=click.Choice(list(MACHINES)),
+    default=["cortex-m55", "cortex-m4"],
 )
 def main(cores: tuple[str, ...]) -> None:
     """Print a table for each core; fail where a kernel differs from the reference."""

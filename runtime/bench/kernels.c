@@ -4,23 +4,24 @@
  * output of its kernel is written to results.bin with GUARD bytes before and after it, which no
  * kernel may change. Marks surround each call of a kernel.
  */
+#include "tosaic/kernels.h"
+
 #include <string.h>
 
 #include "board.h"
 #include "semihosting.h"
-#include "tosaic/kernels.h"
 
 enum { ALIGNMENT = 16, GUARD = 16, GUARD_BYTE = 0xa5, INPUTS = 3 };
 
 typedef struct header {
-  char kernel[32];         /* as in kernels.h, without tosaic_ */
-  int32_t parameters[32];  /* the kernel's own structure */
-  int32_t has_rescale;     /* the next seven are a tosaic_rescale */
+  char kernel[32];        /* as in kernels.h, without tosaic_ */
+  int32_t parameters[32]; /* the kernel's own structure */
+  int32_t has_rescale;    /* the next seven are a tosaic_rescale */
   int32_t per_channel, double_round, input_zp, output_zp, min, max, output_type;
   int32_t input_bytes[INPUTS]; /* sizes of the blobs: operands, multipliers, shifts */
   int32_t multiplier_bytes, shift_bytes;
   int32_t output_bytes;
-  int32_t rows, channels;  /* of RESCALE; an elementwise operation has `channels` elements */
+  int32_t rows, channels; /* of RESCALE; an elementwise operation has `channels` elements */
 } header;
 
 /* One case, with its blobs found. */
@@ -37,14 +38,14 @@ static size_t no_scratch(const void *parameters) {
   return 0;
 }
 
-#define CONV(NAME, INPUT, WEIGHT, BIAS)                                                   \
-  static void run_##NAME(const job *j) {                                                  \
-    tosaic_##NAME((const tosaic_conv *)j->head->parameters, (const INPUT *)j->inputs[0],  \
-                  (const WEIGHT *)j->inputs[1], (const BIAS *)j->inputs[2], j->rescale,   \
-                  j->output, j->scratch);                                                 \
-  }                                                                                       \
-  static size_t scratch_##NAME(const void *parameters) {                                  \
-    return tosaic_##NAME##_scratch((const tosaic_conv *)parameters);                      \
+#define CONV(NAME, INPUT, WEIGHT, BIAS)                                                            \
+  static void run_##NAME(const job *j) {                                                           \
+    tosaic_##NAME((const tosaic_conv *)j->head->parameters, (const INPUT *)j->inputs[0],           \
+                  (const WEIGHT *)j->inputs[1], (const BIAS *)j->inputs[2], j->rescale, j->output, \
+                  j->scratch);                                                                     \
+  }                                                                                                \
+  static size_t scratch_##NAME(const void *parameters) {                                           \
+    return tosaic_##NAME##_scratch((const tosaic_conv *)parameters);                               \
   }
 CONV(conv2d_i8, int8_t, int8_t, int32_t)
 CONV(depthwise_conv2d_i8, int8_t, int8_t, int32_t)
@@ -65,10 +66,10 @@ static size_t scratch_matmul_i8(const void *parameters) {
 POOL(avg_pool2d_i8)
 POOL(max_pool2d_i8)
 
-#define RESCALE(NAME, TYPE)                                                               \
-  static void run_##NAME(const job *j) {                                                  \
-    tosaic_##NAME(j->rescale, (size_t)j->head->rows, (size_t)j->head->channels,           \
-                  (const TYPE *)j->inputs[0], j->output);                                 \
+#define RESCALE(NAME, TYPE)                                                     \
+  static void run_##NAME(const job *j) {                                        \
+    tosaic_##NAME(j->rescale, (size_t)j->head->rows, (size_t)j->head->channels, \
+                  (const TYPE *)j->inputs[0], j->output);                       \
   }
 RESCALE(rescale_i8, int8_t)
 RESCALE(rescale_i32, int32_t)

@@ -1,5 +1,5 @@
-/* RESCALE of a whole tensor in 32-bit arithmetic, where its form allows that: with the upper half of
- * the product (see mve/output.h for why that is exact).
+/* RESCALE of a whole tensor in 32-bit arithmetic, where its form allows that: with the upper half
+ * of the product (see mve/output.h for why that is exact).
  */
 #ifndef TOSAIC_KERNELS_RESCALE_FORM_H
 #define TOSAIC_KERNELS_RESCALE_FORM_H
@@ -20,8 +20,7 @@ typedef struct tosaic_form {
 static inline bool tosaic_form_of(const tosaic_rescale *rescale, int32_t bits, tosaic_form *form) {
   const int32_t shift = rescale->shift[0];
   if (rescale->per_channel || !rescale->multiplier32 || rescale->multiplier32[0] < 0 ||
-      rescale->output_zp < INT16_MIN || rescale->output_zp > INT16_MAX || shift < 2 ||
-      shift > 62) {
+      rescale->output_zp < INT16_MIN || rescale->output_zp > INT16_MAX || shift < 2 || shift > 62) {
     return false;
   }
   form->multiplier = rescale->multiplier32[0];

@@ -9,7 +9,7 @@
 /* For what the matrix form does not take. */
 static TOSAIC_CONVOLUTION(TOSAIC_CONV3D, conv2d_i8_portable, TOSAIC_TYPES_I8)
 
-typedef struct matrix {
+    typedef struct matrix {
   const int8_t *weight, *end; /* of all filters */
   const int32_t *bias;
   size_t window, channels, bias_step;
@@ -41,15 +41,16 @@ static void gather(const tosaic_conv *p, const int8_t *input, tosaic_taps y, tos
     fill(window, p->input_zp, (size_t)p->kernel_height * row);
   window += (size_t)y.first * row + (size_t)x.first * channels;
   input += ((size_t)(y.origin + y.first * p->dilation_y) * (size_t)p->input_width +
-            (size_t)(x.origin + x.first * p->dilation_x)) * channels;
+            (size_t)(x.origin + x.first * p->dilation_x)) *
+           channels;
   for (int32_t ky = 0; ky < rows; ky++, window += row, input += line) {
     if (p->dilation_x == 1) {
       copy(window, input, (size_t)columns * channels);
       continue;
     }
     for (int32_t kx = 0; kx < columns; kx++)
-      copy(window + (size_t)kx * channels,
-           input + (size_t)(kx * p->dilation_x) * channels, channels);
+      copy(window + (size_t)kx * channels, input + (size_t)(kx * p->dilation_x) * channels,
+           channels);
   }
 }
 
@@ -77,8 +78,9 @@ static inline size_t readable(const matrix *m, const int8_t *last) {
 }
 
 /* Two windows by two filters. The loop needs all registers, so it has a function of its own. */
-static __attribute__((noinline)) void multiply_two(const matrix *m, const uint32_t *x, const int8_t *w0,
-                                const int8_t *w1, int32_t first[2], int32_t second[2]) {
+static __attribute__((noinline)) void multiply_two(const matrix *m, const uint32_t *x,
+                                                   const int8_t *w0, const int8_t *w1,
+                                                   int32_t first[2], int32_t second[2]) {
   const size_t words = readable(m, w1);
   const int8_t *const end = w0 + words;
   int32_t s0 = first[0], s1 = first[1], s2 = second[0], s3 = second[1];
@@ -121,8 +123,9 @@ static __attribute__((noinline)) void multiply_two(const matrix *m, const uint32
 }
 
 /* One window by four filters. */
-static __attribute__((noinline)) void multiply_one(const matrix *m, const uint32_t *x, const int8_t *const filters[4],
-                                int32_t sums[4]) {
+static __attribute__((noinline)) void multiply_one(const matrix *m, const uint32_t *x,
+                                                   const int8_t *const filters[4],
+                                                   int32_t sums[4]) {
   const size_t words = readable(m, filters[3]);
   const int8_t *w0 = filters[0], *w1 = filters[1], *w2 = filters[2], *w3 = filters[3];
   const uint32_t *const end = x + words / 4 * WORDS_OF_ONE;
@@ -238,8 +241,7 @@ void tosaic_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *w
   int8_t *const gathered = (int8_t *)(wide + tosaic_rounded(window));
   const bool pointwise = tosaic_is_pointwise(p);
   const int32_t elements = p->output_height * p->output_width;
-  const size_t image =
-      (size_t)p->input_height * (size_t)p->input_width * (size_t)p->input_channels;
+  const size_t image = (size_t)p->input_height * (size_t)p->input_width * (size_t)p->input_channels;
   size_t index = 0;
   for (int32_t n = 0; n < p->batches; n++, input += image) {
     int32_t oy = 0, ox = 0;
@@ -251,12 +253,11 @@ void tosaic_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *w
       if (pointwise) {
         from = input + (size_t)(oy * p->stride_y * p->input_width + ox * p->stride_x) * window;
       } else {
-        gather(p, input,
-               taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height,
-                       p->input_height),
-               taps_of(ox, p->stride_x, p->pad_left, p->dilation_x, p->kernel_width,
-                       p->input_width),
-               gathered);
+        gather(
+            p, input,
+            taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height, p->input_height),
+            taps_of(ox, p->stride_x, p->pad_left, p->dilation_x, p->kernel_width, p->input_width),
+            gathered);
       }
       widen(wide + (second ? WORDS_OF_ONE : 0), alone ? WORDS_OF_ONE : WORDS_OF_TWO, from, window,
             p->input_zp);

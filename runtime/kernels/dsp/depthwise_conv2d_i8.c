@@ -7,7 +7,7 @@
 /* For what does not come in words, and for multipliers. */
 static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i8_portable, TOSAIC_TYPES_I8)
 
-typedef struct taps {
+    typedef struct taps {
   const int8_t *x, *weight; /* of the first tap inside of the input */
   int32_t rows, columns;
   ptrdiff_t x_step, x_line, weight_step, weight_line;
@@ -65,11 +65,11 @@ void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const
   size_t index = 0;
   for (int32_t n = 0; n < p->batches; n++)
     for (int32_t oy = 0; oy < p->output_height; oy++) {
-      const tosaic_taps y = taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height,
-                                    p->input_height);
+      const tosaic_taps y =
+          taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height, p->input_height);
       for (int32_t ox = 0; ox < p->output_width; ox++, index += channels) {
-        const tosaic_taps x = taps_of(ox, p->stride_x, p->pad_left, p->dilation_x,
-                                      p->kernel_width, p->input_width);
+        const tosaic_taps x =
+            taps_of(ox, p->stride_x, p->pad_left, p->dilation_x, p->kernel_width, p->input_width);
         const ptrdiff_t line = n * p->input_height + y.origin + y.first * p->dilation_y;
         taps t = {.rows = y.end - y.first,
                   .columns = x.end - x.first,

@@ -32,9 +32,7 @@ static inline uint32_t add_odd_bytes(uint32_t to, uint32_t word) {
   return halves;
 }
 
-static inline uint32_t twice(int32_t half) {
-  return ((uint32_t)half & 0xffffU) * 0x10001U;
-}
+static inline uint32_t twice(int32_t half) { return ((uint32_t)half & 0xffffU) * 0x10001U; }
 
 /* Four bytes, aligned or not; and the first `count` of them. */
 static inline uint32_t load_word(const int8_t *data) {
@@ -62,8 +60,7 @@ typedef struct tosaic_output {
   void *data;
 } tosaic_output;
 
-static inline tosaic_output output_of(const tosaic_rescale *rescale, size_t channels,
-                                      void *data) {
+static inline tosaic_output output_of(const tosaic_rescale *rescale, size_t channels, void *data) {
   tosaic_output output = {.rescale = rescale, .data = data};
   if (!rescale || !rescale->multiplier32 || rescale->output_type != TOSAIC_INT8) return output;
   if (rescale->output_zp < INT8_MIN || rescale->output_zp > INT8_MAX) return output;
@@ -120,25 +117,25 @@ static inline void store_some(const tosaic_output *output, const int32_t *sums, 
 }
 
 /* Store the sums of four channels from `channel` on. Not inline: it needs many registers. */
-static __attribute__((noinline)) void store_four(const tosaic_output *output,
-                                                 const int32_t sums[4], size_t channel,
-                                                 size_t index) {
+static __attribute__((noinline)) void store_four(const tosaic_output *output, const int32_t sums[4],
+                                                 size_t channel, size_t index) {
   const tosaic_rescale *rescale = output->rescale;
   if (output->stage == GENERAL) {
     store_some(output, sums, channel, index, 4);
     return;
   }
-  const int32_t *m =
-      rescale->per_channel ? rescale->multiplier32 + channel : output->multiplier;
+  const int32_t *m = rescale->per_channel ? rescale->multiplier32 + channel : output->multiplier;
   const int8_t *s = rescale->per_channel ? rescale->shift + channel : output->shift;
   const int32_t zp = rescale->output_zp;
   uint32_t bytes;
   if (output->stage == SINGLE_ROUND) {
-    bytes = packed(single_rounded(sums[0], m[0], s[0], zp), single_rounded(sums[1], m[1], s[1], zp),
-                   single_rounded(sums[2], m[2], s[2], zp), single_rounded(sums[3], m[3], s[3], zp));
+    bytes =
+        packed(single_rounded(sums[0], m[0], s[0], zp), single_rounded(sums[1], m[1], s[1], zp),
+               single_rounded(sums[2], m[2], s[2], zp), single_rounded(sums[3], m[3], s[3], zp));
   } else {
-    bytes = packed(double_rounded(sums[0], m[0], s[0], zp), double_rounded(sums[1], m[1], s[1], zp),
-                   double_rounded(sums[2], m[2], s[2], zp), double_rounded(sums[3], m[3], s[3], zp));
+    bytes =
+        packed(double_rounded(sums[0], m[0], s[0], zp), double_rounded(sums[1], m[1], s[1], zp),
+               double_rounded(sums[2], m[2], s[2], zp), double_rounded(sums[3], m[3], s[3], zp));
   }
   bytes = smaller_bytes(larger_bytes(bytes, output->min), output->max);
   memcpy((int8_t *)output->data + index, &bytes, 4);

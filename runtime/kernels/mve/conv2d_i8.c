@@ -10,11 +10,11 @@
 /* For what the matrix form does not take. */
 static TOSAIC_CONVOLUTION(TOSAIC_CONV3D, conv2d_i8_portable, TOSAIC_TYPES_I8)
 
-/* The loops are in assembly, as this compiler writes no tail-predicated loops: in them the last
- * round of a vector's 16 elements acts on those that are left.
- */
-static inline void copy_rows(int8_t *to, size_t to_step, const int8_t *from, size_t from_step,
-                             size_t bytes, int32_t rows) {
+    /* The loops are in assembly, as this compiler writes no tail-predicated loops: in them the last
+     * round of a vector's 16 elements acts on those that are left.
+     */
+    static inline void copy_rows(int8_t *to, size_t to_step, const int8_t *from, size_t from_step,
+                                 size_t bytes, int32_t rows) {
   const size_t rounded = (bytes + 15) & ~(size_t)15; /* what the pointers go on by themselves */
   if (bytes == 0 || rows <= 0) return;
   __asm__ volatile(
@@ -88,58 +88,57 @@ typedef struct part {
  * filters, from the bias on, and STAGE, which takes the sums in q3 and takes `group` on from its
  * multipliers.
  */
-#define GROUPS(NAME, STAGE)                                                                    \
-  static __attribute__((noinline)) void NAME(                                                  \
-      run r, const part *part, size_t window, const limits *l) {                               \
-    const size_t rounded = (window + 15) & ~(size_t)15;                                        \
-    const int32x4_t zp = l->zp, min = l->min, max = l->max;                                    \
-    const tosaic_group *const end = part->end;                                                 \
-    for (; r.count; r.count--, r.x += r.step, r.out += r.out_step) {                           \
-      const int8_t *x = r.x, *w0 = part->filters[0], *w1 = part->filters[1];                   \
-      const int8_t *w2 = part->filters[2], *w3 = part->filters[3];                             \
-      int8_t *out = r.out;                                                                     \
-      tosaic_group *group = part->first;                                                       \
-      int32_t s0, s1, s2, s3;                                                                  \
-      __asm__ volatile(                                                                        \
-          "1: ldrd %[s0], %[s1], [%[group]], #8\n"                                             \
-          "ldrd %[s2], %[s3], [%[group]], #8\n"                                                \
-          "dlstp.8 lr, %[window]\n"                                                            \
-          "2: vldrb.8 q0, [%[x]], #16\n"                                                       \
-          "vldrb.8 q1, [%[w0]], #16\n"                                                         \
-          "vmladava.s8 %[s0], q0, q1\n"                                                        \
-          "vldrb.8 q2, [%[w1]], #16\n"                                                         \
-          "vmladava.s8 %[s1], q0, q2\n"                                                        \
-          "vldrb.8 q1, [%[w2]], #16\n"                                                         \
-          "vmladava.s8 %[s2], q0, q1\n"                                                        \
-          "vldrb.8 q2, [%[w3]], #16\n"                                                         \
-          "vmladava.s8 %[s3], q0, q2\n"                                                        \
-          "letp lr, 2b\n"                                                                      \
-          "vmov q3[2], q3[0], %[s0], %[s2]\n"                                                  \
-          "vmov q3[3], q3[1], %[s1], %[s3]\n"                                                  \
-          STAGE                                                                                \
-          "ldr lr, %[rounded]\n"                                                               \
-          "sub %[x], %[x], lr\n"                                                               \
-          "sub %[w0], %[w3], lr\n"                                                             \
-          "ldr lr, %[end]\n"                                                                   \
-          "add %[w0], %[w0], %[window]\n"                                                      \
-          "add %[w1], %[w0], %[window]\n"                                                      \
-          "add %[w2], %[w1], %[window]\n"                                                      \
-          "add %[w3], %[w2], %[window]\n"                                                      \
-          "cmp %[group], lr\n"                                                                 \
-          "bne 1b\n"                                                                           \
-          : [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2), [s3] "=&Te"(s3), [x] "+r"(x),   \
-            [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [group] "+r"(group),   \
-            [out] "+l"(out)                                                                    \
-          : [window] "r"(window), [rounded] "m"(rounded), [end] "m"(end), [zp] "w"(zp),        \
-            [min] "w"(min), [max] "w"(max)                                                     \
-          : "q0", "q1", "q2", "q3", "lr", "cc", "memory");                                     \
-    }                                                                                          \
+#define GROUPS(NAME, STAGE)                                                                  \
+  static __attribute__((noinline)) void NAME(run r, const part *part, size_t window,         \
+                                             const limits *l) {                              \
+    const size_t rounded = (window + 15) & ~(size_t)15;                                      \
+    const int32x4_t zp = l->zp, min = l->min, max = l->max;                                  \
+    const tosaic_group *const end = part->end;                                               \
+    for (; r.count; r.count--, r.x += r.step, r.out += r.out_step) {                         \
+      const int8_t *x = r.x, *w0 = part->filters[0], *w1 = part->filters[1];                 \
+      const int8_t *w2 = part->filters[2], *w3 = part->filters[3];                           \
+      int8_t *out = r.out;                                                                   \
+      tosaic_group *group = part->first;                                                     \
+      int32_t s0, s1, s2, s3;                                                                \
+      __asm__ volatile(                                                                      \
+          "1: ldrd %[s0], %[s1], [%[group]], #8\n"                                           \
+          "ldrd %[s2], %[s3], [%[group]], #8\n"                                              \
+          "dlstp.8 lr, %[window]\n"                                                          \
+          "2: vldrb.8 q0, [%[x]], #16\n"                                                     \
+          "vldrb.8 q1, [%[w0]], #16\n"                                                       \
+          "vmladava.s8 %[s0], q0, q1\n"                                                      \
+          "vldrb.8 q2, [%[w1]], #16\n"                                                       \
+          "vmladava.s8 %[s1], q0, q2\n"                                                      \
+          "vldrb.8 q1, [%[w2]], #16\n"                                                       \
+          "vmladava.s8 %[s2], q0, q1\n"                                                      \
+          "vldrb.8 q2, [%[w3]], #16\n"                                                       \
+          "vmladava.s8 %[s3], q0, q2\n"                                                      \
+          "letp lr, 2b\n"                                                                    \
+          "vmov q3[2], q3[0], %[s0], %[s2]\n"                                                \
+          "vmov q3[3], q3[1], %[s1], %[s3]\n" STAGE                                          \
+          "ldr lr, %[rounded]\n"                                                             \
+          "sub %[x], %[x], lr\n"                                                             \
+          "sub %[w0], %[w3], lr\n"                                                           \
+          "ldr lr, %[end]\n"                                                                 \
+          "add %[w0], %[w0], %[window]\n"                                                    \
+          "add %[w1], %[w0], %[window]\n"                                                    \
+          "add %[w2], %[w1], %[window]\n"                                                    \
+          "add %[w3], %[w2], %[window]\n"                                                    \
+          "cmp %[group], lr\n"                                                               \
+          "bne 1b\n"                                                                         \
+          : [s0] "=&Te"(s0), [s1] "=&Te"(s1), [s2] "=&Te"(s2), [s3] "=&Te"(s3), [x] "+r"(x), \
+            [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [group] "+r"(group), \
+            [out] "+l"(out)                                                                  \
+          : [window] "r"(window), [rounded] "m"(rounded), [end] "m"(end), [zp] "w"(zp),      \
+            [min] "w"(min), [max] "w"(max)                                                   \
+          : "q0", "q1", "q2", "q3", "lr", "cc", "memory");                                   \
+    }                                                                                        \
   }
 
-#define LIMIT_AND_STORE                 \
-  "vadd.i32 q3, q3, %q[zp]\n"           \
-  "vmax.s32 q3, q3, %q[min]\n"          \
-  "vmin.s32 q3, q3, %q[max]\n"          \
+#define LIMIT_AND_STORE        \
+  "vadd.i32 q3, q3, %q[zp]\n"  \
+  "vmax.s32 q3, q3, %q[min]\n" \
+  "vmin.s32 q3, q3, %q[max]\n" \
   "vstrb.32 q3, [%[out]], #4\n"
 
 GROUPS(single_round,
@@ -183,8 +182,8 @@ static inline void multiply(const matrix *m, run r, const part *part) {
 }
 
 /* The channels that are no group of four, the convolution's last. Four results are stored where
- * fewer are: those too many are overwritten by what comes later, but for the last elements, of which
- * three with one channel reach over the end.
+ * fewer are: those too many are overwritten by what comes later, but for the last elements, of
+ * which three with one channel reach over the end.
  */
 static void multiply_rest(const matrix *m, run r) {
   int8_t results[4];
@@ -215,14 +214,14 @@ static inline void run_elements(const matrix *m, const int8_t *x, size_t step, s
   for (size_t k = 0; k < count; k++) {
     multiply_all(m, (run){x + k * step, NULL, 0, 0, 1});
     for (size_t c = 0; c < m->channels; c++)
-      tosaic_store_i32_sum(m->rescale, m->full.first[c / 4].multiplier[c % 4], m->first + c,
-                           output, index + k * m->all + c);
+      tosaic_store_i32_sum(m->rescale, m->full.first[c / 4].multiplier[c % 4], m->first + c, output,
+                           index + k * m->all + c);
   }
 }
 
 /* The window of an output element, with the zero point where it is outside of the input. */
 static void gather(const tosaic_conv *p, const int8_t *input, tosaic_taps y, tosaic_taps x,
-                          int8_t *column) {
+                   int8_t *column) {
   const size_t channels = (size_t)p->input_channels;
   const size_t row = (size_t)p->kernel_width * channels;
   const size_t line = (size_t)p->dilation_y * (size_t)p->input_width * channels;
@@ -231,7 +230,8 @@ static void gather(const tosaic_conv *p, const int8_t *input, tosaic_taps y, tos
     fill(column, p->input_zp, (size_t)p->kernel_height * row);
   column += (size_t)y.first * row + (size_t)x.first * channels;
   input += ((size_t)(y.origin + y.first * p->dilation_y) * (size_t)p->input_width +
-            (size_t)(x.origin + x.first * p->dilation_x)) * channels;
+            (size_t)(x.origin + x.first * p->dilation_x)) *
+           channels;
   if (p->dilation_x == 1) {
     copy_rows(column, row, input, line, (size_t)columns * channels, rows);
     return;
@@ -279,8 +279,8 @@ static void run_pointwise(const tosaic_conv *p, const matrix *m, const int8_t *i
   size_t element = 0;
   for (int32_t n = 0; n < p->batches; n++, input += (size_t)p->input_height * line)
     for (int32_t oy = 0; oy < p->output_height; oy++, element += width)
-      run_elements(m, input + (size_t)(oy * p->stride_y) * line,
-                   (size_t)p->stride_x * m->window, width, output, element);
+      run_elements(m, input + (size_t)(oy * p->stride_y) * line, (size_t)p->stride_x * m->window,
+                   width, output, element);
 }
 
 /* All output elements: windows gathered in `columns`. */
@@ -293,8 +293,8 @@ static void run_gathered(const tosaic_conv *p, const matrix *m, const int8_t *in
   size_t element = 0;
   for (int32_t n = 0; n < p->batches; n++, input += (size_t)p->input_height * line)
     for (int32_t oy = 0; oy < p->output_height; oy++) {
-      const tosaic_taps y = taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height,
-                                    p->input_height);
+      const tosaic_taps y =
+          taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height, p->input_height);
       const bool all_rows = y.end - y.first == p->kernel_height && p->dilation_x == 1;
       size_t gathered = 0;
       for (int32_t ox = 0; ox < p->output_width; ox++) {
@@ -304,10 +304,10 @@ static void run_gathered(const tosaic_conv *p, const matrix *m, const int8_t *in
           copy_rows(column, row, input + (size_t)y.origin * line + (size_t)origin * channels,
                     (size_t)p->dilation_y * line, row, p->kernel_height);
         } else {
-          gather(p, input, y,
-                 taps_of(ox, p->stride_x, p->pad_left, p->dilation_x, p->kernel_width,
-                         p->input_width),
-                 column);
+          gather(
+              p, input, y,
+              taps_of(ox, p->stride_x, p->pad_left, p->dilation_x, p->kernel_width, p->input_width),
+              column);
         }
         if (++gathered == at_once || ox + 1 == p->output_width) {
           run_elements(m, columns, m->window, gathered, output, element);

@@ -9,8 +9,8 @@
 /* For what the vectors do not take. */
 static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i8_portable, TOSAIC_TYPES_I8)
 
-/* Sums of eight channels: of even number, of odd number. */
-typedef struct sums {
+    /* Sums of eight channels: of even number, of odd number. */
+    typedef struct sums {
   int32x4_t even, odd;
 } sums;
 
@@ -64,8 +64,7 @@ TOSAIC_INLINE void sum_block(const layer *y, const tosaic_pairs *pairs, size_t o
       "cmp %[segment], %[end]\n"
       "bne 1b\n"
       : [a] "=&w"(a), [b] "=&w"(b), [c] "=&w"(c), [d] "=&w"(d), [x] "=&l"(x),
-        [stride] "=&r"(stride), [count] "=&r"(count), [segment] "+r"(segment),
-        [weight] "+l"(weight)
+        [stride] "=&r"(stride), [count] "=&r"(count), [segment] "+r"(segment), [weight] "+l"(weight)
       : [pairs] "r"(pairs), [end] "r"(y->end), [offset] "r"(offset), [filters] "r"(y->filters)
       : "q0", "q1", "q2", "q3", "lr", "cc", "memory");
   *low = (sums){a, b};
@@ -80,8 +79,7 @@ static __attribute__((noinline)) sums sum_part(const layer *y, size_t filter, si
   const int8_t *weight = y->weight + filter;
   sums s = {vld1q_s32(pairs->bias[0]), vld1q_s32(pairs->bias[1])};
   uint16_t offset[8];
-  for (size_t k = 0; k < 8; k++)
-    offset[k] = (uint16_t)((filter + k) / y->multiplier - channel);
+  for (size_t k = 0; k < 8; k++) offset[k] = (uint16_t)((filter + k) / y->multiplier - channel);
   const uint16x8_t offsets = vld1q_u16(offset);
   for (const tosaic_segment *segment = y->segments; segment != y->end; segment++) {
     const int8_t *at = (const int8_t *)(uintptr_t)segment->input + channel;
@@ -247,8 +245,8 @@ void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const
   size_t index = 0;
   for (int32_t n = 0; n < p->batches; n++)
     for (int32_t oy = 0; oy < p->output_height; oy++) {
-      const tosaic_taps rows = taps_of(oy, p->stride_y, p->pad_top, p->dilation_y,
-                                       p->kernel_height, p->input_height);
+      const tosaic_taps rows =
+          taps_of(oy, p->stride_y, p->pad_top, p->dilation_y, p->kernel_height, p->input_height);
       bool follows = false; /* whether the window is the last one, moved by the stride */
       for (int32_t ox = 0; ox < p->output_width; ox++, index += y.filters) {
         const int32_t origin = ox * p->stride_x - p->pad_left;
@@ -256,8 +254,8 @@ void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const
         if (follows && inside) {
           move_segments(&y, step);
         } else {
-          const tosaic_taps columns = taps_of(ox, p->stride_x, p->pad_left, p->dilation_x,
-                                              p->kernel_width, p->input_width);
+          const tosaic_taps columns =
+              taps_of(ox, p->stride_x, p->pad_left, p->dilation_x, p->kernel_width, p->input_width);
           const ptrdiff_t at =
               (ptrdiff_t)(n * p->input_height + rows.origin) * p->input_width + origin;
           find_segments(&y, input + at * (ptrdiff_t)y.channels, rows, columns);

@@ -50,7 +50,7 @@ static inline int32x4_t rounding_shifts(const tosaic_rescale *rescale, size_t ch
 }
 
 TOSAIC_INLINE int32x4_t rescaled(int32x4_t values, int32x4_t multiplier, int32x4_t shift,
-                                  bool double_round) {
+                                 bool double_round) {
   if (!double_round) return vrshlq_s32(vmulhq_s32(values, multiplier), shift);
   const int32x4_t negative = vshrq_n_s32(vandq_s32(values, shift), 31);
   return vrshlq_s32(vaddq_s32(vqrdmulhq_s32(values, multiplier), negative), shift);

@@ -10,10 +10,9 @@ RESCALE(u8, uint8_t, ELEMENT)
 RESCALE(i16, int16_t, ELEMENT)
 RESCALE(u16, uint16_t, ELEMENT)
 RESCALE(i48, uint8_t, tosaic_load_i48)
-static RESCALE(i8_portable, int8_t, ELEMENT)
-static RESCALE(i32_portable, int32_t, ELEMENT)
+static RESCALE(i8_portable, int8_t, ELEMENT) static RESCALE(i32_portable, int32_t, ELEMENT)
 
-TOSAIC_INLINE int32x4_t apply(const tosaic_rescale *rescale, tosaic_form form, int32x4_t x) {
+    TOSAIC_INLINE int32x4_t apply(const tosaic_rescale *rescale, tosaic_form form, int32x4_t x) {
   const int32x4_t multiplier = vdupq_n_s32(form.multiplier);
   x = vsubq_n_s32(x, rescale->input_zp);
   if (form.double_round) {
@@ -47,27 +46,25 @@ TOSAIC_INLINE void store_some(tosaic_type type, void *output, size_t k, int32x4_
   }
 }
 
-#define LOOP(NAME, TYPE, LOAD, LOAD_SOME)                                                         \
-  TOSAIC_INLINE void NAME##_loop(const tosaic_rescale *rescale, tosaic_form form,                \
-                                 tosaic_type type, size_t n, const TYPE *input,              \
-                                 void *output) {                                             \
-    const tosaic_rescale r = *rescale;                                                       \
-    size_t k = 0;                                                                            \
-    for (; k + 4 <= n; k += 4)                                                               \
-      store_four(type, output, k, apply(&r, form, LOAD(input + k)));                            \
-    if (k == n) return;                                                                      \
-    const mve_pred16_t lanes = vctp32q((uint32_t)(n - k));                                   \
+#define LOOP(NAME, TYPE, LOAD, LOAD_SOME)                                                       \
+  TOSAIC_INLINE void NAME##_loop(const tosaic_rescale *rescale, tosaic_form form,               \
+                                 tosaic_type type, size_t n, const TYPE *input, void *output) { \
+    const tosaic_rescale r = *rescale;                                                          \
+    size_t k = 0;                                                                               \
+    for (; k + 4 <= n; k += 4) store_four(type, output, k, apply(&r, form, LOAD(input + k)));   \
+    if (k == n) return;                                                                         \
+    const mve_pred16_t lanes = vctp32q((uint32_t)(n - k));                                      \
     store_some(type, output, k, apply(&r, form, LOAD_SOME(input + k, lanes)), lanes);           \
-  }                                                                                          \
-  static void NAME##_vectors(const tosaic_rescale *rescale, tosaic_form form, size_t n,          \
-                             const TYPE *input, void *output) {                              \
-    if (rescale->output_type == TOSAIC_INT8) {                                               \
+  }                                                                                             \
+  static void NAME##_vectors(const tosaic_rescale *rescale, tosaic_form form, size_t n,         \
+                             const TYPE *input, void *output) {                                 \
+    if (rescale->output_type == TOSAIC_INT8) {                                                  \
       NAME##_loop(rescale, form, TOSAIC_INT8, n, input, output);                                \
-    } else if (rescale->output_type == TOSAIC_INT16) {                                       \
+    } else if (rescale->output_type == TOSAIC_INT16) {                                          \
       NAME##_loop(rescale, form, TOSAIC_INT16, n, input, output);                               \
-    } else {                                                                                 \
+    } else {                                                                                    \
       NAME##_loop(rescale, form, TOSAIC_INT32, n, input, output);                               \
-    }                                                                                        \
+    }                                                                                           \
   }
 
 LOOP(i8, int8_t, vldrbq_s32, vldrbq_z_s32)

@@ -16,7 +16,8 @@ typedef struct tosaic_group {
   int32_t shift[4]; /* as VRSHL takes it: negative is to the right */
 } tosaic_group;
 
-/* Of eight channels: first those of even, then those of odd number, as VMULLB and VMULLT part them. */
+/* Of eight channels: first those of even, then those of odd number, as VMULLB and VMULLT part them.
+ */
 typedef struct tosaic_pairs {
   int32_t bias[2][4], multiplier[2][4], shift[2][4];
 } tosaic_pairs;

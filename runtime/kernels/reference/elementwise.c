@@ -1,8 +1,8 @@
 #include "elementwise.h"
 
-#define INTEGERS(DEFINE, NAME, EXPRESSION)            \
-  DEFINE(NAME##_i8, int8_t, int8_t, EXPRESSION)       \
-  DEFINE(NAME##_i16, int16_t, int16_t, EXPRESSION)    \
+#define INTEGERS(DEFINE, NAME, EXPRESSION)         \
+  DEFINE(NAME##_i8, int8_t, int8_t, EXPRESSION)    \
+  DEFINE(NAME##_i16, int16_t, int16_t, EXPRESSION) \
   DEFINE(NAME##_i32, int32_t, int32_t, EXPRESSION)
 
 static int32_t leading_zeros(uint32_t value) {
@@ -61,7 +61,7 @@ BINARY(intdiv_i32, int32_t, int32_t, b == 0 ? 0 : b == -1 ? tosaic_wrap_sub(0, a
 INTEGERS(BINARY, bitwise_and, a &b)
 INTEGERS(BINARY, bitwise_or, a | b)
 INTEGERS(BINARY, bitwise_xor, a ^ b)
-BINARY(logical_and, uint8_t, uint8_t, a && b)
+BINARY(logical_and, uint8_t, uint8_t, a &&b)
 BINARY(logical_or, uint8_t, uint8_t, a || b)
 BINARY(logical_xor, uint8_t, uint8_t, !a != !b)
 
@@ -95,16 +95,16 @@ BINARY(equal_i32, int32_t, uint8_t, a == b)
 BINARY(greater_i32, int32_t, uint8_t, a > b)
 BINARY(greater_equal_i32, int32_t, uint8_t, a >= b)
 
-#define SELECT(BITS)                                                                     \
-  void tosaic_select_##BITS(size_t n, const void *const inputs[], const size_t steps[],  \
-                            void *output, const void *argument) {                        \
-    const uint8_t *condition = (const uint8_t *)inputs[0];                               \
-    const uint##BITS##_t *a = (const uint##BITS##_t *)inputs[1];                         \
-    const uint##BITS##_t *b = (const uint##BITS##_t *)inputs[2];                         \
-    uint##BITS##_t *y = (uint##BITS##_t *)output;                                        \
-    (void)argument;                                                                      \
-    for (size_t k = 0; k < n; k++)                                                       \
-      y[k] = condition[k * steps[0]] ? a[k * steps[1]] : b[k * steps[2]];                \
+#define SELECT(BITS)                                                                    \
+  void tosaic_select_##BITS(size_t n, const void *const inputs[], const size_t steps[], \
+                            void *output, const void *argument) {                       \
+    const uint8_t *condition = (const uint8_t *)inputs[0];                              \
+    const uint##BITS##_t *a = (const uint##BITS##_t *)inputs[1];                        \
+    const uint##BITS##_t *b = (const uint##BITS##_t *)inputs[2];                        \
+    uint##BITS##_t *y = (uint##BITS##_t *)output;                                       \
+    (void)argument;                                                                     \
+    for (size_t k = 0; k < n; k++)                                                      \
+      y[k] = condition[k * steps[0]] ? a[k * steps[1]] : b[k * steps[2]];               \
   }
 
 SELECT(8)

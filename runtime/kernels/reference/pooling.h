@@ -21,7 +21,8 @@ typedef struct reciprocal {
 } reciprocal;
 
 static reciprocal reciprocal_of(int32_t count) {
-  if (count < 1) return (reciprocal){0, 30}; /* only a malformed model has windows beside the input */
+  if (count < 1)
+    return (reciprocal){0, 30}; /* only a malformed model has windows beside the input */
   int32_t bits = 0;
   while ((count - 1) >> bits) bits++;
   return (reciprocal){
@@ -44,38 +45,43 @@ static inline int32_t count_of(window w) {
       for (int32_t oy = 0; oy < p->output_height; oy++)                                       \
         for (int32_t ox = 0; ox < p->output_width; ox++) {                                    \
           const window w = window_of(p, oy, ox);                                              \
-          const reciprocal share = reciprocal_of(count_of(w));                                  \
+          const reciprocal share = reciprocal_of(count_of(w));                                \
           for (int32_t c = 0; c < p->channels; c++) {                                         \
             int32_t sum = 0;                                                                  \
             for (int32_t y = w.first_y; y < w.end_y; y++)                                     \
               for (int32_t x = w.first_x; x < w.end_x; x++)                                   \
                 sum = tosaic_wrap_add(                                                        \
                     sum, input[((size_t)(n * p->input_height + y) * (size_t)p->input_width +  \
-                                (size_t)x) * (size_t)p->channels + (size_t)c] - p->input_zp); \
-            *output++ = (TYPE)tosaic_clamped((int64_t)average(sum, share) + p->output_zp,     \
-                                             LOW, HIGH);                                      \
+                                (size_t)x) *                                                  \
+                                   (size_t)p->channels +                                      \
+                               (size_t)c] -                                                   \
+                             p->input_zp);                                                    \
+            *output++ =                                                                       \
+                (TYPE)tosaic_clamped((int64_t)average(sum, share) + p->output_zp, LOW, HIGH); \
           }                                                                                   \
         }                                                                                     \
   }
 
-#define MAX_POOL2D(NAME, TYPE, LOW)                                                           \
-  void tosaic_max_pool2d_##NAME(const tosaic_pool *p, const TYPE *input, TYPE *output) {      \
-    for (int32_t n = 0; n < p->batches; n++)                                                  \
-      for (int32_t oy = 0; oy < p->output_height; oy++)                                       \
-        for (int32_t ox = 0; ox < p->output_width; ox++) {                                    \
-          const window w = window_of(p, oy, ox);                                              \
-          for (int32_t c = 0; c < p->channels; c++) {                                         \
-            TYPE largest = LOW;                                                               \
-            for (int32_t y = w.first_y; y < w.end_y; y++)                                     \
-              for (int32_t x = w.first_x; x < w.end_x; x++) {                                 \
-                const TYPE value =                                                            \
-                    input[((size_t)(n * p->input_height + y) * (size_t)p->input_width +       \
-                           (size_t)x) * (size_t)p->channels + (size_t)c];                     \
-                if (value > largest) largest = value;                                         \
-              }                                                                               \
-            *output++ = largest;                                                              \
-          }                                                                                   \
-        }                                                                                     \
+#define MAX_POOL2D(NAME, TYPE, LOW)                                                      \
+  void tosaic_max_pool2d_##NAME(const tosaic_pool *p, const TYPE *input, TYPE *output) { \
+    for (int32_t n = 0; n < p->batches; n++)                                             \
+      for (int32_t oy = 0; oy < p->output_height; oy++)                                  \
+        for (int32_t ox = 0; ox < p->output_width; ox++) {                               \
+          const window w = window_of(p, oy, ox);                                         \
+          for (int32_t c = 0; c < p->channels; c++) {                                    \
+            TYPE largest = LOW;                                                          \
+            for (int32_t y = w.first_y; y < w.end_y; y++)                                \
+              for (int32_t x = w.first_x; x < w.end_x; x++) {                            \
+                const TYPE value =                                                       \
+                    input[((size_t)(n * p->input_height + y) * (size_t)p->input_width +  \
+                           (size_t)x) *                                                  \
+                              (size_t)p->channels +                                      \
+                          (size_t)c];                                                    \
+                if (value > largest) largest = value;                                    \
+              }                                                                          \
+            *output++ = largest;                                                         \
+          }                                                                              \
+        }                                                                                \
   }
 
 #endif

@@ -31,6 +31,7 @@ class Firmware:
     plan: bytes
     operators: tuple[str, ...]
     arena_bytes: int
+    kernels: str
     model_bytes: int
     manifest: Manifest
 
@@ -46,7 +47,7 @@ class Firmware:
         yield ""
         yield '#include "tosaic/operators.h"'
         yield ""
-        yield "/* Bytes. Kernels with scratch need more arena: tosaic_arena_size tells. */"
+        yield f"/* Bytes; the arena is for the kernel set {self.kernels}. */"
         yield f"#define {upper}_MODEL_BYTES {self.model_bytes}"
         yield f"#define {upper}_PLAN_BYTES {len(self.plan)}"
         yield f"#define {upper}_ARENA_BYTES {self.arena_bytes}"
@@ -78,7 +79,7 @@ def make_firmware(
     from tosaic.runtime import Model  # noqa: PLC0415
 
     plan = plan_memory(Model(flatbuffer))
-    model = Model(flatbuffer, plan.data)
+    model = Model(flatbuffer, plan.data, kernels=target.kernels)
     needed = model.device_arena
     if max_arena is not None and needed > max_arena:
         raise CompileError(
@@ -89,7 +90,7 @@ def make_firmware(
         )
     operators = tuple(model.operators_used())
     manifest = Manifest.from_module(module).held
-    return Firmware(plan.data, operators, needed, len(flatbuffer), manifest)
+    return Firmware(plan.data, operators, needed, target.kernels, len(flatbuffer), manifest)
 
 
 def _largest(flatbuffer: bytes, plan: MemoryPlan) -> list[Diagnostic]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from tosaic.targets.target import Target
 
 _EXTENSIONS = ("int16", "int4", "doubleround", "variable", "controlflow")
+_KERNELS = {"cortex-m4": "dsp", "cortex-m7": "dsp", "cortex-m33": "dsp", "cortex-m55": "mve"}
 
 TARGETS = tuple(
-    Target(name=name, kind="cortex-m", extensions=_EXTENSIONS)
-    for name in ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55")
+    Target(name=name, kind="cortex-m", extensions=_EXTENSIONS, kernels=kernels)
+    for name, kernels in _KERNELS.items()
 )

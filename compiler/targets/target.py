@@ -37,7 +37,8 @@ class Target:
     """A device or a TOSA specification level to compile for.
 
     `profiles`, `extensions` and `level` are spelled as in MLIR's ``tosa.target_env`` attribute. The
-    last five fields configure Vela and are empty for plain TOSA.
+    fields from `accelerator` to `vela_flags` configure Vela and are empty for other targets;
+    `kernels` is the embedded runtime's kernel set, for Cortex-M.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Target:
     memory_mode: str = ""
     vela_config: str = ""
     vela_flags: tuple[str, ...] = ()
+    kernels: str = ""
 
     @property
     def takes_float(self) -> bool:

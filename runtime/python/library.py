@@ -79,15 +79,17 @@ class Node(ctypes.Structure):
 
 
 @cache
-def library() -> ctypes.CDLL:
+def library(kernels: str = "") -> ctypes.CDLL:
     """Return the loaded library, built first where it is not up to date.
 
-    The environment variable TOSAIC_RUNTIME_LIBRARY names one that is built already.
+    With `kernels`, a set of runtime/kernels, it computes as always but takes the scratch memory of
+    that set, to plan for a processor that has it. The environment variable TOSAIC_RUNTIME_LIBRARY
+    names one that is built already.
 
     Raises:
         ToolError: there are no sources or no compiler, or the build fails.
     """
-    out = ctypes.CDLL(str(library_path()))
+    out = ctypes.CDLL(str(library_path(kernels)))
     config, model, index = ctypes.POINTER(Config), ctypes.c_void_p, ctypes.c_size_t
     words = ctypes.POINTER(ctypes.c_uint32)
     for name, result, arguments in (
@@ -113,15 +115,16 @@ def library() -> ctypes.CDLL:
     return out
 
 
-def all_operators() -> int:
+def all_operators(loaded: ctypes.CDLL) -> int:
     """Return the address of the table of all operators."""
-    return ctypes.addressof(ctypes.c_char.in_dll(library(), "tosaic_all_operators"))
+    return ctypes.addressof(ctypes.c_char.in_dll(loaded, "tosaic_all_operators"))
 
 
-def library_path() -> Path:
-    """Return the shared library's file, built first where it is not up to date."""
+def library_path(kernels: str = "") -> Path:
+    """Return the shared library's file, built first where it is not up to date; see `library`."""
     given = os.environ.get(_LIBRARY)
-    return Path(given) if given else build("host") / "libtosaic_runtime.so"
+    preset = f"host-{kernels}" if kernels else "host"
+    return Path(given) if given else build(preset) / "libtosaic_runtime.so"
 
 
 @cache

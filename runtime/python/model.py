@@ -38,14 +38,22 @@ class Model:
     """
 
     def __init__(
-        self, flatbuffer: bytes, plan: bytes | None = None, *, max_iterations: int = 0
+        self,
+        flatbuffer: bytes,
+        plan: bytes | None = None,
+        *,
+        max_iterations: int = 0,
+        kernels: str = "",
     ) -> None:
         """Load `flatbuffer`, with the compiler's memory plan or the loader's own.
+
+        `kernels` is the set whose scratch memory counts, where it is not this machine's.
 
         Raises:
             ToolError: the runtime refuses the model; the operator is named.
         """
         self._lock = threading.Lock()
+        self._library = library(kernels)
         self._place = Place()
         self._flatbuffer = _aligned(np.frombuffer(flatbuffer, np.uint8))
         self._plan = None if plan is None else _aligned(np.frombuffer(plan, np.uint8))
@@ -55,7 +63,7 @@ class Model:
             model_size=self._flatbuffer.size,
             plan=None if self._plan is None else self._plan.ctypes.data,
             plan_size=0 if self._plan is None else self._plan.size,
-            operators=all_operators(),
+            operators=all_operators(self._library),
             max_iterations=max_iterations,
             failed=ctypes.pointer(self._place),
         )
@@ -65,20 +73,22 @@ class Model:
         self._check(status, "cannot load the program")
         self.arena_size = size.value
         self._model = ctypes.c_void_p()
-        status = library().tosaic_model_init(ctypes.byref(self._config), ctypes.byref(self._model))
+        status = self._library.tosaic_model_init(
+            ctypes.byref(self._config), ctypes.byref(self._model)
+        )
         self._check(status, "cannot load the program")
 
     @property
     def inputs(self) -> list[Tensor]:
         """The inputs' tensors; their data are in the arena."""
-        count = library().tosaic_model_input_count(self._model)
-        return [library().tosaic_model_input(self._model, k).contents for k in range(count)]
+        count = self._library.tosaic_model_input_count(self._model)
+        return [self._library.tosaic_model_input(self._model, k).contents for k in range(count)]
 
     @property
     def outputs(self) -> list[Tensor]:
         """The outputs' tensors."""
-        count = library().tosaic_model_output_count(self._model)
-        return [library().tosaic_model_output(self._model, k).contents for k in range(count)]
+        count = self._library.tosaic_model_output_count(self._model)
+        return [self._library.tosaic_model_output(self._model, k).contents for k in range(count)]
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Return the outputs; int48 is int64 in numpy, and int4 int8.
@@ -94,28 +104,28 @@ class Model:
                 if len(data) != tensor.bytes:
                     raise ToolError(f"An input has {len(data)} bytes, not {tensor.bytes}.")
                 ctypes.memmove(tensor.data, data, tensor.bytes)
-            status = library().tosaic_model_invoke(self._model)
+            status = self._library.tosaic_model_invoke(self._model)
             self._check(status, "failed")
             return [_array(tensor) for tensor in self.outputs]
 
     @property
     def device_arena(self) -> int:
         """Bytes of arena that a device with 32-bit pointers needs."""
-        size: int = library().tosaic_describe_device_arena(self._model)
+        size: int = self._library.tosaic_describe_device_arena(self._model)
         return size
 
     def plan(self) -> bytes:
         """Return the memory plan in use, for a device or another `Model` of this flatbuffer."""
-        count = library().tosaic_describe_plan(self._model, None, 0)
+        count = self._library.tosaic_describe_plan(self._model, None, 0)
         words = (ctypes.c_uint32 * count)()
-        library().tosaic_describe_plan(self._model, words, count)
+        self._library.tosaic_describe_plan(self._model, words, count)
         return bytes(words)
 
     def operators_used(self) -> list[str]:
         """Return the names of the library's operators that the program uses."""
         out, index = [], 0
-        while (name := library().tosaic_describe_operator_name(index)) is not None:
-            if library().tosaic_describe_operator_uses(self._model, index):
+        while (name := self._library.tosaic_describe_operator_name(index)) is not None:
+            if self._library.tosaic_describe_operator_uses(self._model, index):
                 out.append(name.decode())
             index += 1
         return out
@@ -124,7 +134,7 @@ class Model:
         """Return what each step of main reads and writes; fused nodes are one step."""
         out: list[tuple[list[int], list[int]]] = []
         node, index, behind = Node(), 0, 0
-        while library().tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
+        while self._library.tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
             operands = [node.operands[k] for k in range(node.inputs + node.outputs)]
             if behind:
                 out[-1][0].extend(operands[: node.inputs])
@@ -137,29 +147,31 @@ class Model:
 
     def output_tensors(self) -> list[int]:
         """Return main's outputs as indices among the block's tensors."""
-        count = library().tosaic_model_output_count(self._model)
-        return [library().tosaic_describe_output(self._model, 0, k) for k in range(count)]
+        count = self._library.tosaic_model_output_count(self._model)
+        return [self._library.tosaic_describe_output(self._model, 0, k) for k in range(count)]
 
     def tensor_bytes(self, tensor: int) -> int:
         """Return the bytes of a tensor of main, by its index among the block's tensors."""
-        size: int = library().tosaic_describe_tensor(self._model, 0, tensor)
+        size: int = self._library.tosaic_describe_tensor(self._model, 0, tensor)
         return size
 
     def reset(self) -> None:
         """Give all variables their initial values again."""
         with self._lock:
-            library().tosaic_model_reset(self._model)
+            self._library.tosaic_model_reset(self._model)
 
     def _with_arena(self, size: ctypes.c_size_t) -> int:
         self._config.arena = self._arena.ctypes.data
         self._config.arena_size = self._arena.size
-        status: int = library().tosaic_arena_size(ctypes.byref(self._config), ctypes.byref(size))
+        status: int = self._library.tosaic_arena_size(
+            ctypes.byref(self._config), ctypes.byref(size)
+        )
         return status
 
     def _check(self, status: int, what: str) -> None:
         if status == OK:
             return
-        reason = library().tosaic_status_text(status).decode()
+        reason = self._library.tosaic_status_text(status).decode()
         place = self._place
         where = f" at {_op_name(place.op)}, operator {place.node}" if place.op else ""
         region = f" of region {place.graph}" if place.graph else ""

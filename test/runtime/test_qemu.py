@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tosaic
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.executors import make_executor
 from tosaic.executors.qemu import BOARDS
@@ -14,7 +15,7 @@ from tosaic.executors.qemu import BOARDS
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 from test_executors import CASES, module_of, random_inputs
-from test_models import bench, integer_program, stored
+from test_models import bench, integer_program, quantized, stored
 
 TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc", "cmake")
 MODELS = ("ds_cnn", "resnet8", "deep_autoencoder", "mobilenet_v1_025")
@@ -47,6 +48,14 @@ def test_models_equal_the_host(board, name):
     assert cost.arena_bytes < 110_000
     assert 0 < cost.stack_bytes < 4096
     assert 0.9 < sum(cost.operators.values()) / cost.invoke_instructions < 1.1
+
+
+@every_board
+def test_the_header_tells_the_arena_that_the_board_needs(board):
+    program = tosaic.compile(quantized("ds_cnn"), target=board.removeprefix("qemu-"))
+    executor = make_executor(board, program.module)
+    executor.run([np.zeros(program.manifest.inputs[0].shape, np.int8)])
+    assert executor.measurement.arena_bytes == program.firmware.arena_bytes
 
 
 @every_board

@@ -6,8 +6,9 @@ several does not compile or run, each sample gets one of its own, and its own ou
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -112,8 +113,11 @@ class _Call:
         """What f32 gives, rounded once, where PyTorch computes in another type; else nothing."""
         if not any(x.dtype in _IN_F32 for x in self.inputs):
             return []
+        fn, call = self.sample.fn, self
+        if isinstance(fn, torch.nn.Module):  # its parameters are halves too
+            call = replace(self, sample=replace(self.sample, fn=copy.deepcopy(fn).float()))
         with torch.no_grad():
-            results = self.apply([x.float() if x.dtype in _IN_F32 else x for x in self.inputs])
+            results = call.apply([x.float() if x.dtype in _IN_F32 else x for x in self.inputs])
         return [x.to(y.dtype) for x, y in zip(results, self.expected, strict=True)]
 
     def apply(self, inputs: Sequence[Tensor]) -> list[Tensor]:

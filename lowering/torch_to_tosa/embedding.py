@@ -12,7 +12,7 @@ from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import i, shape_of
 from tosaic.lowering.ops import Lowering, Quantized, lowers
 from tosaic.lowering.torch_to_tosa.formula import Term
-from tosaic.lowering.torch_to_tosa.indexing import stored, take_along, wrapped
+from tosaic.lowering.torch_to_tosa.indexing import counted, stored, take_along, wrapped
 from tosaic.lowering.torch_to_tosa.pieces import part, refuse_many, static_shape, unread
 from tosaic.lowering.tosa.evaluate import known_value
 
@@ -21,10 +21,10 @@ from tosaic.lowering.tosa.evaluate import known_value
 def embedding(ctx: Lowering) -> ir.Value:
     """`embedding(weight, index, …)`: rows of the weight; padding_idx is for training."""
     b, weight, index = ctx.b, ctx.tensor(0), ctx.tensor(1)
-    static_shape(weight)
+    rows, _ = static_shape(weight)
     static_shape(index)
     data = stored(b, weight)
-    return data.back(take_along(b, data.values[0], 0, b.cast(index, i(32))))
+    return data.back(take_along(b, data.values[0], 0, counted(b, index, rows, data.values[0])))
 
 
 @dataclass(frozen=True)

@@ -88,8 +88,17 @@ def wrapped(b: Builder, index: ir.Value, size: int, data: ir.Value) -> ir.Value:
     known = known_value(index)
     if known is not None:
         return b.const(np.where(known < 0, known + size, known), i(32))
-    place = Term(b, b.cast(b.cast(index, i(32)), number_type(data, size)))
+    place = Term(b, counted(b, index, size, data))
     return (place < 0).where(place + size, place).value
+
+
+def counted(b: Builder, index: ir.Value, size: int, data: ir.Value) -> ir.Value:
+    """Return `index` as `wrapped` does, where PyTorch refuses negative ones.
+
+    Float targets move no integers, so there it is float until it is read.
+    """
+    index = b.cast(index, i(32))
+    return index if known_value(index) is not None else b.cast(index, number_type(data, size))
 
 
 def gather_rows(b: Builder, values: ir.Value, index: ir.Value) -> ir.Value:
@@ -150,7 +159,7 @@ def gather(ctx: Lowering) -> ir.Value:
     axis = ctx.dim(1, len(shape))
     box = [shape[k] if k == axis else wanted[k] for k in range(len(shape))]
     values = b.slice(values, [0] * len(shape), box)
-    return data.back(pick(b, values, axis, b.cast(index, i(32))))
+    return data.back(pick(b, values, axis, counted(b, index, shape[axis], values)))
 
 
 @lowers("torch.aten.take_along_dim", quantized=SHARED)
@@ -183,9 +192,10 @@ def index_select(ctx: Lowering) -> ir.Value:
     data = stored(b, x)
     if not shape:
         return x
-    index = ctx.tensor(2)
-    places = b.reshape(b.cast(index, i(32)), [math.prod(static_shape(index))])
-    return data.back(take_along(b, data.values[0], ctx.dim(1, len(shape)), places))
+    axis, index = ctx.dim(1, len(shape)), ctx.tensor(2)
+    places = counted(b, index, shape[axis], data.values[0])
+    places = b.reshape(places, [math.prod(static_shape(index))])
+    return data.back(take_along(b, data.values[0], axis, places))
 
 
 @lowers("torch.aten.take", quantized=SHARED)

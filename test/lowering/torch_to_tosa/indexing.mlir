@@ -2,7 +2,7 @@
 
 // Rows are gathered; PyTorch refuses negative indices here, so none is counted from the end.
 // CHECK: func.func @index_select
-// CHECK: tosa.reshape {{.*}} -> tensor<1x2xi32>
+// CHECK: tosa.cast %{{.*}} : (tensor<2xi32>) -> tensor<2xf32>
 // CHECK: tosa.reshape {{.*}} -> tensor<1x4x3xf32>
 // CHECK: tosa.gather {{.*}} -> tensor<1x2x3xf32>
 // CHECK-NOT: tosa.select

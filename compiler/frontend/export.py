@@ -9,6 +9,7 @@ import torch
 from torch.export import ExportedProgram
 
 from tosaic.errors import InputError
+from tosaic.frontend.flatten import flatten
 from tosaic.frontend.frames import raising_frame, user_frames_recorded
 
 
@@ -18,15 +19,16 @@ def export_model(
     *,
     dynamic_shapes: Any = None,
 ) -> ExportedProgram:
-    """Return `model` exported on `example_inputs` (tensors of any shape and dtype).
+    """Return `model` exported on `example_inputs` (tensors of any shape and dtype), flattened.
 
-    An ExportedProgram is returned as it is.
+    An ExportedProgram without control flow is returned as it is.
 
     Raises:
-        InputError: the model is in training mode, or torch.export refuses it.
+        InputError: the model is in training mode, torch.export refuses it, or it has a loop that
+            cannot be unrolled.
     """
     if isinstance(model, ExportedProgram):
-        return model
+        return flatten(model)
     if not isinstance(model, torch.nn.Module):
         raise InputError(
             f"Expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}."
@@ -38,7 +40,7 @@ def export_model(
         )
     try:
         with torch.no_grad(), user_frames_recorded():
-            return torch.export.export(
+            program = torch.export.export(
                 model, tuple(example_inputs), dynamic_shapes=dynamic_shapes, strict=False
             )
     except Exception as error:  # torch.export raises many types, all about the user's model
@@ -55,6 +57,7 @@ def export_model(
         raise InputError(
             f"torch.export cannot trace {type(model).__name__}{where}: {reason}. {advice}"
         ) from error
+    return flatten(program)
 
 
 def _trains(model: torch.nn.Module) -> bool:

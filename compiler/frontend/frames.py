@@ -35,7 +35,8 @@ def user_frame(trace: str) -> tuple[str, int] | None:
 
 @lru_cache(maxsize=1024)
 def _is_users(file: str) -> bool:
-    return not any(library in file for library in _LIBRARIES)
+    generated = file.startswith("<")  # by PyTorch, such as a branch of torch.cond
+    return not generated and not any(library in file for library in _LIBRARIES)
 
 
 class _UserFrames(set[tuple[str, str]]):

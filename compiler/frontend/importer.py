@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.utils._pytree as pytree
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind, TensorArgument
+from torch.export.graph_signature import InputKind, OutputKind
 from torch_mlir.extras.fx_importer import (
     TORCH_DTYPE_TO_MLIR_TYPE,
     ContextCache,
@@ -25,6 +25,7 @@ from torch_mlir.extras.fx_importer import (
 from tosaic.dialects.bindings import ir
 from tosaic.errors import CompileError, InputError
 from tosaic.frontend.frames import user_frame
+from tosaic.frontend.mutation import refuse_mutation
 from tosaic.lowering.pipeline import Pipeline
 
 ENTRY = "main"
@@ -56,7 +57,7 @@ def import_program(program: ExportedProgram, context: ir.Context) -> ir.Module:
 
 
 def _import(program: ExportedProgram, context: ir.Context) -> ir.Module:
-    _refuse_mutation(program)
+    refuse_mutation(program)
     _refuse_types(program)
     importer = FxImporter(context=context, hooks=_Literals())
     importer._cc = _Locations(context, py_attr_tracker=importer._py_attr_tracker)
@@ -72,20 +73,6 @@ def _import(program: ExportedProgram, context: ir.Context) -> ir.Module:
     module = importer.module
     assert isinstance(module, ir.Module)
     return module
-
-
-def _refuse_mutation(program: ExportedProgram) -> None:
-    for spec in program.graph_signature.output_specs:
-        if spec.kind in (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION):
-            raise InputError(
-                f"The model writes to '{spec.target}' while it runs; a compiled program has no "
-                "state. Return the new value as an output and pass it back in as an input."
-            )
-        if spec.kind == OutputKind.USER_OUTPUT and not isinstance(spec.arg, TensorArgument):
-            raise InputError(
-                f"The model returns {getattr(spec.arg, 'value', spec.arg)!r}, which is no tensor; "
-                "a program's outputs are tensors. Leave it out, or make it a tensor."
-            )
 
 
 def _refuse_types(program: ExportedProgram) -> None:

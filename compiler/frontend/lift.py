@@ -68,7 +68,7 @@ def _lift_constants(graph: Graph, module: GraphModule) -> dict[str, tuple[str, t
     constants = {}
     with graph.inserting_before(None):  # always in front of all, hence the order
         for node in reversed(graph.find_nodes(op="get_attr")):
-            value = _attribute(module, str(node.target))
+            value = attribute(module, str(node.target))
             if not isinstance(value, torch.Tensor):
                 continue  # a branch of control flow
             if node.target not in placeholders:
@@ -81,7 +81,8 @@ def _lift_constants(graph: Graph, module: GraphModule) -> dict[str, tuple[str, t
     return dict(reversed(constants.items()))
 
 
-def _attribute(module: torch.nn.Module, path: str) -> Any:
+def attribute(module: torch.nn.Module, path: str) -> Any:
+    """Return what `module` holds at a dotted path."""
     value: Any = module
     for part in path.split("."):
         value = getattr(value, part)
@@ -104,5 +105,10 @@ def _infer_values(
                     value.shape, value.stride(), dtype=value.dtype, device=value.device
                 )
             elif node.op == "call_function":
-                args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda n: n.meta["val"])
-                node.meta["val"] = node.target(*args, **kwargs)
+                infer_value(node)
+
+
+def infer_value(node: Node) -> None:
+    """Give a call the fake tensor it computes from those of its inputs, whose mode is active."""
+    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda n: n.meta["val"])
+    node.meta["val"] = node.target(*args, **kwargs)  # type: ignore[operator]

@@ -16,6 +16,7 @@ from tosaic.collector import collector_paused
 from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
 from tosaic.frontend.lift import lift
+from tosaic.frontend.mutation import functional
 from tosaic.quantizer.fit_weights import WeightFitter
 from tosaic.quantizer.observers import name_origins
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
@@ -36,9 +37,11 @@ def quantize(
     example inputs are.
 
     Raises:
-        InputError: no calibration data, data with NaN or infinity, or of another shape.
+        InputError: no calibration data, data with NaN or infinity or of another shape, or a
+            model that writes to its inputs or buffers.
     """
-    program = export_model(model, example_inputs, dynamic_shapes=dynamic_shapes)
+    # PT2E puts casts between an in-place op and the tensor that it writes to.
+    program = functional(export_model(model, example_inputs, dynamic_shapes=dynamic_shapes))
     prepared = prepare_pt2e(program.module(check_guards=False), quantizer or TosaQuantizer())
     name_origins(prepared)
     fitter = WeightFitter(prepared)

@@ -128,6 +128,43 @@ def test_masks_may_be_infinite():
     assert (program.run(torch.rand(4, 3))[0][:, 1] == 0).all()
 
 
+class Writes(nn.Module):
+    """Writes in place to what other tensors share memory with."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear, self.how = nn.Linear(8, 8), how
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.how == "input":
+            x.mul_(2)
+        hidden = self.linear(x)
+        first = hidden[..., :4]
+        if self.how == "view":
+            first.mul_(3)
+        elif self.how == "viewed":
+            hidden.mul_(3)
+        elif self.how == "index":
+            hidden[..., :4] = 0.5
+        return self.linear(hidden).relu_() + first.sum(-1, keepdim=True)
+
+
+@pytest.mark.parametrize("how", ["view", "viewed", "index"])
+def test_writes_that_other_tensors_show(how):
+    model = Writes(how).eval()
+    with torch.no_grad():
+        expected = model(IMAGE).numpy()
+    program = tosaic.compile(model, (IMAGE,), quantize="int8", calibration=[IMAGE])
+    error = np.abs(program.run(IMAGE)[0] - expected).max() / np.abs(expected).max()
+    assert error < 0.03
+
+
+def test_writes_to_an_input_are_refused():
+    with pytest.raises(InputError, match="writes to 'x' while it runs"):
+        tosaic.compile(Writes("input").eval(), (IMAGE,), quantize="int8", calibration=[IMAGE])
+
+
 def test_a_rescale_beyond_tosa():
     class Far(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -92,10 +92,10 @@ def _legalize(target: Target) -> str:
         return f"{pack}{sums}tosaic-legalize"
     device = target.accelerator.split("-")[1]
     family = f"{{accelerator={device}}}"
-    # Ethos-U85 has a bilinear resize of its own.
-    upscale = "" if device == "u85" else "tosaic-bilinear-upscale,"
+    # Ethos-U85 has a bilinear resize, comparisons and SELECT of its own.
+    small = "tosaic-bilinear-upscale,tosaic-boolean-io,tosaic-booleans-by-arithmetic,"
     return (
-        f"{upscale}tosaic-split-strided-conv,tosaic-lower-transpose-conv,"
+        f"{'' if device == 'u85' else small}tosaic-split-strided-conv,tosaic-lower-transpose-conv,"
         f"tosaic-transpose-by-slices,tosaic-hoist-slices,tosaic-maximum-by-columns,"
         f"tosaic-sink-reshapes,canonicalize,cse,"
         f"tosaic-matrix-transpose{family},tosaic-fold-columns{family},"

@@ -82,3 +82,33 @@ def test_masked_softmax(name: str) -> None:
     noise = ((result - expected) ** 2).mean()
     assert 10 * np.log10(expected.var() / noise) > 40
     assert not result[..., _LATER.numpy()].any()
+
+
+def test_devices_without_booleans() -> None:
+    """U55 computes choices in arithmetic, U85 by SELECT: bit for bit the same."""
+
+    class Chooses(torch.nn.Module):
+        def forward(self, x: Tensor, y: Tensor, given: Tensor) -> tuple[Tensor, ...]:
+            greater, some = x > y, (x >= 0.25) | (y == 0)
+            chosen = (greater & some) ^ given
+            mixed = torch.where(chosen.any(1, keepdim=True) & ~chosen.all(1, keepdim=True), x, y)
+            return mixed.masked_fill(chosen, 0.5), chosen.float().sum(-1), ~chosen
+
+    generator = torch.Generator().manual_seed(0)
+    data = [
+        (
+            torch.randn(2, 4, 8, generator=generator),
+            torch.randn(2, 4, 8, generator=generator),
+            torch.rand(2, 4, 8, generator=generator) > 0.5,
+        )
+        for _ in range(8)
+    ]
+    small, large = (
+        tosaic.compile(Chooses().eval(), data[0], target=t, quantize="int8", calibration=data)
+        for t in ("ethos-u55-128", "ethos-u85-256")
+    )
+    assert [i.dtype for i in small.manifest.inputs] == ["int8", "int8", "int8"]
+    assert [i.dtype for i in large.manifest.inputs] == ["int8", "int8", "bool"]
+    for inputs in data:
+        for a, b in zip(small.run(*inputs), large.run(*inputs), strict=True):
+            np.testing.assert_array_equal(np.asarray(a, np.float32), np.asarray(b, np.float32))

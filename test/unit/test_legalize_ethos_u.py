@@ -38,12 +38,12 @@ def outputs(module, x):
     return make_executor("reference", module).run([x])
 
 
-def check(context, shape, build, pipeline, *, gone=(), tolerance=0):
+def check(context, shape, build, pipeline, *, gone=(), tolerance=0, distinct=9):
     """Compare before and after on random inputs; ops named in `gone` must not be left."""
     module = module_of(context, shape, build)
     x = RNG.integers(-128, 128, shape).astype(np.int8)
     before = outputs(module, x)
-    assert all(len(np.unique(b)) > 8 for b in before if b.size > 16), "a test of constants"
+    assert all(len(np.unique(b)) >= distinct for b in before if b.size > 16), "a test of constants"
     Pipeline.parse(pipeline).run(module)
     text = str(module)
     assert not [name for name in gone if f"tosa.{name}" in text]
@@ -282,3 +282,37 @@ def test_fold_flatten(context):
         return conv(b, flat, 40, (1, 1))
 
     check(context, [3, 5, 7, 8], build, "tosaic-fold-flatten", gone=["transpose "])
+
+
+def test_booleans(context):
+    """Every op that makes, joins, moves or reads booleans, also of integers that fill int32."""
+    extremes = np.array([-(2**31), -(2**31) + 1, -1, 0, 1, 2**30, 2**31 - 2, 2**31 - 1])
+
+    def build(b, x):
+        wide = b.rescale(x, i(32), [1 << 30], [10])
+        wide = b.select(b.const(RNG.integers(0, 2, [8, 8]), i(1)), wide, b.const(extremes, i(32)))
+        other = b.transpose(wide, (1, 0))
+        greater, equal, least = (
+            b.compare(f"tosa.{name}", *pair)
+            for name, pair in (
+                ("greater", (wide, other)),
+                ("equal", (wide, b.const(extremes, i(32)))),
+                ("greater_equal", (wide, b.const(extremes[:, None], i(32)))),
+            )
+        )
+        logic = {name: b.binary(f"tosa.logical_{name}", greater, equal) for name in ("or", "xor")}
+        both = b.binary("tosa.logical_and", logic["or"], b.unary("tosa.logical_not", least))
+        nonzero = b.cast(b.clamp(x, 0, 127), i(1))
+        moved = b.concat([b.reverse(nonzero, 1), b.transpose(logic["xor"], (1, 0))], 0)
+        moved = b.pad(b.slice(moved, [4, 0], [8, 7]), [(0, 0), (1, 0)], 1)
+        chosen = b.select(b.reduce("tosa.reduce_any", both, 1), greater, moved)
+        rows = b.cast(b.reduce("tosa.reduce_all", b.tile(least, [1, 2]), 0), i(16))
+        picked = b.select(chosen, x, b.transpose(x, (1, 0)))
+        return [b.cast(v, i(8)) for v in (greater, equal, least, both, moved, chosen)] + [
+            *(picked, rows, b.select(least, wide, other), b.cast(nonzero, i(32))),
+        ]
+
+    gone = ("greater", "equal", "select", "logical", "reduce_any", "reduce_all")
+    pipeline = "tosaic-booleans-by-arithmetic,canonicalize,cse"
+    text = check(context, [8, 8], build, pipeline, gone=gone, distinct=2)
+    assert "xi1>" not in text

@@ -71,7 +71,8 @@ def stages(target: Target, options: Options, *, quantized: bool) -> list[tuple[s
         out.append(("quantize", f"tosaic-quantize,{boundary}{casts}tosaic-strip-quant-types"))
     layout = f"tosaic-io-layout{{layout={options.io_layout}}}"
     out.append(("optimize", f"{layout},tosaic-optimize"))
-    out.append(("legalize", _legalize(target)))
+    check = "" if target.takes_float else "tosaic-check-integers,"
+    out.append(("legalize", f"{check}{_legalize(target)}"))
     return out
 
 

@@ -12,6 +12,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from tosaic.quantizer.compose import compose
+from tosaic.quantizer.elementary import ELEMENTARY
 from tosaic.quantizer.emitter import Emitter
 from tosaic.quantizer.hoist_slices import hoist_slices
 from tosaic.quantizer.mask_softmax import NEVER, mask_softmax
@@ -35,7 +36,7 @@ def decompose(model: GraphModule) -> GraphModule:
     """Replace attention, recurrent nets and sums of products in `model` by their parts."""
     changed = False
     for node in list(model.graph.nodes):
-        parts = _PARTS.get(node.target) if node.op == "call_function" else None
+        parts = _parts(node)
         if parts is None or not _is_static(node):
             continue
         with model.graph.inserting_before(node):
@@ -48,6 +49,18 @@ def decompose(model: GraphModule) -> GraphModule:
         model.graph.lint()
         model.recompile()
     return model
+
+
+def _parts(node: Node) -> Parts | None:
+    if node.op != "call_function":
+        return None
+    elementary = ELEMENTARY.get(node.target)
+    if elementary is not None and node.all_input_nodes:
+        # Of integers these are computed as they are.
+        values = [n.meta.get("val") for n in node.all_input_nodes]
+        floats = any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in values)
+        return elementary if floats else None
+    return _PARTS.get(node.target)
 
 
 def _replace(model: GraphModule, node: Node, result: Node | tuple[Node, ...]) -> None:
@@ -188,6 +201,13 @@ def _added(product: Any, e: Emitter, total: Node, x: Node, y: Node, **factors: f
     return e(aten.add.Tensor, out, total if beta == 1 else e(aten.mul.Tensor, total, beta))
 
 
+def _addmm(e: Emitter, total: Node, x: Node, y: Node, **factors: float) -> Node | None:
+    """Nothing to do where `y` is a layer's weight and `total` its bias."""
+    if not factors and e.value(y) is not None and e.value(total) is not None:
+        return None
+    return _added(aten.mm.default, e, total, x, y, **factors)
+
+
 def _sum_of(product: Any) -> Parts:
     def parts(e: Emitter, total: Node, x: Node, y: Node, **factors: float) -> Node:
         return _added(product, e, total, x, y, **factors)
@@ -249,6 +269,7 @@ _PARTS: dict[Any, Parts] = {
     aten.gru_cell.default: partial(recurrent_cell, "gru"),
     aten.rnn_tanh_cell.default: partial(recurrent_cell, "rnn_tanh"),
     aten.rnn_relu_cell.default: partial(recurrent_cell, "rnn_relu"),
+    aten.addmm.default: _addmm,
     aten.baddbmm.default: _sum_of(aten.bmm.default),
     aten.addmv.default: _sum_of(aten.mv.default),
     aten.addr.default: _sum_of(aten.outer.default),

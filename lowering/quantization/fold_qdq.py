@@ -187,15 +187,16 @@ def _largest(values: npt.NDArray[Any]) -> float:
 @island("tosa.select")
 def choice(op: Any, b: Builder, out: QuantParams) -> ir.Value | None:
     """A choice between tensors: both get the result's parameters first."""
+    values = list(op.operands)[1:]
+    if any(dequantized_source(v) is None and constant_value(v) is None for v in values):
+        return None  # before anything is built: what stays unused would be found anew, for ever
     chosen = []
-    for value in list(op.operands)[1:]:
+    for value in values:
         source, constant = dequantized_source(value), constant_value(value)
         if source is not None:
             chosen.append(b.storage(with_params(b, *source, out)))
         elif constant is not None:
             chosen.append(b.const(out.quantize(constant), i(out.bits)))
-        else:
-            return None
     return b.scast(b.select(op.operands[0], *chosen), out.type())
 
 

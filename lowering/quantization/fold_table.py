@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
+import numpy as np
 import numpy.typing as npt
 
 from tosaic.dialects.bindings import ir
@@ -33,7 +34,7 @@ def _single_input(value: ir.Value) -> ir.Value | None:
             continue
         constant = constant_value(current)
         if constant is not None:
-            if constant.size and (constant != constant.flat[0]).any():
+            if constant.size and not _is_splat(constant):
                 return None
             continue
         owner = current.owner
@@ -43,6 +44,12 @@ def _single_input(value: ir.Value) -> ir.Value | None:
         seen.update(fresh)
         work.extend(fresh)
     return found
+
+
+def _is_splat(constant: npt.NDArray[Any]) -> bool:
+    """Return whether all elements are the same; NaN is the same as NaN."""
+    nan = constant.dtype.kind == "f"
+    return np.array_equal(constant, np.full_like(constant, constant.flat[0]), equal_nan=nan)
 
 
 def _values(value: ir.Value, leaf: ir.Value, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:

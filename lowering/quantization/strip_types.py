@@ -56,8 +56,8 @@ def _report(found: dict[str, Diagnostic], op: Any) -> None:
         )
     else:
         message = (
-            f"{op.name} would run in float: its inputs and output are not all quantised. Annotate "
-            "it in the quantiser, or choose a target that computes in float"
+            f"{op.name} would run in float: its inputs and output are not all quantised ('tosaic "
+            "explain' says why). Write it with other ops, or choose a target that computes in float"
         )
     found.setdefault(str(op.location), error_at(op, message))
 

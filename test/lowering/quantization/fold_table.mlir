@@ -34,3 +34,20 @@ func.func @not(%x: tensor<4x!q>, %y: tensor<4x!q>) -> (tensor<4x!q>, tensor<4x!q
   %5 = quant.qcast %4 : tensor<4xf32> to tensor<4x!q>
   return %3, %5 : tensor<4x!q>, tensor<4x!q>
 }
+
+// -----
+
+!q = !quant.uniform<i8:f32, 0.5:0>
+
+// A constant of NaNs is one number as any other.
+// CHECK-LABEL: @nan
+// CHECK: tosa.table
+func.func @nan(%x: tensor<4x!q>) -> tensor<4x!q> {
+  %z = "tosa.const"() {values = dense<0.0> : tensor<1xf32>} : () -> tensor<1xf32>
+  %n = "tosa.const"() {values = dense<0x7FC00000> : tensor<1xf32>} : () -> tensor<1xf32>
+  %0 = quant.dcast %x : tensor<4x!q> to tensor<4xf32>
+  %1 = tosa.greater %z, %0 : (tensor<1xf32>, tensor<4xf32>) -> tensor<4xi1>
+  %2 = tosa.select %1, %n, %0 : (tensor<4xi1>, tensor<1xf32>, tensor<4xf32>) -> tensor<4xf32>
+  %3 = quant.qcast %2 : tensor<4xf32> to tensor<4x!q>
+  return %3 : tensor<4x!q>
+}

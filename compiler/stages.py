@@ -93,8 +93,11 @@ def _legalize(target: Target) -> str:
         return f"{pack}{sums}tosaic-legalize"
     device = target.accelerator.split("-")[1]
     family = f"{{accelerator={device}}}"
-    # Ethos-U85 has a bilinear resize, comparisons and SELECT of its own.
-    small = "tosaic-bilinear-upscale,tosaic-boolean-io,tosaic-booleans-by-arithmetic,"
+    # Ethos-U85 has RESIZE by any factor, comparisons and SELECT of its own.
+    small = (
+        "tosaic-bilinear-upscale,tosaic-resize-by-weights,tosaic-reverse-rows,"
+        "tosaic-boolean-io,tosaic-booleans-by-arithmetic,"
+    )
     return (
         f"{'' if device == 'u85' else small}tosaic-split-strided-conv,tosaic-lower-transpose-conv,"
         f"tosaic-transpose-by-slices,tosaic-hoist-slices,tosaic-maximum-by-columns,"

@@ -316,3 +316,38 @@ def test_booleans(context):
     pipeline = "tosaic-booleans-by-arithmetic,canonicalize,cse"
     text = check(context, [8, 8], build, pipeline, gone=gone, distinct=2)
     assert "xi1>" not in text
+
+
+def resized(b, x, out, mode, corners):
+    """RESIZE of [N,H,W,C] to [N,*out,C] as PyTorch's interpolate has it."""
+    shape = ir.RankedTensorType(x.type).shape
+    numbers, offset, border = [], [], []
+    for size, wanted in zip(shape[1:3], out, strict=True):
+        unit, step = (2 * (wanted - 1), 2 * (size - 1)) if corners else (2 * wanted, 2 * size)
+        numbers += [unit, step]
+        offset.append(0 if corners else (step - unit) // 2)
+        border.append((wanted - 1) * step + offset[-1] - (size - 1) * unit)
+    kind = ir.Attribute.parse(f"#tosa.resize_mode<{mode}>")
+    element = i(32) if mode == "BILINEAR" else i(8)
+    operands = [b.const_shape(v) for v in (numbers, offset, border)]
+    result = tensor([shape[0], *out, shape[3]], element)
+    return b.value("tosa.resize", [x, *operands], result, mode=kind)
+
+
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("mode", ["BILINEAR", "NEAREST_NEIGHBOR"])
+@pytest.mark.parametrize("out", [(9, 15), (7, 11), (3, 4), (12, 13)])
+def test_resize(context, out, mode, corners):
+    check(
+        context,
+        [2, 6, 5, 3],
+        lambda b, x: resized(b, x, out, mode, corners),
+        "tosaic-resize-by-weights",
+        gone=["resize "],
+    )
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+def test_reverse(context, axis):
+    text = check(context, [2, 6, 5, 3], lambda b, x: b.reverse(x, axis), "tosaic-reverse-rows")
+    assert ("tosa.reshape" in text) == (axis in (0, 3))

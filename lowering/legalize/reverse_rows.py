@@ -26,7 +26,7 @@ def along_rows(op: Any, b: Builder) -> ir.Value | None:
 @register_pass
 @dataclasses.dataclass(frozen=True)
 class ReverseRows(PatternPass):
-    """Reverse along the width after a reshape; Ethos-U55 and U65 reverse heights and widths only."""
+    """Reverse along the width after a reshape, where Ethos-U55 and U65 reverse no other dim."""
 
     name: ClassVar[str] = "tosaic-reverse-rows"
     patterns: ClassVar[tuple[Pattern, ...]] = (along_rows,)

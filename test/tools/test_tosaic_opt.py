@@ -1,8 +1,8 @@
 """What lit cannot show of the tools: what they import, how fast they start, exact file content."""
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -34,11 +34,16 @@ def test_torch_is_not_imported(tool: str) -> None:
 def test_starts_well_under_a_second() -> None:
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = _seconds_of_children()
         assert run_tool("tosaic-opt", "--list-passes").returncode == 0
-        times.append(time.perf_counter() - start)
-    # The best of five: the machine has other work.
+        times.append(_seconds_of_children() - start)
+    # Of the processor, since the machine has other work; the best of five.
     assert min(times) < 0.8
+
+
+def _seconds_of_children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def test_output_file_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from tosaic.quantizer.fit_weights import (
     rounded_rows,
     weighted_layers,
 )
+from tosaic.quantizer.rounding import call, rounded_as
 
 _MOST_ITEMS = 32  # that are kept at hand, evenly spread over the calibration data
 _DAMPING = 0.1  # of a covariance of mean variance 1
@@ -100,12 +101,12 @@ class RoundingLearner:
             known[node] = (
                 rounded[0][node]
                 if same and n
-                else _rounded_as(known[source], scale, zero, axis, limits)
+                else rounded_as(known[source], scale, zero, axis, limits)
             )
 
     def _compute(self, node: Node, real: list[Values], rounded: list[Values]) -> None:
         for known in real:
-            known[node] = _run(node, known)
+            known[node] = call(node, known.__getitem__)
         layer = self._layers.get(node)
         if layer is not None:
             found = _Rounding(layer, real, rounded)
@@ -118,7 +119,7 @@ class RoundingLearner:
                     if bias is not None:
                         known[bias] = attribute(self._model, bias)
         for known in rounded:
-            known[node] = _run(node, known)
+            known[node] = call(node, known.__getitem__)
 
 
 class _Rounding:
@@ -267,20 +268,6 @@ def _descend(found: Tensor, step: Tensor, wanted: Tensor, limit: int, cost: Tens
             off[:, :, column : column + 1] += change
         if not changed:
             return
-
-
-def _run(node: Node, known: Values) -> Any:
-    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda n: known[n])
-    return node.target(*args, **kwargs)  # type: ignore[operator]
-
-
-def _rounded_as(
-    x: Tensor, scale: Tensor, zero: Tensor, axis: int | None, limits: tuple[int, int]
-) -> Tensor:
-    if axis is not None:
-        shape = [-1 if dim == axis % x.ndim else 1 for dim in range(x.ndim)]
-        scale, zero = scale.reshape(shape), zero.reshape(shape)
-    return (((x / scale).round() + zero).clamp(*limits) - zero) * scale
 
 
 def _last_uses(model: GraphModule) -> dict[Node, list[Node]]:

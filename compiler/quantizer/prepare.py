@@ -17,8 +17,11 @@ from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
 from tosaic.frontend.lift import lift
 from tosaic.frontend.mutation import functional
+from tosaic.quantizer.balance import Balancer
+from tosaic.quantizer.equalise import equalisable
 from tosaic.quantizer.fit_weights import WeightFitter
 from tosaic.quantizer.learn_rounding import RoundingLearner
+from tosaic.quantizer.migrate import migratable
 from tosaic.quantizer.observers import name_origins
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
@@ -45,10 +48,13 @@ def quantize(
     program = functional(export_model(model, example_inputs, dynamic_shapes=dynamic_shapes))
     prepared = prepare_pt2e(program.module(check_guards=False), quantizer or TosaQuantizer())
     name_origins(prepared)
-    fitter = WeightFitter(prepared)
-    learner = RoundingLearner(prepared)
-    if learner.is_needed:
-        calibration = list(calibration)
+    balancer = Balancer(prepared, [*equalisable(prepared), *migratable(prepared)])
+    fitter, learner = WeightFitter(prepared), RoundingLearner(prepared)
+    if balancer.is_needed or learner.is_needed:
+        calibration = list(calibration)  # it is read more than once
+    if balancer.is_needed:
+        calibrate(balancer, calibration)
+        balancer.balance()
     if calibrate(fitter if fitter.is_needed else prepared, calibration) == 0:
         raise InputError(
             "Quantisation needs calibration data and got none. Pass a few representative inputs: "

@@ -23,7 +23,7 @@ from tosaic.quantizer.rounding import call, rounded_as
 from tosaic.quantizer.seams import Seam, is_layer, weight_of
 
 _MOST_ITEMS = 4
-_GAIN = 0.97  # what is left of the squared error where factors are worth it
+_GAIN = 0.8  # what is left of the squared error where factors are worth it
 _WIDEST = 1e3
 # How much of a channel's range goes from activations to weights.
 _STRENGTHS = (0.25, 0.5, 0.75, 1.0)

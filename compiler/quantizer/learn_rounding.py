@@ -38,6 +38,7 @@ _DAMPING = 0.1  # of a covariance of mean variance 1
 _RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 _FOLDS = 4
 _FRACTIONS = {7: (0.35, 30), 127: (0.8, 8)}  # of the largest weight: the smallest, and how many
+_KEPT = 4  # scales of a row that are looked at closely
 _ROUNDS = 3
 _SWEEPS = 4
 
@@ -110,14 +111,16 @@ class RoundingLearner:
         layer = self._layers.get(node)
         if layer is not None:
             found = _Rounding(layer, real, rounded)
-            if found.is_possible:
-                found.search()
-                replace(self._model, layer.weight, found.weight)
-                bias = add_to_bias(self._model, node, found.shift)
+            found.search()
+            replace(self._model, layer.weight, found.weight)
+            holder = node.args[1]
+            assert isinstance(holder, Node)
+            for known in rounded:
+                known[holder] = found.weight
+            bias = add_to_bias(self._model, node, found.shift) if layer.observer.centred else None
+            if bias is not None:
                 for known in rounded:
-                    known[layer.node.args[1]] = found.weight
-                    if bias is not None:
-                        known[bias] = attribute(self._model, bias)
+                    known[bias] = attribute(self._model, bias)
         for known in rounded:
             known[node] = call(node, known.__getitem__)
 
@@ -145,12 +148,19 @@ class _Rounding:
         )
         variance = given.square().mean()
         tiny, huge = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
-        self.is_possible = given.shape[1] <= MOST_COLUMNS and bool(tiny < variance < huge)
-        scale = variance.sqrt() if self.is_possible else variance
+        self._is_known = given.shape[1] <= MOST_COLUMNS and bool(tiny < variance < huge)
+        scale = variance.sqrt() if self._is_known else variance
         self._exact, self._given = exact / scale, given / scale
 
     def search(self) -> None:
-        """Find `weight`, `shift` (what the bias gains) and the range of the observer."""
+        """Find `weight`, `shift` (what the bias gains) and the range of the observer.
+
+        Where inputs do not vary or too many columns do, weights are rounded to the nearest.
+        """
+        if not self._is_known:
+            observed = self._steps(self._rows, self._observer.quant_max)[0]
+            self._finish(self._rows, observed, self._observer.quant_max)
+            return
         columns = self._given.shape[1]
         identity = torch.eye(columns, dtype=torch.float64)
         cost = self._given @ self._given.mT / self._given.shape[2] + _DAMPING * identity
@@ -163,16 +173,24 @@ class _Rounding:
         targets = wanted[:, None].expand(-1, count, -1, -1).reshape(groups, count * rows, -1)
         found = rounded_rows(targets.float(), stacked.float(), limit, cost.float()).double()
         errors = _errors(found, targets, cost).reshape(groups, count, rows)
-        if steps.shape[0] > 1 and not self._per_row:
+        if not self._per_row:
             errors = errors.sum((0, 2), keepdim=True).expand_as(errors)
-        best = errors.argmin(1)[:, None, :, None]
-        step = stacked.reshape(groups, count, rows, 1).gather(1, best)[:, 0]
-        found = found.reshape(groups, count, rows, -1)
-        chosen = found.gather(1, best.expand(-1, -1, -1, columns))[:, 0]
+        best = errors.topk(min(_KEPT, count), 1, largest=False).indices[..., None]
+
+        def kept(x: Tensor) -> Tensor:
+            apart = x.reshape(groups, count, rows, -1)
+            return apart.gather(1, best.expand(-1, -1, -1, apart.shape[3])).flatten(1, 2)
+
+        step, chosen, wanted = kept(stacked), kept(found), kept(targets)
         for _ in range(_ROUNDS):
             if self._per_row:
                 step, chosen = _refitted(step, chosen, wanted, cost)
             _descend(chosen, step, wanted, limit, cost)
+        errors = _errors(chosen, wanted, cost).reshape(groups, -1, rows)
+        if not self._per_row:
+            errors = errors.sum((0, 2), keepdim=True).expand_as(errors)
+        best, count = errors.argmin(1)[:, None, :, None], errors.shape[1]
+        step, chosen = kept(step), kept(chosen)
         self._finish(chosen, step, limit)
 
     @property
@@ -227,7 +245,7 @@ class _Rounding:
         observer.min_val.copy_(-bound)
         observer.max_val.copy_(bound)
         scale = observer.calculate_qparams()[0].reshape(-1, 1)
-        whole = (chosen / step).round().reshape(self._before.shape[0], -1).float()
+        whole = (chosen / step).round().clamp(-limit, limit).reshape(self._before.shape[0], -1).float()
         self.weight = (whole * scale).reshape(self._before.shape)
         exact, given = self._means
         after = self.weight.reshape(self._rows.shape).double()

@@ -43,6 +43,7 @@ from tosaic.targets import target as find_target
 from tosaic.tools import console
 from tosaic.tools.arrays import Array, Slot, read_inputs, samples
 from tosaic.tools.explain import explain_command
+from tosaic.tools.repair import repair_command
 from tosaic.tools.tosaic_translate import READERS
 
 if TYPE_CHECKING:
@@ -493,6 +494,7 @@ def _dims(shape: Sequence[int]) -> str:
 
 
 command.add_command(explain_command)
+command.add_command(repair_command)
 
 
 def main() -> None:

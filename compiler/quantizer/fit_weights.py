@@ -17,9 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
+from tosaic.quantizer.weight_observers import WeightObserver
+
 aten = torch.ops.aten
 
-_MOST_COLUMNS = 2304  # of a layer whose columns are correlated; beyond, only the bias is fitted
+MOST_COLUMNS = 2304  # of a layer whose columns are correlated; beyond, only the bias is fitted
 _MOST_POSITIONS = 512  # of an image that are looked at per calibration item
 _DAMPING = (0.01, 0.1, 1.0)
 _BLOCK = 128
@@ -52,7 +54,7 @@ class _Inputs:
 
 
 @dataclass(frozen=True)
-class _Layer:
+class Layer:
     """A convolution or linear layer to fit or correct; nodes of the prepared graph."""
 
     node: Node
@@ -66,7 +68,8 @@ class WeightFitter(Interpreter):
     def __init__(self, prepared: GraphModule) -> None:
         super().__init__(prepared)
         self._model = prepared
-        self._layers = {layer.node: layer for layer in _layers(prepared)}
+        wanted = weighted_layers(prepared, lambda o: (o.fitted or o.centred) and not o.learned)
+        self._layers = {layer.node: layer for layer in wanted}
         self._inputs: dict[Node, _Inputs] = {}
 
     @property
@@ -86,10 +89,10 @@ class WeightFitter(Interpreter):
         return super().run_node(n)
 
     def _see(self, node: Node, x: Tensor, weight: Tensor) -> None:
-        columns = _COLUMNS[node.target](x, weight, *node.args[3:]).float()
+        columns = COLUMNS[node.target](x, weight, *node.args[3:]).float()
         _, width, _ = columns.shape
         total = columns.sum(2)
-        wanted = self._layers[node].observer.fitted and width <= _MOST_COLUMNS
+        wanted = self._layers[node].observer.fitted and width <= MOST_COLUMNS
         products = columns @ columns.mT if wanted else None
         seen = self._inputs.get(node)
         if seen is None:
@@ -106,22 +109,22 @@ class WeightFitter(Interpreter):
             if node in self._inputs:
                 self._fit(layer, self._inputs[node])
 
-    def _fit(self, layer: _Layer, inputs: _Inputs) -> None:
-        weight = _attribute(self.module, layer.weight)
+    def _fit(self, layer: Layer, inputs: _Inputs) -> None:
+        weight = attribute(self.module, layer.weight)
         groups = inputs.total.shape[0]
         rows = weight.detach().reshape(groups, weight.shape[0] // groups, -1)
         scale, _ = layer.observer.calculate_qparams()
         steps = scale.reshape(-1, 1).expand(weight.shape[0], 1).reshape(groups, -1, 1)
         limit = layer.observer.quant_max
-        rounded = _rounded(rows, steps, limit, inputs.covariance())
+        rounded = rounded_rows(rows, steps, limit, inputs.covariance())
         if layer.observer.fitted:
-            _replace(self.module, layer.weight, rounded.reshape(weight.shape))
+            replace(self.module, layer.weight, rounded.reshape(weight.shape))
         if layer.observer.centred:
             shift = ((rows - rounded) * inputs.mean[:, None, :]).sum(2).reshape(-1)
-            _add_to_bias(self._model, layer.node, shift)
+            add_to_bias(self._model, layer.node, shift)
 
 
-def _rounded(rows: Tensor, steps: Tensor, limit: int, covariance: Tensor | None) -> Tensor:
+def rounded_rows(rows: Tensor, steps: Tensor, limit: int, covariance: Tensor | None) -> Tensor:
     """Return [groups, rows, columns] of weights as whole multiples of `steps`."""
 
     def nearest(x: Tensor) -> Tensor:
@@ -165,20 +168,21 @@ def _inverse_root(matrix: Tensor) -> Tensor | None:
     return None
 
 
-def _layers(prepared: GraphModule) -> list[_Layer]:
+def weighted_layers(prepared: GraphModule, wanted: Callable[[Any], bool]) -> list[Layer]:
+    """Return the layers whose weights an observer of ours sees that is `wanted`."""
     modules = dict(prepared.named_modules())
     found = []
     for node in prepared.graph.nodes:
-        if node.op != "call_function" or node.target not in _COLUMNS:
+        if node.op != "call_function" or node.target not in COLUMNS:
             continue
         source = node.args[1]
         observer = modules.get(str(source.target)) if source.op == "call_module" else None
-        if not (getattr(observer, "fitted", False) or getattr(observer, "centred", False)):
+        if not (isinstance(observer, WeightObserver) and wanted(observer)):
             continue
         weight = source.args[0]
         # A weight that several layers share fits none of them alone.
         if weight.op == "get_attr" and len(weight.users) == len(source.users) == 1:
-            found.append(_Layer(node, observer, weight))
+            found.append(Layer(node, observer, weight))
     return found
 
 
@@ -226,7 +230,7 @@ def _thinned(columns: Tensor) -> Tensor:
     return columns[..., ::step]
 
 
-_COLUMNS: dict[Any, Callable[..., Tensor]] = {
+COLUMNS: dict[Any, Callable[..., Tensor]] = {
     aten.linear.default: _linear_columns,
     aten.conv1d.default: _conv_columns,
     aten.conv1d.padding: _conv_columns,
@@ -235,7 +239,7 @@ _COLUMNS: dict[Any, Callable[..., Tensor]] = {
 }
 
 
-def _attribute(model: torch.nn.Module, node: Node) -> Tensor:
+def attribute(model: torch.nn.Module, node: Node) -> Tensor:
     value: Any = model
     for name in str(node.target).split("."):
         value = getattr(value, name)
@@ -243,22 +247,28 @@ def _attribute(model: torch.nn.Module, node: Node) -> Tensor:
     return value
 
 
-def _replace(model: torch.nn.Module, node: Node, value: Tensor) -> None:
+def replace(model: torch.nn.Module, node: Node, value: Tensor) -> None:
     """Give `node` another value; the tensor it had may be the user's own."""
     path, _, name = str(node.target).rpartition(".")
     owner = model.get_submodule(path)
     setattr(owner, name, torch.nn.Parameter(value) if name in owner._parameters else value)
 
 
-def _add_to_bias(model: GraphModule, node: Node, shift: Tensor) -> None:
+def add_to_bias(model: GraphModule, node: Node, shift: Tensor) -> Node | None:
+    """Add `shift`, one per channel, to the bias of a layer, which may have none yet.
+
+    Returns its bias then; None where that is shared or computed, and stays as it is.
+    """
     bias = node.args[2] if len(node.args) > 2 else None
     if isinstance(bias, Node):
         if bias.op == "get_attr" and len(bias.users) == 1:
-            _replace(model, bias, _attribute(model, bias).detach() + shift)
-        return
+            replace(model, bias, attribute(model, bias).detach() + shift)
+            return bias
+        return None
     name = f"{node.name}_corrected_bias"
     model.register_buffer(name, shift)
     with model.graph.inserting_before(node):
         added = model.graph.get_attr(name)
     node.args = (*node.args[:2], added, *node.args[3:])
     model.recompile()
+    return added

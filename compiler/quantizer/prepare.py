@@ -17,7 +17,11 @@ from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
 from tosaic.frontend.lift import lift
 from tosaic.frontend.mutation import functional
+from tosaic.quantizer.balance import Balancer
+from tosaic.quantizer.equalise import equalisable
 from tosaic.quantizer.fit_weights import WeightFitter
+from tosaic.quantizer.learn_rounding import RoundingLearner
+from tosaic.quantizer.migrate import migratable
 from tosaic.quantizer.observers import name_origins
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
@@ -44,13 +48,21 @@ def quantize(
     program = functional(export_model(model, example_inputs, dynamic_shapes=dynamic_shapes))
     prepared = prepare_pt2e(program.module(check_guards=False), quantizer or TosaQuantizer())
     name_origins(prepared)
-    fitter = WeightFitter(prepared)
+    balancer = Balancer(prepared, [*equalisable(prepared), *migratable(prepared)])
+    fitter, learner = WeightFitter(prepared), RoundingLearner(prepared)
+    if balancer.is_needed or learner.is_needed:
+        calibration = list(calibration)  # it is read more than once
+    if balancer.is_needed:
+        calibrate(balancer, calibration)
+        balancer.balance()
     if calibrate(fitter if fitter.is_needed else prepared, calibration) == 0:
         raise InputError(
             "Quantisation needs calibration data and got none. Pass a few representative inputs: "
             "calibration=[inputs, …], or --calibration data.npz on the command line."
         )
     fitter.fit()
+    if learner.is_needed:
+        learner.learn([_tensors(item) for item in calibration])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return lift(convert_pt2e(prepared), program)
@@ -61,8 +73,7 @@ def calibrate(prepared: Callable[..., Any], calibration: Iterable[Any]) -> int:
     count = 0
     with torch.no_grad():
         for item in calibration:
-            parts = item if isinstance(item, list | tuple) else (item,)
-            inputs = tuple(torch.from_numpy(p) if isinstance(p, np.ndarray) else p for p in parts)
+            inputs = _tensors(item)
             for tensor in inputs:
                 if not isinstance(tensor, torch.Tensor):
                     raise InputError(
@@ -91,3 +102,9 @@ def calibrate(prepared: Callable[..., Any], calibration: Iterable[Any]) -> int:
                 ) from error
             count += 1
     return count
+
+
+def _tensors(item: Any) -> tuple[Any, ...]:
+    """Return a calibration item as the arguments of the model."""
+    parts = item if isinstance(item, list | tuple) else (item,)
+    return tuple(torch.from_numpy(p) if isinstance(p, np.ndarray) else p for p in parts)

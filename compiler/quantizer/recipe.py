@@ -25,7 +25,7 @@ INPUTS = ("auto", "int8", "any")
 RESIDUALS = ("auto", "int16")
 OBSERVERS = ("auto", "minmax", "moving_average", "histogram", "percentile", "mse", "kl", "row_mse")
 WEIGHT_OBSERVERS = ("auto", "minmax", "mse")
-ROUNDINGS = ("auto", "nearest", "fitted")
+ROUNDINGS = ("auto", "nearest", "fitted", "learned")
 _CHOICES = {
     "activations": ACTIVATIONS,
     "inputs": INPUTS,
@@ -35,6 +35,7 @@ _CHOICES = {
     "weight_observer": WEIGHT_OBSERVERS,
     "rounding": ROUNDINGS,
 }
+_FLAGS = ("per_channel", "symmetric", "bias_correction", "equalisation", "migration")
 _OVERRIDES = "override"
 
 
@@ -60,8 +61,15 @@ class Scheme:
     whole range. `weight_observer` is "minmax" or "mse";
     "auto" is minmax for int8 and mse for int4. `rounding` of weights is "nearest", or "fitted" for
     the least error of what a layer computes on the calibration data; "auto" is fitted where weights
-    are int4 or activations int16. With `bias_correction`, biases take up the mean of what rounding
-    the weights changes on the calibration data; layers without a bias get one, at no cost.
+    are int4 or activations int16. "learned" takes longer: layers are rounded in turn, each for what
+    the rounded ones before it give, and their scales are searched too. With `bias_correction`,
+    biases take up the mean of what rounding the weights changes on the calibration data; layers
+    without a bias get one, at no cost.
+
+    `equalisation` and `migration` move scales per channel between layers where the float model
+    stays the same, as far as that lowers the error on calibration data: `equalisation` between a
+    convolution or linear layer and those that read it (through ReLU, pools, attention), `migration`
+    between a layer norm or RMS norm and the layers that read it.
     """
 
     activations: str = "int8"
@@ -76,6 +84,8 @@ class Scheme:
     weight_observer: str = "auto"
     rounding: str = "auto"
     bias_correction: bool = True
+    equalisation: bool = False
+    migration: bool = False
 
     @property
     def fits_weights(self) -> bool:
@@ -121,6 +131,8 @@ class Override:
     weight_observer: str | None = None
     rounding: str | None = None
     bias_correction: bool | None = None
+    equalisation: bool | None = None
+    migration: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -278,7 +290,7 @@ def check_setting(name: str, value: Any) -> None:
                 f"{name}={value!r} is unknown.{near_hint(str(value), known)} Choose one of "
                 f"{', '.join(known)}."
             )
-    elif name in ("per_channel", "symmetric", "bias_correction"):
+    elif name in _FLAGS:
         if not isinstance(value, bool):
             raise InputError(f"{name}={value!r} must be true or false.")
     elif name == "headroom":

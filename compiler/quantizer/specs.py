@@ -106,6 +106,9 @@ def weight_spec(scheme: Scheme, axis: int, *, training: bool = False) -> Quantiz
     if not training:
         options["fitted"] = scheme.fits_weights
         options["centred"] = scheme.bias_correction
+        options["learned"] = scheme.rounding == "learned"
+        options["equalised"] = scheme.equalisation
+        options["migrated"] = scheme.migration
     if per_channel:
         options["ch_axis"] = axis  # PT2E hands it to observers only, not to what simulates rounding
     if training:

@@ -26,11 +26,12 @@ def least_error_bound(x: Tensor, axis: int | None, limit: int) -> Tensor:
     return best.flatten()
 
 
-class _Current:
+class WeightObserver:
     """Sees the weights of now only, for training; else those of the first call, which stay.
 
     `fitted` and `centred` are for WeightFitter: whether it is to choose how these weights are
-    rounded, and to correct the bias beside them.
+    rounded, and to correct the bias beside them. `learned` is for RoundingLearner, `equalised` and
+    `migrated` for the repairs of those names: whether the layer takes part.
     """
 
     def __init__(
@@ -39,12 +40,18 @@ class _Current:
         follows: bool = False,
         fitted: bool = False,
         centred: bool = False,
+        learned: bool = False,
+        equalised: bool = False,
+        migrated: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.follows = follows
         self.fitted = fitted
         self.centred = centred
+        self.learned = learned
+        self.equalised = equalised
+        self.migrated = migrated
         self.seen = False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,7 +69,7 @@ class _Current:
         raise NotImplementedError
 
 
-class WeightMinMax(_Current, MinMaxObserver):  # type: ignore[misc]
+class WeightMinMax(WeightObserver, MinMaxObserver):  # type: ignore[misc]
     """Smallest and largest weight."""
 
     def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,7 +77,7 @@ class WeightMinMax(_Current, MinMaxObserver):  # type: ignore[misc]
         return low, high
 
 
-class PerChannelWeightMinMax(_Current, PerChannelMinMaxObserver):  # type: ignore[misc]
+class PerChannelWeightMinMax(WeightObserver, PerChannelMinMaxObserver):  # type: ignore[misc]
     """Smallest and largest weight of each channel."""
 
     def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +85,7 @@ class PerChannelWeightMinMax(_Current, PerChannelMinMaxObserver):  # type: ignor
         return low, high
 
 
-class WeightLeastError(_Current, MinMaxObserver):  # type: ignore[misc]
+class WeightLeastError(WeightObserver, MinMaxObserver):  # type: ignore[misc]
     """The range of least squared error."""
 
     def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +93,7 @@ class WeightLeastError(_Current, MinMaxObserver):  # type: ignore[misc]
         return -bound, bound
 
 
-class PerChannelWeightLeastError(_Current, PerChannelMinMaxObserver):  # type: ignore[misc]
+class PerChannelWeightLeastError(WeightObserver, PerChannelMinMaxObserver):  # type: ignore[misc]
     """The range of least squared error of each channel."""
 
     def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -100,12 +100,14 @@ def weight_spec(scheme: Scheme, axis: int, *, training: bool = False) -> Quantiz
     per_channel, limit = scheme.per_channel, 7 if scheme.weights == "int4" else 127
     kind = scheme.weight_observer
     if kind == "auto":
-        kind = "mse" if scheme.weights == "int4" else "minmax"
+        kind = "rms" if scheme.clusters else "mse" if scheme.weights == "int4" else "minmax"
     observer = WEIGHT_OBSERVERS[kind, per_channel]
     options: dict[str, Any] = {"eps": _EPSILON, "follows": training}
     if not training:
         options["fitted"] = scheme.fits_weights
         options["centred"] = scheme.bias_correction
+        options["clusters"] = scheme.clusters
+        options["sparsity"] = scheme.sparsity
     if per_channel:
         options["ch_axis"] = axis  # PT2E hands it to observers only, not to what simulates rounding
     if training:

@@ -1,4 +1,4 @@
-"""How weight ranges are found: extremes, or the range of least squared error."""
+"""How weight ranges are found: extremes, least squared error, or the root mean square."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
 
 _FRACTIONS = torch.linspace(1.0, 0.3, 36).tolist()
+_MOST_RMS = 12.0  # beyond, one channel's outliers would make the steps of the others coarse
 
 
 def least_error_bound(x: Tensor, axis: int | None, limit: int) -> Tensor:
@@ -29,8 +30,9 @@ def least_error_bound(x: Tensor, axis: int | None, limit: int) -> Tensor:
 class _Current:
     """Sees the weights of now only, for training; else those of the first call, which stay.
 
-    `fitted` and `centred` are for WeightFitter: whether it is to choose how these weights are
-    rounded, and to correct the bias beside them.
+    The others are for WeightFitter: `fitted` and `centred`, whether it is to choose how these
+    weights are rounded, and to correct the bias beside them; `clusters` and `sparsity`, how many
+    values they may have (0 is any number), and what share of them is zero.
     """
 
     def __init__(
@@ -39,12 +41,16 @@ class _Current:
         follows: bool = False,
         fitted: bool = False,
         centred: bool = False,
+        clusters: int = 0,
+        sparsity: float = 0.0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.follows = follows
         self.fitted = fitted
         self.centred = centred
+        self.clusters = clusters
+        self.sparsity = sparsity
         self.seen = False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,9 +100,25 @@ class PerChannelWeightLeastError(_Current, PerChannelMinMaxObserver):  # type: i
         return -bound, bound
 
 
+class PerChannelWeightRms(_Current, PerChannelMinMaxObserver):  # type: ignore[misc]
+    """A range in proportion to each channel's root mean square, that its extremes fit into.
+
+    Values that all channels of a layer have in common then suit all of them alike.
+    """
+
+    def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        rows = x.detach().transpose(0, self.ch_axis).flatten(1)
+        largest, rms = rows.abs().amax(1), rows.square().mean(1).sqrt()
+        ratio = (largest / rms.clamp(min=torch.finfo(torch.float32).tiny)).max()
+        bound = torch.maximum(largest, rms * ratio.clamp(max=_MOST_RMS))
+        return -bound, bound
+
+
 WEIGHT_OBSERVERS: dict[tuple[str, bool], Any] = {
     ("minmax", False): WeightMinMax,
     ("minmax", True): PerChannelWeightMinMax,
     ("mse", False): WeightLeastError,
     ("mse", True): PerChannelWeightLeastError,
+    ("rms", False): WeightMinMax,
+    ("rms", True): PerChannelWeightRms,
 }

@@ -1,0 +1,139 @@
+"""Weights that take few values: what Ethos-U reads from flash is compressed, and these compress.
+
+Vela stores the weights of a layer with a palette of at most 32 values, so few values take few bits
+each, and zeros take fewer still. The values are chosen on the integer grid, for the whole layer:
+those of least squared error, which is k-means in one dimension and has an exact solution (Wang and
+Song, "Ckmeans.1d.dp", The R Journal 2011). Pruning is by magnitude (Han et al., "Learning both
+Weights and Connections", 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from tosaic.errors import InputError
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that the weights of a layer can have.
+
+    `steps` are the scales, [groups, rows, 1]; `palette` the whole multiples of them that are
+    taken, ascending, or None for all up to `limit`; `kept` is [groups, rows, columns], False where
+    a weight is pruned, or None where none is.
+    """
+
+    steps: Tensor
+    limit: int
+    palette: Tensor | None = None
+    kept: Tensor | None = None
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Return `x`, [groups, rows, columns], with each value replaced by the nearest on the grid.
+
+        Pruned places are `pruned`'s to set.
+        """
+        multiples = x / self.steps
+        if self.palette is None:
+            return multiples.round().clamp(-self.limit, self.limit) * self.steps
+        between = (self.palette[1:] + self.palette[:-1]) / 2
+        return self.palette[torch.bucketize(multiples, between)] * self.steps
+
+    def taken(self, x: Tensor, columns: Tensor) -> Tensor:
+        """Return the nearest values for `columns` of the weight, zero where they are pruned."""
+        value = self.nearest(x)
+        return value if self.kept is None else value * self.kept[:, :, columns]
+
+
+def make_grid(rows: Tensor, steps: Tensor, observer: Any) -> Grid:
+    """Return the grid for a weight's `rows`, [groups, rows, columns], as `observer` asks."""
+    limit = observer.quant_max
+    kept = _kept(rows, observer.sparsity) if observer.sparsity else None
+    if not observer.clusters:
+        return Grid(steps, limit, None, kept)
+    multiples = (rows / steps).round().clamp(-limit, limit)
+    errors = steps.square().expand_as(rows)
+    if kept is not None:
+        errors = errors * kept
+    weights = torch.zeros(2 * limit + 1, dtype=torch.float64)
+    weights.index_add_(0, (multiples + limit).long().flatten(), errors.double().flatten())
+    centres = _centres(weights.numpy(), observer.clusters - (kept is not None)) - limit
+    if kept is not None:
+        centres = np.union1d(centres, [0])
+    return Grid(steps, limit, torch.from_numpy(centres).to(rows.dtype), kept)
+
+
+def restrict_unfitted(prepared: GraphModule, seen: set[Any]) -> Iterator[tuple[Any, Tensor]]:
+    """Yield (weight node, value) for clustered or pruned weights beside those in `seen`."""
+    modules = dict(prepared.named_modules())
+    for node in prepared.graph.nodes:
+        observer = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not restricts(observer) or node.args[0] in seen:
+            continue
+        source = node.args[0]
+        if source.op != "get_attr":
+            raise InputError(
+                f"The recipe clusters or prunes the weight of '{next(iter(node.users)).name}', "
+                "which the model computes from another tensor. Override that layer with "
+                "clusters = 0 and sparsity = 0, or make its weight a parameter."
+            )
+        weight: Any = prepared
+        for name in str(source.target).split("."):
+            weight = getattr(weight, name)
+        axis = getattr(observer, "ch_axis", 0)
+        channels_first = weight.detach().transpose(0, axis)
+        rows = channels_first.reshape(1, channels_first.shape[0], -1)
+        scale, _ = observer.calculate_qparams()
+        steps = scale.reshape(1, -1, 1).expand(1, rows.shape[1], 1)
+        grid = make_grid(rows, steps, observer)
+        value = grid.taken(rows, torch.arange(rows.shape[2]))
+        yield source, value.reshape(channels_first.shape).transpose(0, axis).contiguous()
+
+
+def restricts(observer: Any) -> bool:
+    """Whether `observer` asks for clustered or pruned weights."""
+    return bool(getattr(observer, "clusters", 0) or getattr(observer, "sparsity", 0.0))
+
+
+def _kept(rows: Tensor, sparsity: float) -> Tensor:
+    """Return False for the share `sparsity` of `rows` that is smallest; ties go by place."""
+    count = round(sparsity * rows.numel())
+    kept = torch.ones(rows.numel(), dtype=torch.bool)
+    kept[rows.abs().flatten().argsort(stable=True)[:count]] = False
+    return kept.reshape(rows.shape)
+
+
+def _centres(weights: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+    """Return the places that stand for all places of a histogram with the least squared error.
+
+    At most `count`, ascending; `cost[k, j]` is the least error of the first j places with k of
+    them, and a run of places is best stood for by the whole number nearest to its mean.
+    """
+    used = np.flatnonzero(weights)
+    if len(used) <= count:
+        return used
+    x, w = used.astype(np.float64), weights[used]
+    sums = [np.concatenate([[0.0], np.cumsum(w * x**power)]) for power in range(3)]
+    total, first, second = (s[None, :] - s[:, None] for s in sums)  # [from, to)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.rint(first / total)
+    runs = np.where(total > 0, second - 2 * mean * first + mean**2 * total, np.inf)
+    size = len(used)
+    cost, start = runs[0], np.zeros((count, size + 1), dtype=np.int64)
+    for k in range(1, count):
+        options = cost[:, None] + runs
+        start[k] = options.argmin(0)
+        cost = options[start[k], np.arange(size + 1)]
+    bounds = [size]
+    for k in range(count - 1, 0, -1):
+        bounds.append(int(start[k, bounds[-1]]))
+    bounds = [0, *reversed(bounds)]
+    return np.unique([int(mean[a, b]) for a, b in zip(bounds, bounds[1:], strict=False) if a < b])

@@ -42,6 +42,7 @@ from tosaic.targets import all_targets
 from tosaic.targets import target as find_target
 from tosaic.tools import console
 from tosaic.tools.arrays import Array, Slot, read_inputs, samples
+from tosaic.tools.evaluate import evaluate_command
 from tosaic.tools.explain import explain_command
 from tosaic.tools.tosaic_translate import READERS
 
@@ -492,6 +493,7 @@ def _dims(shape: Sequence[int]) -> str:
     return "x".join("?" if dim < 0 else str(dim) for dim in shape) or "scalar"
 
 
+command.add_command(evaluate_command)
 command.add_command(explain_command)
 
 

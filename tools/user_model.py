@@ -89,6 +89,18 @@ def load_model(spec: str) -> UserModel:
     return UserModel(value, None if inputs is None else _as_tensors(inputs, spec), name)
 
 
+def load_value(spec: str, what: str) -> Any:
+    """Return what ``FILE.py:NAME`` names; `what` says in errors what it is for.
+
+    Raises:
+        InputError: `spec` has another form, or there is no such file or name.
+    """
+    path, colon, name = spec.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        raise InputError(f"{what} is '{spec}'; it must be FILE.py:NAME.")
+    return _find(_run_file(path), name, path)
+
+
 def inputs_from_shapes(shapes: Sequence[str]) -> tuple[Tensor, ...]:
     """Return zeros for texts like ``1x3x224x224`` (float32) or ``1x128:int64``."""
     out = []

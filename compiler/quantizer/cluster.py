@@ -22,6 +22,12 @@ from torch.fx import GraphModule
 from tosaic.errors import InputError
 
 
+_TINY = torch.finfo(torch.float32).tiny
+_FRACTIONS = torch.linspace(1.15, 0.75, 17).tolist()
+_ROUNDS = 3
+_MOST_DEVIATIONS = 12.0  # beyond, one row's outliers would make the steps of the others coarse
+
+
 @dataclass(frozen=True)
 class Grid:
     """The values that the weights of a layer can have.
@@ -59,16 +65,55 @@ def make_grid(rows: Tensor, steps: Tensor, observer: Any) -> Grid:
     kept = _kept(rows, observer.sparsity) if observer.sparsity else None
     if not observer.clusters:
         return Grid(steps, limit, None, kept)
-    multiples = (rows / steps).round().clamp(-limit, limit)
     errors = steps.square().expand_as(rows)
-    if kept is not None:
-        errors = errors * kept
+    if kept is None:
+        palette = _shared_values(rows / steps, errors, limit, observer.clusters)
+        return Grid(steps, limit, palette)
+    palette = _shared_values(rows / steps, errors * kept, limit, observer.clusters - 1)
+    return Grid(steps, limit, torch.cat([palette, palette.new_zeros(1)]).unique(), kept)
+
+
+def _shared_values(multiples: Tensor, errors: Tensor, limit: int, clusters: int) -> Tensor:
+    """Return the whole numbers that stand for `multiples` best, errors counting as `errors`."""
+    places = (multiples.round().clamp(-limit, limit) + limit).long().flatten()
     weights = torch.zeros(2 * limit + 1, dtype=torch.float64)
-    weights.index_add_(0, (multiples + limit).long().flatten(), errors.double().flatten())
-    centres = _centres(weights.numpy(), observer.clusters - (kept is not None)) - limit
-    if kept is not None:
-        centres = np.union1d(centres, [0])
-    return Grid(steps, limit, torch.from_numpy(centres).to(rows.dtype), kept)
+    weights.index_add_(0, places, errors.double().flatten())
+    return torch.from_numpy(_centres(weights.numpy(), clusters) - limit).to(multiples.dtype)
+
+
+def clustered_bound(rows: Tensor, limit: int, clusters: int) -> Tensor:
+    """Return the range, per row of `rows`, for which values that all rows share err least.
+
+    Values and ranges are improved in turn, from ranges that hold the extremes of each row, and from
+    ranges that give all rows one variance; the better result counts.
+    """
+    largest = rows.abs().amax(1)
+    deviation = rows.square().mean(1).sqrt()
+    ratio = (largest / deviation.clamp(min=_TINY)).amax().clamp(max=_MOST_DEVIATIONS)
+    best, least = largest, float("inf")
+    for start in (largest, torch.maximum(largest, deviation * ratio)):
+        bound = start
+        for _ in range(_ROUNDS):
+            palette = _palette(rows, bound, limit, clusters)
+            tried = torch.stack([bound * fraction for fraction in _FRACTIONS])
+            errors = torch.stack([_error(rows, b, limit, palette) for b in tried])
+            least_errors, places = errors.min(0)
+            bound = tried.gather(0, places[None])[0]
+            if (total := float(least_errors.sum())) < least:
+                best, least = bound, total
+    return best
+
+
+def _palette(rows: Tensor, bound: Tensor, limit: int, clusters: int) -> Tensor:
+    steps = (bound / limit).clamp(min=_TINY)[:, None]
+    return _shared_values((rows / steps).round(), steps.square().expand_as(rows), limit, clusters)
+
+
+def _error(rows: Tensor, bound: Tensor, limit: int, palette: Tensor) -> Tensor:
+    """Return the squared error of each row."""
+    steps = (bound / limit).clamp(min=_TINY)[:, None]
+    grid = Grid(steps, limit, palette)
+    return (grid.nearest(rows) - rows).square().sum(1)
 
 
 def restrict_unfitted(prepared: GraphModule, seen: set[Any]) -> Iterator[tuple[Any, Tensor]]:

@@ -100,7 +100,8 @@ def weight_spec(scheme: Scheme, axis: int, *, training: bool = False) -> Quantiz
     per_channel, limit = scheme.per_channel, 7 if scheme.weights == "int4" else 127
     kind = scheme.weight_observer
     if kind == "auto":
-        kind = "rms" if scheme.clusters else "mse" if scheme.weights == "int4" else "minmax"
+        narrow = "mse" if scheme.weights == "int4" else "minmax"
+        kind = "clustered" if scheme.clusters else narrow
     observer = WEIGHT_OBSERVERS[kind, per_channel]
     options: dict[str, Any] = {"eps": _EPSILON, "follows": training}
     if not training:

@@ -1,4 +1,4 @@
-"""How weight ranges are found: extremes, least squared error, or the root mean square."""
+"""How weight ranges are found: extremes, or the range of least squared error."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
 
+from tosaic.quantizer.cluster import clustered_bound
+
 _FRACTIONS = torch.linspace(1.0, 0.3, 36).tolist()
-_MOST_RMS = 12.0  # beyond, one channel's outliers would make the steps of the others coarse
 
 
 def least_error_bound(x: Tensor, axis: int | None, limit: int) -> Tensor:
@@ -100,17 +101,12 @@ class PerChannelWeightLeastError(_Current, PerChannelMinMaxObserver):  # type: i
         return -bound, bound
 
 
-class PerChannelWeightRms(_Current, PerChannelMinMaxObserver):  # type: ignore[misc]
-    """A range in proportion to each channel's root mean square, that its extremes fit into.
-
-    Values that all channels of a layer have in common then suit all of them alike.
-    """
+class PerChannelWeightClustered(_Current, PerChannelMinMaxObserver):  # type: ignore[misc]
+    """The range of least squared error of each channel, as the values they share allow."""
 
     def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
         rows = x.detach().transpose(0, self.ch_axis).flatten(1)
-        largest, rms = rows.abs().amax(1), rows.square().mean(1).sqrt()
-        ratio = (largest / rms.clamp(min=torch.finfo(torch.float32).tiny)).max()
-        bound = torch.maximum(largest, rms * ratio.clamp(max=_MOST_RMS))
+        bound = clustered_bound(rows, self.quant_max, self.clusters)
         return -bound, bound
 
 
@@ -119,6 +115,6 @@ WEIGHT_OBSERVERS: dict[tuple[str, bool], Any] = {
     ("minmax", True): PerChannelWeightMinMax,
     ("mse", False): WeightLeastError,
     ("mse", True): PerChannelWeightLeastError,
-    ("rms", False): WeightMinMax,
-    ("rms", True): PerChannelWeightRms,
+    ("clustered", False): WeightMinMax,
+    ("clustered", True): PerChannelWeightClustered,
 }

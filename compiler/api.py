@@ -203,7 +203,9 @@ def compile(
         program = export_model(model, example_inputs, dynamic_shapes=dynamic_shapes)
     if quantize is not None:
         with clock("calibrate"):
-            program = quantize_program(program, example_inputs, quantize, calibration, dynamic_shapes)
+            program = quantize_program(
+                program, example_inputs, quantize, calibration, dynamic_shapes
+            )
         integer = is_quantized(program) or not _has_float_input(program)
         if not integer and not chosen.takes_float:
             raise InputError(
@@ -216,9 +218,17 @@ def compile(
 
 @collector_paused()
 def compile_program(
-    program: ExportedProgram, target: Target, options: Options, clock: Clock | None = None
+    program: ExportedProgram,
+    target: Target,
+    options: Options,
+    clock: Clock | None = None,
+    *,
+    in_process: bool = False,
 ) -> CompiledProgram:
-    """Compile an exported program, quantised or not, for `target`."""
+    """Compile an exported program, quantised or not, for `target`.
+
+    With `in_process`, Vela runs in this process: faster, and a crash in it is a crash here.
+    """
     clock = clock or Clock()
     with clock("import"):
         module = import_program(program, make_context())
@@ -249,7 +259,7 @@ def compile_program(
     vela = None
     if target.kind == "ethos-u":
         with clock("vela"):
-            vela = compile_module(module, target, data=flatbuffer)
+            vela = compile_module(module, target, data=flatbuffer, in_process=in_process)
     firmware = None
     if target.kind == "cortex-m":
         with clock("plan"):

@@ -105,7 +105,7 @@ def evaluate(
         TosaicError: the model cannot be compiled.
     """
     made = _forms(model, example_inputs, quantize, calibration, find_target(target), forms)
-    return run_forms(made.runs(executor), made.slots, data, metrics=metrics, jobs=jobs)
+    return judge(collect(made.runs(executor), batches(data, made.slots), jobs=jobs), metrics)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class _Forms:
     def runs(self, executor: str) -> dict[str, tuple[Run, bool]]:
         """Return how each form is run, and whether many threads may do so at once."""
         out: dict[str, tuple[Run, bool]] = {
-            name: (_eager(function), name in _PARALLEL) for name, function in self.eager.items()
+            name: (eager_run(function), name in _PARALLEL) for name, function in self.eager.items()
         }
         if self.compiled is not None:
             out["integer"] = (compiled_run(self.compiled, executor), executor in _PARALLEL)
@@ -188,7 +188,8 @@ def compiled_run(program: CompiledProgram, executor: str = "jit") -> Run:
     return lambda inputs: program.run(*inputs, executor=executor)
 
 
-def _eager(function: Callable[..., Any]) -> Run:
+def eager_run(function: Callable[..., Any]) -> Run:
+    """Return a function that runs a module, without gradients."""
     def run(inputs: Sequence[Array]) -> list[Array]:
         with torch.no_grad():
             results = function(*map(torch.from_numpy, inputs))
@@ -198,28 +199,33 @@ def _eager(function: Callable[..., Any]) -> Run:
     return run
 
 
-def run_forms(
-    runs: Mapping[str, tuple[Run, bool]],
-    slots: Sequence[Slot],
-    data: Iterable[Any],
-    *,
-    metrics: Sequence[str] | Mapping[str, Metric] | None = None,
-    jobs: int | None = None,
-) -> Evaluation:
-    """Run `data` through each of `runs` and judge the results; see `evaluate`.
+@dataclass(frozen=True)
+class Collected:
+    """Outputs by form, each [samples, ...], the samples' labels, and seconds of running by form."""
+
+    outputs: dict[str, list[Array]]
+    labels: Array | None
+    seconds: dict[str, float]
+    count: int
+
+
+def collect(
+    runs: Mapping[str, tuple[Run, bool]], data: Iterable[Batch], *, jobs: int | None = None
+) -> Collected:
+    """Run `data` through each of `runs`; those that say so, in many threads.
 
     Raises:
-        InputError: the data is empty or does not fit, or a metric does not fit the data.
+        InputError: the data is empty, or has labels for some samples only.
     """
-    jobs = jobs or len(os.sched_getaffinity(0))
+    jobs = len(os.sched_getaffinity(0)) if jobs is None else jobs
     if jobs < 1:
-        raise InputError(f"jobs={jobs} must be 1 or more threads.")
+        raise InputError(f"jobs={jobs} must be 1 or more.")
     results: dict[str, list[Sequence[Array]]] = {name: [] for name in runs}
     seconds = dict.fromkeys(runs, 0.0)
     labels: list[Array | None] = []
     count = 0
     with one_torch_thread(), ThreadPoolExecutor(jobs) as threads:
-        for chunk in _chunks(batches(data, slots), jobs * _CHUNK):
+        for chunk in _chunks(data, jobs * _CHUNK):
             for name, (run, parallel) in runs.items():
                 start = time.perf_counter()
                 calls = [batch.inputs for batch in chunk]
@@ -231,22 +237,32 @@ def run_forms(
     if not count:
         raise InputError("The data set is empty, so there is nothing to evaluate.")
     whole = {name: _joined(parts) for name, parts in results.items()}
-    known = _all_labels(labels)
-    first = next(iter(whole.values()))
-    functions = chosen_metrics(metrics, first, known)
-    classified = is_classification(first, known)
+    return Collected(whole, _all_labels(labels), seconds, count)
+
+
+def judge(
+    found: Collected, metrics: Sequence[str] | Mapping[str, Metric] | None = None
+) -> Evaluation:
+    """Return the figures of collected outputs; see `evaluate`.
+
+    Raises:
+        InputError: a metric does not exist or does not fit the data.
+    """
+    labels, first = found.labels, next(iter(found.outputs.values()))
+    functions = chosen_metrics(metrics, first, labels)
+    classified = is_classification(first, labels)
     forms = {}
-    for name, outputs in whole.items():
+    for name, outputs in found.outputs.items():
         shown: Any = outputs[0] if len(outputs) == 1 else tuple(outputs)
-        reference = whole.get("float") if name != "float" else None
+        reference = found.outputs.get("float") if name != "float" else None
         forms[name] = FormResult(
-            {key: float(metric(shown, known)) for key, metric in functions.items()},  # type: ignore[arg-type]
-            reference and sqnr_db(reference, outputs, mean_removed=True),
-            reference and sqnr_db(reference, outputs, mean_removed=False),
-            _as_tuples(confusion(outputs[0], known)) if classified and known is not None else None,
-            seconds[name],
+            {key: float(metric(shown, labels)) for key, metric in functions.items()},
+            None if reference is None else sqnr_db(reference, outputs, mean_removed=True),
+            None if reference is None else sqnr_db(reference, outputs, mean_removed=False),
+            _as_tuples(confusion(outputs[0], labels)) if classified and labels is not None else None,
+            found.seconds[name],
         )
-    return Evaluation(count, forms)
+    return Evaluation(found.count, forms)
 
 
 @contextmanager

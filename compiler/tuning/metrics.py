@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tosaic.errors import InputError
 
 Array = npt.NDArray[Any]
-Metric = Callable[[Any, Array], float]
+Metric = Callable[[Any, Any], float]
 
 
 def top_k(scores: Array, labels: Array, k: int) -> float:

@@ -58,7 +58,7 @@ def evaluate_command(
     confusion: bool,
     as_json: bool,
 ) -> None:
-    """Run MODEL over a data set, in float, fake-quantised and in integers, and say how well it does.
+    """Say how well MODEL does on a data set: in float, fake-quantised and in integers.
 
     MODEL is as in `tosaic compile`. The data is an .npz file with an array per input and one of
     labels, a folder with a folder of images per class, or an iterable in a Python file that yields
@@ -76,7 +76,9 @@ def evaluate_command(
     examples = user_model.example_inputs(user, input_shape, inputs, calibration)
     result = evaluate(
         user.model,
-        read_data(data, user, examples, labels, numbers("mean", mean), numbers("deviation", deviation)),
+        read_data(
+            data, user, examples, labels, numbers("mean", mean), numbers("deviation", deviation)
+        ),
         examples,
         quantize=recipe,
         calibration=calibration_items(calibration, user, examples),
@@ -151,7 +153,9 @@ def read_data(
     value = user_model.load_value(spec, "--data")
     value = value() if callable(value) and not hasattr(value, "__iter__") else value
     if not hasattr(value, "__iter__") and not hasattr(value, "__getitem__"):
-        raise InputError(f"{spec} is a {type(value).__name__}, not an iterable of (inputs, labels).")
+        raise InputError(
+            f"{spec} is a {type(value).__name__}, not an iterable of (inputs, labels)."
+        )
     made: Iterable[Any] = value
     return made
 

@@ -45,6 +45,7 @@ from tosaic.tools.arrays import Array, Slot, read_inputs, samples
 from tosaic.tools.evaluate import evaluate_command
 from tosaic.tools.explain import explain_command
 from tosaic.tools.tosaic_translate import READERS
+from tosaic.tools.tune import tune_command
 
 if TYPE_CHECKING:
     from tosaic.api import CompiledProgram
@@ -495,6 +496,7 @@ def _dims(shape: Sequence[int]) -> str:
 
 command.add_command(evaluate_command)
 command.add_command(explain_command)
+command.add_command(tune_command)
 
 
 def main() -> None:

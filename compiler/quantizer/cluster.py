@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,9 @@ from torch.fx import GraphModule
 
 from tosaic.errors import InputError
 
-
 _TINY = torch.finfo(torch.float32).tiny
-_FRACTIONS = torch.linspace(1.15, 0.75, 17).tolist()
-_ROUNDS = 3
+_FRACTIONS = torch.linspace(1.1, 0.7, 9).tolist()
+_ROUNDS = 2
 _MOST_DEVIATIONS = 12.0  # beyond, one row's outliers would make the steps of the others coarse
 
 
@@ -181,4 +181,4 @@ def _centres(weights: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int
     for k in range(count - 1, 0, -1):
         bounds.append(int(start[k, bounds[-1]]))
     bounds = [0, *reversed(bounds)]
-    return np.unique([int(mean[a, b]) for a, b in zip(bounds, bounds[1:], strict=False) if a < b])
+    return np.unique([int(mean[a, b]) for a, b in pairwise(bounds) if a < b])

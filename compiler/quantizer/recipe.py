@@ -57,12 +57,12 @@ class Scheme:
     the variance of their row (the last dim). "auto" is minmax for int16; for int8 row_mse where a
     layer norm or RMS norm reads the tensor, else histogram. `headroom` widens the range by a
     fraction, by default 0.03 for int8 and 0.25 for int16: a few calibration inputs never show the
-    whole range. `weight_observer` is "minmax" or "mse";
-    "auto" is minmax for int8, mse for int4, and for clustered weights what suits the values they
-    share. `rounding` of weights is "nearest", or "fitted" for the least error of what a layer computes on
-    the calibration data; "auto" is fitted where weights are int4, clustered or pruned, or
-    activations int16. With `bias_correction`, biases take up the mean of what rounding the weights
-    changes on the calibration data; layers without a bias get one, at no cost.
+    whole range. `weight_observer` is "minmax" or "mse"; "auto" is minmax for int8, mse for int4,
+    and for clustered weights what suits the values they share. `rounding` of weights is "nearest",
+    or "fitted" for the least error of what a layer computes on the calibration data; "auto" is
+    fitted where weights are int4, clustered or pruned, or activations int16. With
+    `bias_correction`, biases take up the mean of what rounding the weights changes on the
+    calibration data; layers without a bias get one, at no cost.
 
     For models that wait for flash: `clusters` is how many values the weights of a layer may have,
     0 for all of their dtype, and `sparsity` the share of them that is zero, the smallest ones.

@@ -33,12 +33,17 @@ def prepare_training(
     does. `finish_training` makes a program of it.
 
     Raises:
-        InputError: torch.export refuses the model, or there is no such recipe.
+        InputError: torch.export refuses the model, there is no such recipe, or it clusters weights.
     """
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if isinstance(model, ExportedProgram) or not isinstance(model, torch.nn.Module):
         raise InputError(
             f"Training takes a torch.nn.Module, got {type(model).__name__}. Pass the model itself."
+        )
+    if any(o.clusters or o.sparsity for o in (chosen, *chosen.overrides)):
+        raise InputError(
+            "The recipe clusters or prunes weights, which is done to trained ones. Train with a "
+            "recipe without clusters and sparsity, then compile the trained model by this one."
         )
     training = model.training
     try:

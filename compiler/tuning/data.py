@@ -174,9 +174,10 @@ def _samples(number: int, item: Any, slots: Sequence[Slot]) -> Iterator[tuple[li
         raise InputError(
             f"Item {number} of the data has {len(arrays)} input(s); the model takes {len(slots)}."
         )
-    split = [_split(number, n, _as_array(x), slot) for n, (x, slot) in enumerate(
-        zip(arrays, slots, strict=True)
-    )]
+    split = [
+        _split(number, n, _as_array(x), slot)
+        for n, (x, slot) in enumerate(zip(arrays, slots, strict=True))
+    ]
     counts = {len(part) for part in split}
     if len(counts) > 1:
         raise InputError(

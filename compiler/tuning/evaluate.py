@@ -190,6 +190,7 @@ def compiled_run(program: CompiledProgram, executor: str = "jit") -> Run:
 
 def eager_run(function: Callable[..., Any]) -> Run:
     """Return a function that runs a module, without gradients."""
+
     def run(inputs: Sequence[Array]) -> list[Array]:
         with torch.no_grad():
             results = function(*map(torch.from_numpy, inputs))
@@ -259,7 +260,9 @@ def judge(
             {key: float(metric(shown, labels)) for key, metric in functions.items()},
             None if reference is None else sqnr_db(reference, outputs, mean_removed=True),
             None if reference is None else sqnr_db(reference, outputs, mean_removed=False),
-            _as_tuples(confusion(outputs[0], labels)) if classified and labels is not None else None,
+            _as_tuples(confusion(outputs[0], labels))
+            if classified and labels is not None
+            else None,
             found.seconds[name],
         )
     return Evaluation(found.count, forms)
@@ -299,7 +302,9 @@ def _joined(parts: Sequence[Sequence[Array]]) -> list[Array]:
 def _all_labels(parts: Sequence[Array | None]) -> Array | None:
     known = [part for part in parts if part is not None]
     if known and len(known) < len(parts):
-        raise InputError("Some samples of the data have labels and some have None. Give all or none.")
+        raise InputError(
+            "Some samples of the data have labels and some have None. Give all or none."
+        )
     return np.concatenate(known) if known else None
 
 

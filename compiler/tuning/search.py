@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tosaic.errors import InputError
 from tosaic.quantizer.recipe import QuantRecipe
 from tosaic.tuning.choices import Choice, State, Unit, recipe_of
 from tosaic.tuning.trials import Figures
@@ -50,9 +51,7 @@ class Goal:
 
     def excess(self, figures: Figures) -> float:
         """Return by how much `figures` miss the limits, 0.0 where they keep them."""
-        over = sum(
-            max(0.0, figures.cost(name) / most - 1) for name, most in self.budget.items()
-        )
+        over = sum(max(0.0, figures.cost(name) / most - 1) for name, most in self.budget.items())
         if self.floor is not None and figures.quality < self.floor:
             over += self.floor - figures.quality
         return over
@@ -125,7 +124,7 @@ class Search:
         self._try(self.uniform.values(), counted=False)
         start = self.seen[self._text({})]
         if start.error:
-            raise InputError(f"The recipe to start from does not compile. {start.error}")
+            raise InputError(f"The recipe to start from does not compile: {start.error}")
         if self._budget is None and self.goal.floor is None:
             self.goal = Goal(self.goal.axis, {self.goal.axis: start.cost(self.goal.axis)})
         self._measure_effects()
@@ -142,7 +141,9 @@ class Search:
             new = new[: max(0, self._left)]
             self._left -= len(new)
         if new:
-            self.seen.update(self._trials(new, lambda: self.seen.get(self.best()) if self.seen else None))
+            self.seen.update(
+                self._trials(new, lambda: self.seen.get(self.best()) if self.seen else None)
+            )
 
     def _text(self, state: State) -> str:
         return recipe_of(self._base, self._default, state).to_toml()
@@ -205,7 +206,9 @@ class Search:
         for step in range(_RATES):
             rate = scale * 10 ** (8 * step / _RATES - 4)
             state = {
-                unit: min(found, key=lambda c: (c[1] + rate * c[2][self.goal.axis], c[0].weights))[0]
+                unit: min(found, key=lambda c: (c[1] + rate * c[2][self.goal.axis], c[0].weights))[
+                    0
+                ]
                 for unit, found in options.items()
             }
             states.setdefault(self._text(state), state)
@@ -216,7 +219,9 @@ class Search:
         self._states.update({self._text(state): state for state in states})
         self._states.setdefault(self._text({}), {unit: self._default for unit in self._units})
         count = len(states)
-        spread = [states[round(n * (count - 1) / (_PATH - 1))] for n in range(_PATH)] if count else []
+        spread = (
+            [states[round(n * (count - 1) / (_PATH - 1))] for n in range(_PATH)] if count else []
+        )
         self._try(map(self._text, spread))
         for _ in range(2):  # between the two neighbours on either side of the limit
             kept = [n for n, s in enumerate(states) if self._excess(s) == 0.0]
@@ -258,9 +263,7 @@ class Search:
         """Return the untried states one or two changes away that promise most."""
         steps = list(self._steps(state))
         moves = [(step,) for step in steps]
-        moves += [
-            (a, b) for n, a in enumerate(steps) for b in steps[n + 1 :] if a[0] != b[0]
-        ]
+        moves += [(a, b) for n, a in enumerate(steps) for b in steps[n + 1 :] if a[0] != b[0]]
         ranked = sorted(moves, key=lambda move: self._promise(figures, move))
         out: list[dict[Unit, Choice]] = []
         for move in ranked:

@@ -208,5 +208,3 @@ class Store:
         """Keep `figures`; the file appears whole or not at all."""
         data = {"recipe": text, "figures": figures.__dict__}
         write_text(self._path(text), json.dumps(data, indent=1))
-
-

@@ -49,7 +49,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trial:
-    """A recipe that was tried, as TOML text; `name` is set for those that treat all layers alike."""
+    """A recipe (TOML) that was tried; those that treat all layers alike have a `name`."""
 
     recipe: str
     figures: Figures
@@ -61,8 +61,7 @@ class TuneResult:
     """What a search found.
 
     `best` keeps `budget` (and the floor) as far as any trial did; `base` is the recipe that all
-    others are compared with. `front` is the trials that no other beats in both quality and the cost
-    called `axis`, cheapest first.
+    others are compared with; `axis` is the cost they are compared by.
     """
 
     axis: str
@@ -80,7 +79,7 @@ class TuneResult:
 
     @property
     def front(self) -> tuple[Trial, ...]:
-        """The trials that no other beats."""
+        """The trials that no other beats in both quality and cost, cheapest first."""
         good = [trial for trial in self.trials if not trial.figures.error]
         ordered = sorted(
             good, key=lambda t: (t.figures.cost(self.axis), -t.figures.quality, -t.figures.sqnr_db)
@@ -90,6 +89,11 @@ class TuneResult:
             if not out or trial.figures.quality > out[-1].figures.quality:
                 out.append(trial)
         return tuple(out)
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the best recipe keeps the budget and the floor."""
+        return Goal(self.axis, self.budget, self.floor).excess(self.best.figures) == 0.0
 
     def to_json(self) -> str:
         """Return all trials as JSON text."""
@@ -273,7 +277,9 @@ def _study(
     slots = [Slot.of(example) for example in examples]
     items = [_arrays(item) for item in calibration]
     if not items:
-        raise InputError("Tuning needs calibration data and got none. Pass calibration=[inputs, …].")
+        raise InputError(
+            "Tuning needs calibration data and got none. Pass calibration=[inputs, …]."
+        )
     calls = list(batches(data, slots))
     runs = {"float": (eager_run(program.module(check_guards=False)), True)}
     found = collect(runs, calls)

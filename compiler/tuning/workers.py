@@ -39,9 +39,7 @@ class _Dask:
     def run(self, study: Study, recipes: Sequence[str]) -> Iterator[tuple[str, Figures]]:
         # A task's result, unlike data sent to workers, is made anew where its worker died.
         held = self._client.submit(_same, study, key=f"study-{study.key}")
-        futures = {
-            self._client.submit(run_trial, held, text, pure=False): text for text in recipes
-        }
+        futures = {self._client.submit(run_trial, held, text, pure=False): text for text in recipes}
         for future in self._distributed.as_completed(futures):
             try:
                 figures = future.result()

@@ -114,9 +114,7 @@ def test_fitting_makes_up_for_clusters() -> None:
             quantizer=TosaQuantizer(recipe),
         ).module(check_guards=False)
         with torch.no_grad():
-            return float(
-                sum((program(x) - model(x)).square().sum() for x in held_out.split(64))
-            )
+            return float(sum((program(x) - model(x)).square().sum() for x in held_out.split(64)))
 
     assert error("fitted") < 0.8 * error("nearest")
 

@@ -9,7 +9,7 @@ Weights and Connections", 2015).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
-
-from tosaic.errors import InputError
+from torch.fx import GraphModule, Node
+from torch.fx.node import map_arg
 
 _TINY = torch.finfo(torch.float32).tiny
 _FRACTIONS = torch.linspace(1.1, 0.7, 9).tolist()
@@ -51,7 +50,7 @@ class Grid:
         if self.palette is None:
             return multiples.round().clamp(-self.limit, self.limit) * self.steps
         between = (self.palette[1:] + self.palette[:-1]) / 2
-        return self.palette[torch.bucketize(multiples, between)] * self.steps
+        return self.palette[torch.bucketize(multiples.contiguous(), between)] * self.steps
 
     def taken(self, x: Tensor, columns: Tensor) -> Tensor:
         """Return the nearest values for `columns` of the weight, zero where they are pruned."""
@@ -70,7 +69,7 @@ def make_grid(rows: Tensor, steps: Tensor, observer: Any) -> Grid:
         palette = _shared_values(rows / steps, errors, limit, observer.clusters)
         return Grid(steps, limit, palette)
     palette = _shared_values(rows / steps, errors * kept, limit, observer.clusters - 1)
-    return Grid(steps, limit, torch.cat([palette, palette.new_zeros(1)]).unique(), kept)
+    return Grid(steps, limit, torch.unique(torch.cat([palette, palette.new_zeros(1)])), kept)
 
 
 def _shared_values(multiples: Tensor, errors: Tensor, limit: int, clusters: int) -> Tensor:
@@ -116,31 +115,43 @@ def _error(rows: Tensor, bound: Tensor, limit: int, palette: Tensor) -> Tensor:
     return (grid.nearest(rows) - rows).square().sum(1)
 
 
-def restrict_unfitted(prepared: GraphModule, seen: set[Any]) -> Iterator[tuple[Any, Tensor]]:
-    """Yield (weight node, value) for clustered or pruned weights beside those in `seen`."""
+def restrict_unfitted(prepared: GraphModule, fitted: Collection[Node]) -> None:
+    """Cluster and prune the weights that the recipe wants so, beside those `fitted`."""
     modules = dict(prepared.named_modules())
-    for node in prepared.graph.nodes:
-        observer = modules.get(str(node.target)) if node.op == "call_module" else None
-        if not restricts(observer) or node.args[0] in seen:
+    graph = prepared.graph
+    for node in list(graph.nodes):
+        observer: Any = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not restricts(observer) or node.args[0] in fitted:
             continue
-        source = node.args[0]
-        if source.op != "get_attr":
-            raise InputError(
-                f"The recipe clusters or prunes the weight of '{next(iter(node.users)).name}', "
-                "which the model computes from another tensor. Override that layer with "
-                "clusters = 0 and sparsity = 0, or make its weight a parameter."
-            )
-        weight: Any = prepared
-        for name in str(source.target).split("."):
-            weight = getattr(weight, name)
+        weight = _constant(prepared, node.args[0]).detach()
         axis = getattr(observer, "ch_axis", 0)
-        channels_first = weight.detach().transpose(0, axis)
+        channels_first = weight.transpose(0, axis)
         rows = channels_first.reshape(1, channels_first.shape[0], -1)
         scale, _ = observer.calculate_qparams()
         steps = scale.reshape(1, -1, 1).expand(1, rows.shape[1], 1)
         grid = make_grid(rows, steps, observer)
         value = grid.taken(rows, torch.arange(rows.shape[2]))
-        yield source, value.reshape(channels_first.shape).transpose(0, axis).contiguous()
+        # A tensor of its own: the one it had may be the user's, or have other readers.
+        name = f"{node.name}_restricted"
+        restored = value.reshape(channels_first.shape).transpose(0, axis).contiguous()
+        prepared.register_buffer(name, restored)
+        with graph.inserting_before(node):
+            node.args = (graph.get_attr(name),)
+    graph.eliminate_dead_code()
+    prepared.recompile()
+
+
+def _constant(prepared: GraphModule, node: Node) -> Any:
+    """Return the value of a parameter, perhaps viewed, as it is before it is quantised."""
+    if node.op == "call_module":
+        return _constant(prepared, node.args[0])  # type: ignore[arg-type]
+    if node.op != "get_attr":
+        args, kwargs = map_arg((node.args, node.kwargs), lambda n: _constant(prepared, n))
+        return node.target(*args, **kwargs)  # type: ignore[operator]
+    value: Any = prepared
+    for name in str(node.target).split("."):
+        value = getattr(value, name)
+    return value
 
 
 def restricts(observer: Any) -> bool:

@@ -107,9 +107,7 @@ class WeightFitter(Interpreter):
         for node, layer in self._layers.items():
             if node in self._inputs:
                 self._fit(layer, self._inputs[node])
-        fitted = {layer.weight for layer in self._layers.values()}
-        for weight, value in restrict_unfitted(self._model, fitted):
-            _replace(self._model, weight, value)
+        restrict_unfitted(self._model, {layer.weight for layer in self._layers.values()})
 
     def _fit(self, layer: _Layer, inputs: _Inputs) -> None:
         weight = _attribute(self.module, layer.weight)

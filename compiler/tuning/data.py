@@ -186,11 +186,12 @@ def _samples(number: int, item: Any, slots: Sequence[Slot]) -> Iterator[tuple[li
         )
     count = counts.pop()
     if labels is None:
-        known: Sequence[Any] = [None] * count
+        known: list[Any] = [None] * count
     else:
-        known = _as_array(labels)
-        if count == 1 and (known.ndim == 0 or len(known) != 1):
-            known = known[None]
+        given = _as_array(labels)
+        if count == 1 and (given.ndim == 0 or len(given) != 1):
+            given = given[None]
+        known = list(given)
         if len(known) != count:
             raise InputError(
                 f"Item {number} of the data has {count} samples and {len(known)} labels. Give one "
@@ -223,7 +224,7 @@ def _as_array(value: Any) -> Array:
 
 
 def _batch(samples: Sequence[tuple[list[Array], Any]], slots: Sequence[Slot], size: int) -> Batch:
-    filled = [*samples, *samples[-1:] * (size - len(samples))]
+    filled = [*samples, *[samples[-1]] * (size - len(samples))]
     inputs = tuple(
         np.stack([arrays[n] for arrays, _ in filled]) if slot.shape else filled[0][0][n]
         for n, slot in enumerate(slots)

@@ -22,7 +22,7 @@ from tosaic.tuning.choices import Choice, State, Unit, recipe_of
 from tosaic.tuning.trials import Figures
 
 _PATH = 12  # recipes of the hull that are tried
-_STEP = 4  # neighbours that are tried together
+_TOGETHER = 4  # neighbours that are tried together
 _PATIENCE = 2  # rounds of neighbours without a better one before the search ends
 _RATES = 400
 
@@ -68,6 +68,9 @@ class _Effect:
 
     noise: float
     costs: Mapping[str, int]
+
+
+_Step = tuple[Unit, Choice, float, Mapping[str, int]]  # what is added: noise, costs
 
 
 class Search:
@@ -233,7 +236,7 @@ class Search:
                 if not any(min(k, m) < x < max(k, m) for x in (*kept, *missed))
                 for n in range(min(k, m) + 1, max(k, m))
             ]
-            step = max(1, len(near) // _STEP)
+            step = max(1, len(near) // _TOGETHER)
             self._try(self._text(states[n]) for n in near[::step])
 
     def _excess(self, state: State) -> float | None:
@@ -262,22 +265,20 @@ class Search:
     def _neighbours(self, state: dict[Unit, Choice], figures: Figures) -> list[dict[Unit, Choice]]:
         """Return the untried states one or two changes away that promise most."""
         steps = list(self._steps(state))
-        moves = [(step,) for step in steps]
+        moves: list[tuple[_Step, ...]] = [(step,) for step in steps]
         moves += [(a, b) for n, a in enumerate(steps) for b in steps[n + 1 :] if a[0] != b[0]]
         ranked = sorted(moves, key=lambda move: self._promise(figures, move))
         out: list[dict[Unit, Choice]] = []
         for move in ranked:
-            if len(out) == _STEP or self._promise(figures, move)[0] == math.inf:
+            if len(out) == _TOGETHER or self._promise(figures, move)[0] == math.inf:
                 break
             near = state | {unit: choice for unit, choice, _, _ in move}
             if self._text(near) not in self.seen:
                 out.append(near)
         return out
 
-    def _steps(
-        self, state: Mapping[Unit, Choice]
-    ) -> Iterator[tuple[Unit, Choice, float, dict[str, int]]]:
-        """Yield (unit, choice, noise added, costs added) for every single change of `state`."""
+    def _steps(self, state: Mapping[Unit, Choice]) -> Iterator[_Step]:
+        """Yield every single change of `state`."""
         for unit in self._units:
             options = list(self._choices(unit))
             now = next((o for o in options if o[0] == state[unit]), None)
@@ -288,11 +289,7 @@ class Search:
                     less = {name: value - now[2][name] for name, value in costs.items()}
                     yield unit, choice, added - now[1], less
 
-    def _promise(
-        self,
-        figures: Figures,
-        move: Sequence[tuple[Unit, Choice, float, Mapping[str, int]]],
-    ) -> tuple[float, ...]:
+    def _promise(self, figures: Figures, move: Sequence[_Step]) -> tuple[float, ...]:
         """Return a key by which moves that should lead to the best figures come first."""
         added = sum(step[2] for step in move)
         costs = {

@@ -11,7 +11,7 @@ import io
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -149,7 +149,7 @@ def run_trial(study: Study, text: str) -> Figures:
         shown: Any = outputs[0] if len(outputs) == 1 else tuple(outputs)
         quality = float(function(shown, study.labels))
     seconds = round(time.perf_counter() - start, 3)
-    return Figures(quality, ratio, **_costs(compiled), seconds=seconds)
+    return replace(_costs(compiled), quality=quality, sqnr_db=ratio, seconds=seconds)
 
 
 @lru_cache(maxsize=2)
@@ -165,16 +165,14 @@ def _program(key: str, study: Study) -> tuple[ExportedProgram, tuple[torch.Tenso
     return program, (*stored[0], *stored[1].values())
 
 
-def _costs(program: CompiledProgram) -> dict[str, int]:
+def _costs(program: CompiledProgram) -> Figures:
     vela, firmware = program.report.vela, program.firmware
     if vela is not None:
-        sizes = {"flash": vela.flash_kib, "sram": vela.sram_kib, "dram": vela.dram_kib}
-        return {
-            "cycles": vela.cycles_total,
-            **{name: round(kib * 1024) for name, kib in sizes.items()},
-        }
+        sizes = (round(kib * 1024) for kib in (vela.flash_kib, vela.sram_kib, vela.dram_kib))
+        flash, sram, dram = sizes
+        return Figures(cycles=vela.cycles_total, flash=flash, sram=sram, dram=dram)
     assert firmware is not None
-    return {"flash": firmware.model_bytes, "sram": firmware.arena_bytes}
+    return Figures(flash=firmware.model_bytes, sram=firmware.arena_bytes)
 
 
 @dataclass(frozen=True)

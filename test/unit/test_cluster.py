@@ -119,23 +119,28 @@ def test_fitting_makes_up_for_clusters() -> None:
     assert error("fitted") < 0.8 * error("nearest")
 
 
-class Computed(nn.Module):
-    """A weight that is no parameter."""
+class Views(nn.Module):
+    """A weight read as it is and transposed, and a product of two activations."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(4, 6))
+        self.weight = nn.Parameter(torch.randn(6, 6))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.linear(x, self.weight * x.mean())
+        y = nn.functional.linear(x, self.weight.t()) + nn.functional.linear(x, self.weight)
+        return y @ y.t()
 
 
-def test_a_product_of_activations_is_left_alone() -> None:
-    x = torch.randn(1, 6)
-    program = tosaic.compile(
-        Computed().eval(), (x,), quantize=QuantRecipe(clusters=4), calibration=[x]
-    )
-    assert program.run(x)[0].shape == (1, 4)
+def test_weights_that_are_views_or_shared() -> None:
+    torch.manual_seed(0)
+    model = Views().eval()
+    before = model.weight.detach().clone()
+    x = torch.randn(3, 6)
+    program = tosaic.compile(model, (x,), quantize=QuantRecipe(clusters=4), calibration=[x])
+    ops = main_function(program.module).entry_block.operations
+    weights = [constant_value(op.operands[1]) for op in ops if "conv2d" in op.operation.name]
+    assert [np.unique(w).size <= 4 for w in weights if w is not None] == [True, True]
+    torch.testing.assert_close(model.weight.detach(), before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -150,14 +150,7 @@ def read_data(
             f"--data is '{spec}'; it must be an .npz file, a folder of images, or FILE.py:NAME for "
             "an iterable of (inputs, labels)."
         )
-    value = user_model.load_value(spec, "--data")
-    value = value() if callable(value) and not hasattr(value, "__iter__") else value
-    if not hasattr(value, "__iter__") and not hasattr(value, "__getitem__"):
-        raise InputError(
-            f"{spec} is a {type(value).__name__}, not an iterable of (inputs, labels)."
-        )
-    made: Iterable[Any] = value
-    return made
+    return user_model.load_iterable(spec, "--data")
 
 
 def read_metrics(specs: Sequence[str]) -> Sequence[str] | dict[str, Metric] | None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tosaic.errors import CompileError, TosaicError
     from tosaic.quantizer import Override, QuantRecipe, TosaQuantizer
     from tosaic.targets import Target, target
+    from tosaic.tuning.evaluate import evaluate
+    from tosaic.tuning.tune import tune
 
 _PUBLIC = {
     "CompileError": "tosaic.errors",
@@ -25,7 +27,9 @@ _PUBLIC = {
     "TosaQuantizer": "tosaic.quantizer",
     "TosaicError": "tosaic.errors",
     "compile": "tosaic.api",
+    "evaluate": "tosaic.tuning.evaluate",
     "target": "tosaic.targets",
+    "tune": "tosaic.tuning.tune",
 }
 
 __version__ = "0.1.0"
@@ -38,7 +42,9 @@ __all__ = [
     "TosaQuantizer",
     "TosaicError",
     "compile",
+    "evaluate",
     "target",
+    "tune",
 ]
 
 

@@ -95,9 +95,7 @@ class CompiledProgram:
             array if str(array.dtype) == info.dtype else quantize(info, array)
             for info, array in zip(self.manifest.inputs, arrays, strict=True)
         ]
-        if executor not in self._executors:
-            self._executors[executor] = make_executor(executor, self.module)
-        results = self._executors[executor].run(self.manifest.to_held(stored))
+        results = self.executor(executor).run(self.manifest.to_held(stored))
         outputs = self.manifest.from_held(results)
         if all(a is s for a, s in zip(arrays, stored, strict=True)) and any(
             info.scale is not None for info in self.manifest.inputs
@@ -107,6 +105,12 @@ class CompiledProgram:
             dequantize(info, value)
             for info, value in zip(self.manifest.outputs, outputs, strict=True)
         ]
+
+    def executor(self, name: str) -> Executor:
+        """Return the executor `name` for the program, made ready on first use."""
+        if name not in self._executors:
+            self._executors[name] = make_executor(name, self.module)
+        return self._executors[name]
 
     def save(self, folder: str | Path, *, name: str = "model") -> list[Path]:
         """Write the program's files to `folder` (made if missing) and return their paths.
@@ -199,8 +203,10 @@ def compile(
         program = export_model(model, example_inputs, dynamic_shapes=dynamic_shapes)
     if quantize is not None:
         with clock("calibrate"):
-            program = _quantized(program, example_inputs, quantize, calibration, dynamic_shapes)
-        integer = _is_quantized(program) or not _has_float_input(program)
+            program = quantize_program(
+                program, example_inputs, quantize, calibration, dynamic_shapes
+            )
+        integer = is_quantized(program) or not _has_float_input(program)
         if not integer and not chosen.takes_float:
             raise InputError(
                 f"The recipe leaves every op of the model in float, and target {chosen.name} "
@@ -212,15 +218,23 @@ def compile(
 
 @collector_paused()
 def compile_program(
-    program: ExportedProgram, target: Target, options: Options, clock: Clock | None = None
+    program: ExportedProgram,
+    target: Target,
+    options: Options,
+    clock: Clock | None = None,
+    *,
+    in_process: bool = False,
 ) -> CompiledProgram:
-    """Compile an exported program, quantised or not, for `target`."""
+    """Compile an exported program, quantised or not, for `target`.
+
+    With `in_process`, Vela runs in this process: faster, and a crash in it is a crash here.
+    """
     clock = clock or Clock()
     with clock("import"):
         module = import_program(program, make_context())
     if not options.dims:
         _refuse_dynamic(module, target)
-    quantized = _is_quantized(program)
+    quantized = is_quantized(program)
     if not quantized and not target.takes_float and _has_float_input(program):
         raise InputError(
             f"Target {target.name} computes in integers only and the model is float. Quantise it "
@@ -245,7 +259,7 @@ def compile_program(
     vela = None
     if target.kind == "ethos-u":
         with clock("vela"):
-            vela = compile_module(module, target, data=flatbuffer)
+            vela = compile_module(module, target, data=flatbuffer, in_process=in_process)
     firmware = None
     if target.kind == "cortex-m":
         with clock("plan"):
@@ -254,13 +268,14 @@ def compile_program(
     return CompiledProgram(module, target, flatbuffer, manifest, report, firmware)
 
 
-def _quantized(
+def quantize_program(
     program: ExportedProgram,
     example_inputs: Sequence[Any],
     recipe: str | QuantRecipe | Quantizer,
     calibration: Iterable[Any],
-    dynamic_shapes: Any,
+    dynamic_shapes: Any = None,
 ) -> ExportedProgram:
+    """Return `program` quantised by a recipe or a PT2E quantiser; see `compile`."""
     # Importing torchao takes longer than compiling: only who quantises pays for it.
     from tosaic.quantizer import TosaQuantizer  # noqa: PLC0415
     from tosaic.quantizer import quantize as quantize_model  # noqa: PLC0415
@@ -298,7 +313,8 @@ def _array(x: Any) -> npt.NDArray[Any]:
     return np.asarray((x.float() if x.dtype == torch.bfloat16 else x).numpy())
 
 
-def _is_quantized(program: ExportedProgram) -> bool:
+def is_quantized(program: ExportedProgram) -> bool:
+    """Whether PT2E has quantised `program`."""
     return any(
         getattr(node.target, "namespace", "") == "quantized_decomposed"
         for node in program.graph.nodes

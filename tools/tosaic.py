@@ -42,9 +42,11 @@ from tosaic.targets import all_targets
 from tosaic.targets import target as find_target
 from tosaic.tools import console
 from tosaic.tools.arrays import Array, Slot, read_inputs, samples
+from tosaic.tools.evaluate import evaluate_command
 from tosaic.tools.explain import explain_command
 from tosaic.tools.repair import repair_command
 from tosaic.tools.tosaic_translate import READERS
+from tosaic.tools.tune import tune_command
 
 if TYPE_CHECKING:
     from tosaic.api import CompiledProgram
@@ -493,8 +495,10 @@ def _dims(shape: Sequence[int]) -> str:
     return "x".join("?" if dim < 0 else str(dim) for dim in shape) or "scalar"
 
 
+command.add_command(evaluate_command)
 command.add_command(explain_command)
 command.add_command(repair_command)
+command.add_command(tune_command)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -87,6 +87,36 @@ def load_model(spec: str) -> UserModel:
     if isinstance(value, ExportedProgram) and inputs is None:
         inputs = _inputs_of(value)
     return UserModel(value, None if inputs is None else _as_tensors(inputs, spec), name)
+
+
+def load_value(spec: str, what: str) -> Any:
+    """Return what ``FILE.py:NAME`` names; `what` says in errors what it is for.
+
+    Raises:
+        InputError: `spec` has another form, or there is no such file or name.
+    """
+    path, colon, name = spec.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        raise InputError(f"{what} is '{spec}'; it must be FILE.py:NAME.")
+    return _find(_run_file(path), name, path)
+
+
+def load_iterable(spec: str, what: str) -> Iterable[Any]:
+    """Return the iterable that ``FILE.py:NAME`` names, or what the function of that name returns.
+
+    Raises:
+        InputError: as `load_value`, or it is no iterable.
+    """
+    value = load_value(spec, what)
+    if inspect.isroutine(value):
+        value = _guarded(value, f"{spec} raises")
+    if not hasattr(value, "__iter__") and not hasattr(value, "__getitem__"):
+        raise InputError(
+            f"{what} {spec} is a {type(value).__name__}. It must be an iterable, or a function "
+            "without arguments that returns one."
+        )
+    iterable: Iterable[Any] = value
+    return iterable
 
 
 def inputs_from_shapes(shapes: Sequence[str]) -> tuple[Tensor, ...]:

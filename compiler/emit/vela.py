@@ -1,13 +1,16 @@
 """Vela: a TOSA flatbuffer to an Ethos-U command stream, with cycles tied to the user's source.
 
-Vela runs in a process of its own, so that a crash in it is an error here and nothing more. It calls
+Vela runs in a process of its own, so that a crash in it is an error here and nothing more; in this
+one only where many programs are tried, and a crash costs one of them. It calls
 each layer by the tensor the layer writes; the flatbuffer knows which op writes that tensor and
 where the op came from.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import re
 import subprocess
 import sys
@@ -82,6 +85,7 @@ def compile_module(
     *,
     data: bytes | None = None,
     output_dir: Path | None = None,
+    in_process: bool = False,
 ) -> VelaResult:
     """Serialise `module` (unless `data` is its flatbuffer already) and run Vela on it.
 
@@ -91,12 +95,14 @@ def compile_module(
     """
     data = serialize(module, target=target) if data is None else data
     try:
-        return run_vela(data, target, output_dir=output_dir)
+        return run_vela(data, target, output_dir=output_dir, in_process=in_process)
     except VelaError as error:
         raise _explained(module, target, error) from error
 
 
-def run_vela(data: bytes, target: Target, *, output_dir: Path | None = None) -> VelaResult:
+def run_vela(
+    data: bytes, target: Target, *, output_dir: Path | None = None, in_process: bool = False
+) -> VelaResult:
     """Compile the TOSA flatbuffer `data` for `target`; keep Vela's files in `output_dir` if set.
 
     Raises:
@@ -112,7 +118,7 @@ def run_vela(data: bytes, target: Target, *, output_dir: Path | None = None) -> 
         folder = Path(name)
         source = folder / f"{_STEM}.tosa"
         source.write_bytes(data)
-        _run(target, source, folder)
+        (_run_here if in_process else _run)(target, source, folder)
         kept = sorted(p for p in folder.iterdir() if p != source)
         return _result(target, data, folder, _copied(kept, output_dir))
 
@@ -190,8 +196,33 @@ def _kinds(reason: str) -> set[str]:
 
 
 def _run(target: Target, source: Path, folder: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "ethosu.vela"),
+    command = [sys.executable, "-m", "ethosu.vela", *_arguments(target, source, folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError as error:
+        raise ToolError(f"Vela does not start: {error}. Reinstall ethos-u-vela.") from error
+    if done.returncode:
+        reason = _reason(done.stderr.decode(errors="replace"), done.returncode)
+        raise VelaError(f"Vela cannot compile the program for {target.name}: {reason}.", reason)
+
+
+def _run_here(target: Target, source: Path, folder: Path) -> None:
+    from ethosu.vela import vela  # noqa: PLC0415  (only who runs it here pays for it)
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = vela.main(_arguments(target, source, folder))
+    except Exception as error:  # Vela raises what its parts happen to raise
+        said.write(f"\n{type(error).__name__}: {error}")
+        code = 1
+    if code:
+        reason = _reason(said.getvalue(), code)
+        raise VelaError(f"Vela cannot compile the program for {target.name}: {reason}.", reason)
+
+
+def _arguments(target: Target, source: Path, folder: Path) -> list[str]:
+    return [
         f"--accelerator-config={target.accelerator}",
         f"--config={target.vela_config}",
         f"--system-config={target.system_config}",
@@ -200,13 +231,6 @@ def _run(target: Target, source: Path, folder: Path) -> None:
         *target.vela_flags,
         str(source),
     ]
-    try:
-        done = subprocess.run(command, capture_output=True, check=False)
-    except OSError as error:
-        raise ToolError(f"Vela does not start: {error}. Reinstall ethos-u-vela.") from error
-    if done.returncode:
-        reason = _reason(done.stderr.decode(errors="replace"), done.returncode)
-        raise VelaError(f"Vela cannot compile the program for {target.name}: {reason}.", reason)
 
 
 def _reason(stderr: str, code: int) -> str:

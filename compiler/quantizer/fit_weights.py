@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
+from tosaic.quantizer.cluster import Grid, make_grid, restrict_unfitted, restricts
 from tosaic.quantizer.weight_observers import WeightObserver
 
 aten = torch.ops.aten
@@ -108,6 +109,7 @@ class WeightFitter(Interpreter):
         for node, layer in self._layers.items():
             if node in self._inputs:
                 self._fit(layer, self._inputs[node])
+        restrict_unfitted(self._model, {layer.weight for layer in self._layers.values()})
 
     def _fit(self, layer: Layer, inputs: _Inputs) -> None:
         weight = attribute(self.module, layer.weight)
@@ -115,36 +117,33 @@ class WeightFitter(Interpreter):
         rows = weight.detach().reshape(groups, weight.shape[0] // groups, -1)
         scale, _ = layer.observer.calculate_qparams()
         steps = scale.reshape(-1, 1).expand(weight.shape[0], 1).reshape(groups, -1, 1)
-        limit = layer.observer.quant_max
-        rounded = rounded_rows(rows, steps, limit, inputs.covariance())
-        if layer.observer.fitted:
+        grid = make_grid(rows, steps, layer.observer)
+        rounded = rounded_rows(rows, grid, inputs.covariance())
+        if layer.observer.fitted or restricts(layer.observer):
             replace(self.module, layer.weight, rounded.reshape(weight.shape))
         if layer.observer.centred:
             shift = ((rows - rounded) * inputs.mean[:, None, :]).sum(2).reshape(-1)
             add_to_bias(self._model, layer.node, shift)
 
 
-def rounded_rows(rows: Tensor, steps: Tensor, limit: int, covariance: Tensor | None) -> Tensor:
-    """Return [groups, rows, columns] of weights as whole multiples of `steps`."""
-
-    def nearest(x: Tensor) -> Tensor:
-        return (x / steps).round().clamp(-limit, limit) * steps
-
+def rounded_rows(rows: Tensor, grid: Grid, covariance: Tensor | None) -> Tensor:
+    """Return [groups, rows, columns] of weights as values on `grid`."""
+    order = torch.arange(rows.shape[2])
     if covariance is None:
-        return nearest(rows)
+        return grid.taken(rows, order)
     # Columns whose input varies most come first: what they lose can still be made up for.
     order = covariance.diagonal(dim1=1, dim2=2).sum(0).argsort(descending=True)
     ordered = covariance[:, order][:, :, order]
     upper = _inverse_root(ordered)
     if upper is None:
-        return nearest(rows)
+        return grid.taken(rows, torch.arange(rows.shape[2]))
     left, out = rows[:, :, order].clone(), torch.empty_like(rows)
     for start in range(0, left.shape[2], _BLOCK):
         end = min(start + _BLOCK, left.shape[2])
         lost = torch.zeros_like(left[:, :, start:end])
         for column in range(start, end):
             exact = left[:, :, column : column + 1]
-            taken = nearest(exact)
+            taken = grid.taken(exact, order[column : column + 1])
             out[:, :, column : column + 1] = taken
             error = (exact - taken) / upper[:, column, column][:, None, None]
             lost[:, :, column - start : column - start + 1] = error

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from tosaic.quantizer.cluster import Grid
 from tosaic.quantizer.fit_weights import (
     COLUMNS,
     MOST_COLUMNS,
@@ -142,10 +143,10 @@ class _Rounding:
         groups = given.shape[0]
         self._rows = self._before.reshape(groups, self._before.shape[0] // groups, -1).double()
         centre = layer.observer.centred
-        self._means = [x.mean(2) if centre else torch.zeros_like(x[:, :, 0]) for x in (exact, given)]
-        exact, given = (
-            x - m[:, :, None] for x, m in zip((exact, given), self._means, strict=True)
-        )
+        self._means = [
+            x.mean(2) if centre else torch.zeros_like(x[:, :, 0]) for x in (exact, given)
+        ]
+        exact, given = (x - m[:, :, None] for x, m in zip((exact, given), self._means, strict=True))
         variance = given.square().mean()
         tiny, huge = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
         self._is_known = given.shape[1] <= MOST_COLUMNS and bool(tiny < variance < huge)
@@ -171,7 +172,7 @@ class _Rounding:
         # Every row on every scale is a row of its own.
         stacked = steps.transpose(0, 1).reshape(groups, count * rows, 1)
         targets = wanted[:, None].expand(-1, count, -1, -1).reshape(groups, count * rows, -1)
-        found = rounded_rows(targets.float(), stacked.float(), limit, cost.float()).double()
+        found = rounded_rows(targets.float(), Grid(stacked.float(), limit), cost.float()).double()
         errors = _errors(found, targets, cost).reshape(groups, count, rows)
         if not self._per_row:
             errors = errors.sum((0, 2), keepdim=True).expand_as(errors)
@@ -245,7 +246,9 @@ class _Rounding:
         observer.min_val.copy_(-bound)
         observer.max_val.copy_(bound)
         scale = observer.calculate_qparams()[0].reshape(-1, 1)
-        whole = (chosen / step).round().clamp(-limit, limit).reshape(self._before.shape[0], -1).float()
+        whole = (
+            (chosen / step).round().clamp(-limit, limit).reshape(self._before.shape[0], -1).float()
+        )
         self.weight = (whole * scale).reshape(self._before.shape)
         exact, given = self._means
         after = self.weight.reshape(self._rows.shape).double()

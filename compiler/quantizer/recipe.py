@@ -58,18 +58,22 @@ class Scheme:
     the variance of their row (the last dim). "auto" is minmax for int16; for int8 row_mse where a
     layer norm or RMS norm reads the tensor, else histogram. `headroom` widens the range by a
     fraction, by default 0.03 for int8 and 0.25 for int16: a few calibration inputs never show the
-    whole range. `weight_observer` is "minmax" or "mse";
-    "auto" is minmax for int8 and mse for int4. `rounding` of weights is "nearest", or "fitted" for
-    the least error of what a layer computes on the calibration data; "auto" is fitted where weights
-    are int4 or activations int16. "learned" takes longer: layers are rounded in turn, each for what
-    the rounded ones before it give, and their scales are searched too. With `bias_correction`,
-    biases take up the mean of what rounding the weights changes on the calibration data; layers
-    without a bias get one, at no cost.
+    whole range. `weight_observer` is "minmax" or "mse"; "auto" is minmax for int8, mse for int4,
+    and for clustered weights what suits the values they share. `rounding` of weights is "nearest",
+    or "fitted" for the least error of what a layer computes on the calibration data; "auto" is
+    fitted where weights are int4, clustered or pruned, or activations int16. "learned" takes
+    longer: layers are rounded in turn, each for what the rounded ones before it give, and their
+    scales are searched too; clustered and pruned weights are fitted instead. With `bias_correction`, biases take up the mean of what rounding the
+    weights changes on the calibration data; layers without a bias get one, at no cost.
 
     `equalisation` and `migration` move scales per channel between layers where the float model
     stays the same, as far as that lowers the error on calibration data: `equalisation` between a
     convolution or linear layer and those that read it (through ReLU, pools, attention), `migration`
     between a layer norm or RMS norm and the layers that read it.
+
+    For models that wait for flash: `clusters` is how many values the weights of a layer may have,
+    0 for all of their dtype, and `sparsity` the share of them that is zero, the smallest ones.
+    Ethos-U stores weights compressed, and such weights compress well.
     """
 
     activations: str = "int8"
@@ -86,13 +90,26 @@ class Scheme:
     bias_correction: bool = True
     equalisation: bool = False
     migration: bool = False
+    clusters: int = 0
+    sparsity: float = 0.0
+
+    @property
+    def restricts_weights(self) -> bool:
+        """Whether weights are clustered or pruned."""
+        return self.clusters > 0 or self.sparsity > 0
 
     @property
     def fits_weights(self) -> bool:
         """Whether weights are rounded for the least error of what their layer computes."""
         if self.rounding == "auto":
-            return self.weights == "int4" or self.activations == "int16"
-        return self.rounding == "fitted"
+            narrow = self.weights == "int4" or self.activations == "int16"
+            return narrow or self.restricts_weights
+        return self.rounding == "fitted" or (self.rounding == "learned" and self.restricts_weights)
+
+    @property
+    def learns_weights(self) -> bool:
+        """Whether layers are rounded in turn."""
+        return self.rounding == "learned" and not self.restricts_weights
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -133,6 +150,8 @@ class Override:
     bias_correction: bool | None = None
     equalisation: bool | None = None
     migration: bool | None = None
+    clusters: int | None = None
+    sparsity: float | None = None
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -296,6 +315,14 @@ def check_setting(name: str, value: Any) -> None:
     elif name == "headroom":
         if value is not None and not (_is_number(value) and 0 <= value < float("inf")):
             raise InputError(f"headroom={value} must be zero or more, as a fraction.")
+    elif name == "clusters":
+        if not (_is_number(value) and (value == 0 or 2 <= value <= 255) and value == int(value)):
+            raise InputError(
+                f"clusters={value} must be 0, for any number of values, or from 2 to 255."
+            )
+    elif name == "sparsity":
+        if not (_is_number(value) and 0 <= value < 1):
+            raise InputError(f"sparsity={value} must be zero or more, and below 1.")
     elif not (_is_number(value) and 50 < value <= 100):
         raise InputError(f"percentile={value} must be above 50 and at most 100.")
 

@@ -100,15 +100,18 @@ def weight_spec(scheme: Scheme, axis: int, *, training: bool = False) -> Quantiz
     per_channel, limit = scheme.per_channel, 7 if scheme.weights == "int4" else 127
     kind = scheme.weight_observer
     if kind == "auto":
-        kind = "mse" if scheme.weights == "int4" else "minmax"
+        narrow = "mse" if scheme.weights == "int4" else "minmax"
+        kind = "clustered" if scheme.clusters else narrow
     observer = WEIGHT_OBSERVERS[kind, per_channel]
     options: dict[str, Any] = {"eps": _EPSILON, "follows": training}
     if not training:
         options["fitted"] = scheme.fits_weights
         options["centred"] = scheme.bias_correction
-        options["learned"] = scheme.rounding == "learned"
+        options["learned"] = scheme.learns_weights
         options["equalised"] = scheme.equalisation
         options["migrated"] = scheme.migration
+        options["clusters"] = scheme.clusters
+        options["sparsity"] = scheme.sparsity
     if per_channel:
         options["ch_axis"] = axis  # PT2E hands it to observers only, not to what simulates rounding
     if training:

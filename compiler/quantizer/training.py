@@ -14,7 +14,7 @@ from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt
 
 from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
-from tosaic.quantizer.recipe import QuantRecipe, find_recipe
+from tosaic.quantizer.recipe import Override, QuantRecipe, find_recipe
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
 
@@ -33,12 +33,18 @@ def prepare_training(
     does. `finish_training` makes a program of it.
 
     Raises:
-        InputError: torch.export refuses the model, or there is no such recipe.
+        InputError: torch.export refuses the model, there is no such recipe, or it clusters weights.
     """
     chosen = find_recipe(recipe) if isinstance(recipe, str) else recipe
     if isinstance(model, ExportedProgram) or not isinstance(model, torch.nn.Module):
         raise InputError(
             f"Training takes a torch.nn.Module, got {type(model).__name__}. Pass the model itself."
+        )
+    settings: tuple[QuantRecipe | Override, ...] = (chosen, *chosen.overrides)
+    if any(part.clusters or part.sparsity for part in settings):
+        raise InputError(
+            "The recipe clusters or prunes weights, which is done to trained ones. Train with a "
+            "recipe without clusters and sparsity, then compile the trained model by this one."
         )
     training = model.training
     try:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
 
+from tosaic.quantizer.cluster import clustered_bound
+
 _FRACTIONS = torch.linspace(1.0, 0.3, 36).tolist()
 
 
@@ -29,9 +31,11 @@ def least_error_bound(x: Tensor, axis: int | None, limit: int) -> Tensor:
 class WeightObserver:
     """Sees the weights of now only, for training; else those of the first call, which stay.
 
-    `fitted` and `centred` are for WeightFitter: whether it is to choose how these weights are
-    rounded, and to correct the bias beside them. `learned` is for RoundingLearner, `equalised` and
-    `migrated` for the repairs of those names: whether the layer takes part.
+    The others are for WeightFitter: `fitted` and `centred`, whether it is to choose how these
+    weights are rounded, and to correct the bias beside them; `clusters` and `sparsity`, how many
+    values they may have (0 is any number), and what share of them is zero. `learned` is for
+    RoundingLearner, `equalised` and `migrated` for the repairs of those names: whether the layer
+    takes part.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class WeightObserver:
         learned: bool = False,
         equalised: bool = False,
         migrated: bool = False,
+        clusters: int = 0,
+        sparsity: float = 0.0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -52,6 +58,8 @@ class WeightObserver:
         self.learned = learned
         self.equalised = equalised
         self.migrated = migrated
+        self.clusters = clusters
+        self.sparsity = sparsity
         self.seen = False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,9 +109,20 @@ class PerChannelWeightLeastError(WeightObserver, PerChannelMinMaxObserver):  # t
         return -bound, bound
 
 
+class PerChannelWeightClustered(_Current, PerChannelMinMaxObserver):  # type: ignore[misc]
+    """The range of least squared error of each channel, as the values they share allow."""
+
+    def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        rows = x.detach().transpose(0, self.ch_axis).flatten(1)
+        bound = clustered_bound(rows, self.quant_max, self.clusters)
+        return -bound, bound
+
+
 WEIGHT_OBSERVERS: dict[tuple[str, bool], Any] = {
     ("minmax", False): WeightMinMax,
     ("minmax", True): PerChannelWeightMinMax,
     ("mse", False): WeightLeastError,
     ("mse", True): PerChannelWeightLeastError,
+    ("clustered", False): WeightMinMax,
+    ("clustered", True): PerChannelWeightClustered,
 }

@@ -15,14 +15,13 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule
 
 from tosaic.api import lower_program
-from tosaic.clock import Clock, Progress, run_stage
+from tosaic.clock import Clock, Progress
 from tosaic.collector import collector_paused
-from tosaic.dialects.bindings import ir
-from tosaic.emit import Manifest, dequantize, quantize
-from tosaic.emit.manifest import TensorInfo
+from tosaic.emit import TensorInfo, dequantize
+from tosaic.emit import quantize as quantize_array
 from tosaic.errors import InputError
 from tosaic.executors import make_executor
-from tosaic.executors.executor import Array, Executor
+from tosaic.executors.executor import Array
 from tosaic.frontend import export_model
 from tosaic.quantizer.recipe import QuantRecipe, find_recipe
 from tosaic.reports.numerics_graph import (
@@ -172,8 +171,7 @@ def compare(
         TosaicError: nothing in it is quantised, or it cannot be compiled for `target`.
     """
     clock = clock or Clock()
-    clock("compile")
-    with clock:
+    with clock("compile"):
         program = _Runner(quantized, target, executor)
         read = _Runner(with_taps(quantized), target, executor)
     graph = quantized.module(check_guards=False)
@@ -188,8 +186,7 @@ def compare(
     reference = _Reference(original, reader, tensors)
     statistics = {tensor.key: Statistics(tensor) for tensor in tensors}
     exact = True
-    clock("run")
-    with clock:
+    with clock("run"):
         for item in data:
             inputs = _tensors(item)
             expected = program.run(inputs)
@@ -243,8 +240,7 @@ def _values(
     expected = graph.values(inputs, isolated(program))
     for tensor in tensors:
         key = tensor.key
-        given, local = alone[key]
-        yield key, Values(real[key], given, local, fake[key][1], stored[key], expected[key][1])
+        yield key, Values(real[key], *alone[key], *fake[key], stored[key], expected[key][1])
 
 
 class _Reference:
@@ -286,7 +282,7 @@ class _Runner:
     def run(self, inputs: Sequence[Tensor]) -> list[Array]:
         """Return all outputs, as they are stored, for real inputs."""
         arrays = [
-            quantize(info, value.detach().cpu().numpy())
+            quantize_array(info, value.detach().cpu().numpy())
             for info, value in zip(self.manifest.inputs, inputs, strict=True)
         ]
         return self.manifest.from_held(self._executor.run(self.manifest.to_held(arrays)))

@@ -96,6 +96,8 @@ def with_taps(program: ExportedProgram) -> ExportedProgram:
     """
     graph, copies = Graph(), dict[Node, Node]()
     returned = graph.graph_copy(program.graph, copies)
+    for node, copy in copies.items():
+        copy.name = node.name  # FX renames what is a Python word, such as input
     outputs = list(returned) if isinstance(returned, tuple | list) else [returned]
     taps = [copies[_tapped(node)] for node in program.graph.nodes if _is_quantize(node)]
     end = graph.output((*outputs, *taps))

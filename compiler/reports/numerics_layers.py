@@ -19,7 +19,7 @@ from tosaic.reports.numerics_graph import QuantizedTensor
 # its number of bits would. Healthy layers of int8 lose 3 to 9 dB (ranges cover more than the data
 # at hand; values near 0 are rarer than a scale allows for), a scale that is wrong by 8 loses 18.
 _POOR_DB = 30.0
-_AVOIDABLE_DB = 12.0
+_AVOIDABLE_DB = 15.0
 # A layer with weights of b bits has about 6 b - 6 dB (b = 8: 42, Gaussian weights, a scale for each
 # channel) if nothing is wrong.
 _WEIGHT_MARGIN_DB = 20.0
@@ -27,6 +27,8 @@ _WEIGHT_MARGIN_DB = 20.0
 _USELESS_DB = 10.0
 # A channel that reaches less than this far into the weights' range has lost three bits of them.
 _SHORT_REACH = 1 / 8
+_NOTHING = 1e-12  # of a power: what float64 makes of a difference of equal ones
+_ON_GRID = 1e-3  # of a step: what float32 makes of a value that is stored
 _POINTS_PER_RUN = 256
 _MOST_POINTS = 2048
 
@@ -36,8 +38,8 @@ class LayerNumerics:
     """One quantised activation in float, fake-quantised and as the integer program has it.
 
     Ratios of signal to noise are in dB, against float: `plain` ones take the whole as signal, the
-    others only what differs from sample to sample (with one sample, from element to element). The
-    noise is always counted whole. They are infinite where nothing differs.
+    others only what differs from sample to sample (where nothing does, from element to element). The
+    noise is always counted whole. They are infinite where there is none.
 
     Attributes:
         name: The op that computes it, as in the exported program.
@@ -94,13 +96,14 @@ class Values:
     """One sample's values of a quantised activation; tensors of one shape.
 
     `reference` is float; `given` what the layer makes of float inputs before it is quantised to
-    `local`; `fake` the PT2E graph's integers, `integer` the program's and `expected` what fake
-    quantisation makes of the program's inputs to this layer.
+    `local`; `fake_given` and `fake` are the same in the PT2E graph. `integer` is the program's and
+    `expected` what fake quantisation makes of the program's inputs to this layer.
     """
 
     reference: Tensor
     given: Tensor
     local: Tensor
+    fake_given: Tensor
     fake: Tensor
     integer: Tensor
     expected: Tensor
@@ -119,6 +122,7 @@ class Statistics:
         )
         self._given_by_reference = 0.0
         self._elements = self._saturated = 0
+        self._rounds = False
         self._low, self._high = math.inf, -math.inf
         self._least, self._largest = math.inf, -math.inf
         self._error_lsb, self._integer_lsb = 0.0, 0
@@ -143,6 +147,9 @@ class Statistics:
         self._count("rounding", lost[~beyond])
         self._count("arithmetic", (steps * read.scale).square())
         self._given_by_reference += float((given * reference).sum())
+        # What only moves stored values, with their parameters, has nothing to round.
+        kept = written.dequantize(values.fake)
+        self._rounds |= bool(((kept - values.fake_given).abs() > _ON_GRID * written.scale).any())
         self._elements += reference.numel()
         self._saturated += int(beyond.sum())
         self._low = min(self._low, float(reference.min()))
@@ -156,7 +163,6 @@ class Statistics:
     def result(self) -> LayerNumerics:
         """Return what was measured, and whether the layer breaks by itself."""
         tensor, written, power = self._tensor, self._tensor.written, self._power
-        parts = ("weights", "saturation", "rounding", "arithmetic")
         cause = self._cause()
         return LayerNumerics(
             tensor.name,
@@ -172,7 +178,7 @@ class Statistics:
             _ratio(power["signal"], power["fake"]),
             self._decibels(power["integer"]),
             _ratio(power["signal"], power["integer"]),
-            self._decibels(sum(power[part] for part in parts)),
+            self._decibels(sum(self._lost.values())),
             self._decibels(power["weights"]),
             self._error_lsb,
             self._integer_lsb,
@@ -190,15 +196,22 @@ class Statistics:
         return _ratio(self._varying, noise)
 
     @property
+    def _lost(self) -> dict[str, float]:
+        """The noise of the layer by itself, by cause."""
+        causes = ("weights", "saturation", "rounding", "arithmetic")
+        rounding = ("saturation", "rounding")
+        return {c: self._power[c] if self._rounds or c not in rounding else 0.0 for c in causes}
+
+    @property
     def _varying(self) -> float:
-        """The signal: what differs from sample to sample."""
+        """The signal: what differs from sample to sample, else from element to element."""
         if self._total is None:
             return 0.0
-        mean = self._total / self._samples
-        common = self._samples * float(mean.square().sum())
-        if self._samples == 1:
-            common = float(mean.mean().square()) * mean.numel()
-        return max(self._power["signal"] - common, 0.0)
+        mean, whole = self._total / self._samples, self._power["signal"]
+        between = whole - self._samples * float(mean.square().sum())
+        if between > _NOTHING * whole:
+            return between
+        return max(whole - self._elements * float(mean.mean().square()), 0.0)
 
     @property
     def _attainable(self) -> float:
@@ -213,12 +226,11 @@ class Statistics:
         return (self._largest - self._least + 1) / (written.high - written.low + 1)
 
     def _cause(self) -> str:
-        power, tensor = self._power, self._tensor
-        parts = {part: power[part] for part in ("weights", "saturation", "rounding", "arithmetic")}
+        parts, tensor = self._lost, self._tensor
         if not self._varying or self._decibels(sum(parts.values())) > _POOR_DB:
             return ""
         much = self._attainable * 10 ** (_AVOIDABLE_DB / 10)
-        if tensor.read != tensor.written and power["rounding"] > much:
+        if tensor.read != tensor.written and parts["rounding"] > much:
             return "mismatched scales"
         bits = tensor.weights.bits if tensor.weights is not None else 8
         coarse = self._decibels(parts["weights"]) < 6 * bits - _WEIGHT_MARGIN_DB
@@ -295,7 +307,8 @@ def first_useless(layers: Sequence[LayerNumerics]) -> tuple[LayerNumerics, str] 
 
     None where all are of use.
     """
-    index = next((n for n, l in enumerate(layers) if l.integer_db < _USELESS_DB), None)
+    bad = (n for n, x in enumerate(layers) if -math.inf < x.integer_db < _USELESS_DB)
+    index = next(bad, None)
     if index is None:
         return None
     before = sorted(layers[: index + 1], key=lambda layer: layer.local_db)[:3]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tosaic.api import CompiledProgram, compile
     from tosaic.errors import CompileError, TosaicError
     from tosaic.quantizer import Override, QuantRecipe, TosaQuantizer
+    from tosaic.reports.numerics import numerics
     from tosaic.targets import Target, target
 
 _PUBLIC = {
@@ -25,6 +26,7 @@ _PUBLIC = {
     "TosaQuantizer": "tosaic.quantizer",
     "TosaicError": "tosaic.errors",
     "compile": "tosaic.api",
+    "numerics": "tosaic.reports.numerics",
     "target": "tosaic.targets",
 }
 
@@ -38,6 +40,7 @@ __all__ = [
     "TosaQuantizer",
     "TosaicError",
     "compile",
+    "numerics",
     "target",
 ]
 

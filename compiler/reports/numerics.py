@@ -31,10 +31,17 @@ from tosaic.reports.numerics_graph import (
     fake_quantized,
     isolated,
     quantized_tensors,
+    tensor_name,
     unquantized,
     with_taps,
 )
-from tosaic.reports.numerics_layers import LayerNumerics, Statistics, Values, first_useless
+from tosaic.reports.numerics_layers import (
+    LayerNumerics,
+    Statistics,
+    Values,
+    first_broken,
+    first_useless,
+)
 from tosaic.stages import Options
 from tosaic.targets import Target
 from tosaic.targets import target as find_target
@@ -148,9 +155,7 @@ def numerics(
         from tosaic.quantizer import quantize as quantize_model  # noqa: PLC0415
 
         original = _float_graph(program, recipe)
-        quantized = quantize_model(
-            program, example_inputs, items, quantizer=_quantizer(recipe)
-        )
+        quantized = quantize_model(program, example_inputs, items, quantizer=_quantizer(recipe))
     return compare(quantized, original, given, chosen, executor, clock)
 
 
@@ -201,11 +206,8 @@ def compare(
             for key, values in _values(tensors, reader, reference, inputs, stored):
                 statistics[key].add(values)
     layers = tuple(s.result() for s in statistics.values())
-    broken = next(((layer, layer.reason) for layer in layers if layer.cause), None)
-    first, reason = broken or first_useless(layers) or (None, "")
-    return Numerics(
-        layers, first, reason, target.name, executor, len(data), reference.kind, exact
-    )
+    first, reason = first_broken(layers) or first_useless(layers) or (None, "")
+    return Numerics(layers, first, reason, target.name, executor, len(data), reference.kind, exact)
 
 
 def format_numerics(report: Numerics) -> str:
@@ -254,7 +256,8 @@ class _Reference:
     ) -> None:
         self._graph = graph
         self._tensors = tensors
-        known = {node.name for node in original.graph.nodes} if original is not None else set()
+        nodes = original.graph.nodes if original is not None else ()
+        known = {tensor_name(node) for node in nodes}
         # A quantiser that renames ops leaves no way to find them.
         complete = all(tensor.name in known for tensor in tensors)
         self._float = FloatGraph(original) if original is not None and complete else None

@@ -179,7 +179,7 @@ class FloatGraph(Interpreter):
     """A graph that PT2E prepared, run without its observers: the model in float."""
 
     def values(self, inputs: Sequence[Tensor], names: set[str]) -> dict[str, Tensor]:
-        """Run on `inputs`; return what the nodes called `names` compute, those that there are."""
+        """Run on `inputs`; return what the nodes called `names` compute."""
         self._names, self._seen = names, dict[str, Tensor]()
         with torch.no_grad():
             self.run(*inputs)
@@ -188,13 +188,18 @@ class FloatGraph(Interpreter):
     def run_node(self, n: Node) -> Any:
         """Run `n` and look at its value."""
         value = super().run_node(n)
-        if n.name in self._names and isinstance(value, Tensor):
-            self._seen[n.name] = value.clone()
+        if tensor_name(n) in self._names and isinstance(value, Tensor):
+            self._seen[tensor_name(n)] = value.clone()
         return value
 
     def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Pass an observer by."""
         return args[0]
+
+
+def tensor_name(node: Node) -> str:
+    """Return the name users know a node by: FX renames inputs that are called like a builtin."""
+    return str(node.target) if node.op == "placeholder" else node.name
 
 
 def _described(module: GraphModule, node: Node) -> QuantizedTensor:
@@ -209,7 +214,7 @@ def _described(module: GraphModule, node: Node) -> QuantizedTensor:
     written = _cast(module, node)
     return QuantizedTensor(
         node.name,
-        source.name,
+        tensor_name(source),
         tuple(_common_name(op) for op in layer),
         modules[-1][0] if modules else "",
         file,

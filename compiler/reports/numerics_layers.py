@@ -19,10 +19,12 @@ from tosaic.reports.numerics_graph import QuantizedTensor
 # its number of bits would. Healthy layers of int8 lose 3 to 9 dB (ranges cover more than the data
 # at hand; values near 0 are rarer than a scale allows for), a scale that is wrong by 8 loses 18.
 _POOR_DB = 30.0
-_AVOIDABLE_DB = 15.0
+_AVOIDABLE_DB = 13.0
 # A layer with weights of b bits has about 6 b - 6 dB (b = 8: 42, Gaussian weights, a scale for each
 # channel) if nothing is wrong.
 _WEIGHT_MARGIN_DB = 20.0
+# Of layers that break, one that is this much better than the worst is not what breaks the model.
+_AS_BAD_DB = 6.0
 # What has less signal than this is of no use whatever the cause.
 _USELESS_DB = 10.0
 # A channel that reaches less than this far into the weights' range has lost three bits of them.
@@ -121,7 +123,7 @@ class Statistics:
             ("signal", "fake", "integer", "weights", "saturation", "rounding", "arithmetic"), 0.0
         )
         self._given_by_reference = 0.0
-        self._elements = self._saturated = 0
+        self._elements = self._nonzero = self._saturated = 0
         self._rounds = False
         self._low, self._high = math.inf, -math.inf
         self._least, self._largest = math.inf, -math.inf
@@ -151,12 +153,15 @@ class Statistics:
         kept = written.dequantize(values.fake)
         self._rounds |= bool(((kept - values.fake_given).abs() > _ON_GRID * written.scale).any())
         self._elements += reference.numel()
+        self._nonzero += int(reference.count_nonzero())
         self._saturated += int(beyond.sum())
         self._low = min(self._low, float(reference.min()))
         self._high = max(self._high, float(reference.max()))
         self._least = min(self._least, float(values.integer.min()))
         self._largest = max(self._largest, float(values.integer.max()))
-        self._error_lsb = max(self._error_lsb, float((integer - reference).abs().max()) / read.scale)
+        self._error_lsb = max(
+            self._error_lsb, float((integer - reference).abs().max()) / read.scale
+        )
         self._integer_lsb = max(self._integer_lsb, int(steps.abs().max()))
         self._points += _some(reference, integer, _MOST_POINTS - len(self._points))
 
@@ -215,10 +220,10 @@ class Statistics:
 
     @property
     def _attainable(self) -> float:
-        """The noise of rounding with the best scale for the values seen, and the bits there are."""
+        """The noise of rounding with a scale that just covers the values seen; 0 is exact."""
         levels = self._tensor.written.high - self._tensor.written.low
         step = (max(self._high, 0.0) - min(self._low, 0.0)) / levels
-        return self._elements * step**2 / 12
+        return self._nonzero * step**2 / 12
 
     @property
     def _range_used(self) -> float:
@@ -300,6 +305,17 @@ class Statistics:
             f"its weights lose too much ({self._decibels(self._power['weights']):.1f} dB): {bits} "
             "too few for them, or their scales do not fit. Give this layer wider weights"
         )
+
+
+def first_broken(layers: Sequence[LayerNumerics]) -> tuple[LayerNumerics, str] | None:
+    """Return the first layer that breaks by itself about as badly as the worst, and why.
+
+    None where none does.
+    """
+    broken = [layer for layer in layers if layer.cause]
+    worst = min((layer.local_db for layer in broken), default=0.0)
+    found = next((layer for layer in broken if layer.local_db <= worst + _AS_BAD_DB), None)
+    return None if found is None else (found, found.reason)
 
 
 def first_useless(layers: Sequence[LayerNumerics]) -> tuple[LayerNumerics, str] | None:

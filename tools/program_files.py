@@ -45,7 +45,7 @@ def _bare(manifest: Manifest) -> list[tuple[Any, ...]]:
 
 
 def slot_of(info: TensorInfo) -> Slot:
-    """Return what an array for an input must be: of its own dtype, or real where it is quantised."""
+    """Return what an array for an input must be: of its dtype, or real where it is quantised."""
     real = () if info.scale is None else ("float32",)
     return Slot(info.name, info.shape, (info.dtype, *real))
 

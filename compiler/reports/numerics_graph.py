@@ -67,8 +67,9 @@ class QuantizedTensor:
     """An activation that is quantised, and the layer (the ops since other such ones) it ends.
 
     `key` is its quantize node; `name` the op that computes it; `ops` those of the layer by their
-    common names; `dtype` is int8, int16 or uint8. `module`, `file` and `line` are where the user's source has the layer: the op with
-    weights where there is one. Consumers read it with `read`, which should be as it is `written`.
+    common names; `dtype` is int8, int16 or uint8. `module`, `file` and `line` are where the user's
+    source has the layer: the op with weights where there is one. Consumers read it with `read`,
+    which should be as it is `written`.
     """
 
     key: str
@@ -232,16 +233,16 @@ def _layer(node: Node) -> Iterator[Node]:
     open_ = [node.args[0]]
     while open_:
         op = open_.pop()
-        if isinstance(op, Node) and op not in found and op.op == "call_function":
-            if not _is_dequantize(op) and not _is_quantize(op):
-                found.add(op)
-                open_ += op.all_input_nodes
+        if not isinstance(op, Node) or op.op != "call_function" or op in found or _is_cast(op):
+            continue
+        found.add(op)
+        open_ += op.all_input_nodes
     return (n for n in node.graph.nodes if n in found and table_name(n))
 
 
 def _source(node: Node) -> Node:
     """Return the op (or input) whose value a quantize node takes, perhaps requantised before."""
-    while _is_quantize(node) or _is_dequantize(node):
+    while _is_cast(node):
         assert isinstance(node.args[0], Node)
         node = node.args[0]
     return node
@@ -291,6 +292,10 @@ def _value(module: GraphModule, argument: Any) -> Any:
 def _common_name(op: Node) -> str:
     name = next((n for n in op_names(op) if "." not in n), op.name)
     return name.removesuffix("_")
+
+
+def _is_cast(node: Node) -> bool:
+    return _is_quantize(node) or _is_dequantize(node)
 
 
 def _is_quantize(node: Node) -> bool:

@@ -40,8 +40,8 @@ class LayerNumerics:
     """One quantised activation in float, fake-quantised and as the integer program has it.
 
     Ratios of signal to noise are in dB, against float: `plain` ones take the whole as signal, the
-    others only what differs from sample to sample (where nothing does, from element to element). The
-    noise is always counted whole. They are infinite where there is none.
+    others only what differs from sample to sample (where nothing does, from element to element).
+    The noise is always counted whole. They are infinite where there is none.
 
     Attributes:
         name: The op that computes it, as in the exported program.

@@ -209,8 +209,8 @@ def _described(value: ir.Value) -> _Tensor:
     if site.name.startswith("loc("):  # as the flatbuffer's reader leaves it
         site = site_of_text(site.name, ir.Context())
     constants = (constant_value(operand) for operand in op.operands)
-    told = [(str(c.dtype), c.shape, c.tobytes()) for c in constants if c is not None]
-    told += [(named.name, str(named.attr)) for named in op.attributes]
+    told: list[Any] = [c.tobytes() for c in constants if c is not None]
+    told += [(name, str(op.attributes[name])) for name in op.attributes]
     element = str(ir.RankedTensorType(value.type).element_type)
     operator = op.name.removeprefix("tosa.").upper()
     return _Tensor(site, operator, tuple(shape_of(value)), element, tuple(told))
@@ -228,13 +228,9 @@ def _return_also(function: Any, values: Sequence[ir.Value]) -> None:
 
 def _matched(old: Sequence[_Tensor], new: Sequence[_Tensor]) -> list[tuple[int, int]]:
     """Return pairs of places whose tensors correspond, in the new program's order."""
-    keys = [[tensor.key for tensor in side] for side in (old, new)]
-    matcher = SequenceMatcher(None, *keys, autojunk=False)
-    return [
-        (block.a + k, block.b + k)
-        for block in matcher.get_matching_blocks()
-        for k in range(block.size)
-    ]
+    keys_old, keys_new = ([tensor.key for tensor in side] for side in (old, new))
+    blocks = SequenceMatcher(None, keys_old, keys_new, autojunk=False).get_matching_blocks()
+    return [(block.a + k, block.b + k) for block in blocks for k in range(block.size)]
 
 
 class _Sums:

@@ -45,9 +45,7 @@ def random_model(seed: int) -> tuple[nn.Module, list[Tensor]]:
             layers += [nn.Conv2d(width, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
             width = after
             if seed % 3 == 1:
-                layers.append(
-                    Residual(nn.Conv2d(width, width, pick.choice([1, 3]), padding="same"))
-                )
+                layers.append(Residual(nn.Conv2d(width, width, 3, padding=1)))
             elif pick.random() < 0.5:
                 layers.append(nn.Conv2d(width, width, 3, padding=1, groups=width))
         layers += [pick.choice([nn.MaxPool2d, nn.AvgPool2d])(2), nn.Flatten()]
@@ -75,13 +73,10 @@ def quantized(seed: int) -> tuple[ExportedProgram, object, list[Tensor]]:
 
 
 def casts(program: ExportedProgram) -> list[tuple[torch.fx.Node, list[torch.fx.Node]]]:
-    """Return the casts of activations that compute: each quantize node and its readers."""
-    nodes = program.graph.nodes
-    writers = [
-        n for n in nodes if str(n.target).split("decomposed.")[-1] == "quantize_per_tensor.default"
-    ]
-    computed = [n for n in writers if not {"flatten", "max_pool2d"} & {n.args[0].name}]
-    return [(n, list(n.users)) for n in computed]
+    """Return the casts of what ops compute, not just move: each quantize node and its readers."""
+    target = torch.ops.quantized_decomposed.quantize_per_tensor.default
+    writers = program.graph.find_nodes(op="call_function", target=target)
+    return [(n, list(n.users)) for n in writers if n.args[0].name not in ("flatten", "max_pool2d")]
 
 
 def rescale(program: ExportedProgram, pick: random.Random, factor: float) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tosaic.api import CompiledProgram, compile
     from tosaic.errors import CompileError, TosaicError
     from tosaic.quantizer import Override, QuantRecipe, TosaQuantizer
+    from tosaic.reports.numerics import numerics
     from tosaic.targets import Target, target
     from tosaic.tuning.evaluate import evaluate
     from tosaic.tuning.tune import tune
@@ -28,6 +29,7 @@ _PUBLIC = {
     "TosaicError": "tosaic.errors",
     "compile": "tosaic.api",
     "evaluate": "tosaic.tuning.evaluate",
+    "numerics": "tosaic.reports.numerics",
     "target": "tosaic.targets",
     "tune": "tosaic.tuning.tune",
 }
@@ -43,6 +45,7 @@ __all__ = [
     "TosaicError",
     "compile",
     "evaluate",
+    "numerics",
     "target",
     "tune",
 ]

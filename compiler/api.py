@@ -230,6 +230,31 @@ def compile_program(
     With `in_process`, Vela runs in this process: faster, and a crash in it is a crash here.
     """
     clock = clock or Clock()
+    module, manifest = lower_program(program, target, options, clock)
+    with clock("validate"):
+        validate(module, target)
+    with clock("emit"):
+        # Flash has no room for source paths.
+        flatbuffer = serialize(module, target=target, locations=target.kind != "cortex-m")
+    vela = None
+    if target.kind == "ethos-u":
+        with clock("vela"):
+            vela = compile_module(module, target, data=flatbuffer, in_process=in_process)
+    firmware = None
+    if target.kind == "cortex-m":
+        with clock("plan"):
+            firmware = make_firmware(module, target, flatbuffer, options.max_arena)
+    report = Report(target.name, dict(clock.seconds), _operators(module), vela)
+    return CompiledProgram(module, target, flatbuffer, manifest, report, firmware)
+
+
+def lower_program(
+    program: ExportedProgram, target: Target, options: Options, clock: Clock
+) -> tuple[ir.Module, Manifest]:
+    """Return an exported program in the TOSA that `target` takes, and its inputs and outputs.
+
+    It is not checked yet by TOSA's validator, and not compiled further.
+    """
     with clock("import"):
         module = import_program(program, make_context())
     if not options.dims:
@@ -251,21 +276,7 @@ def compile_program(
             run_stage(module, text)
     manifest = Manifest.from_module(module)
     run_stage(module, "tosaic-drop-empty")
-    with clock("validate"):
-        validate(module, target)
-    with clock("emit"):
-        # Flash has no room for source paths.
-        flatbuffer = serialize(module, target=target, locations=target.kind != "cortex-m")
-    vela = None
-    if target.kind == "ethos-u":
-        with clock("vela"):
-            vela = compile_module(module, target, data=flatbuffer, in_process=in_process)
-    firmware = None
-    if target.kind == "cortex-m":
-        with clock("plan"):
-            firmware = make_firmware(module, target, flatbuffer, options.max_arena)
-    report = Report(target.name, dict(clock.seconds), _operators(module), vela)
-    return CompiledProgram(module, target, flatbuffer, manifest, report, firmware)
+    return module, manifest
 
 
 def quantize_program(

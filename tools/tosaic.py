@@ -26,10 +26,8 @@ from tosaic.collector import collector_paused
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import (
     Manifest,
-    TensorInfo,
     dequantize,
     deserialize,
-    quantize,
     read_bytes,
     write_bytes,
 )
@@ -41,9 +39,11 @@ from tosaic.stages import IO_DTYPES, LAYOUTS, Options, fixed_dims, stages
 from tosaic.targets import all_targets
 from tosaic.targets import target as find_target
 from tosaic.tools import console
-from tosaic.tools.arrays import Array, Slot, read_inputs, samples
+from tosaic.tools.arrays import Array, read_inputs, samples
 from tosaic.tools.evaluate import evaluate_command
 from tosaic.tools.explain import explain_command
+from tosaic.tools.numerics import numerics_command
+from tosaic.tools.program_files import as_stored, manifest_of, slot_of, tosa_file
 from tosaic.tools.repair import repair_command
 from tosaic.tools.tosaic_translate import READERS
 from tosaic.tools.tune import tune_command
@@ -248,13 +248,13 @@ def run_command(program: str, inputs: str, executor: str, output: str | None) ->
     and the outputs are then floats too. Arrays in the program's own dtypes give its own outputs.
     An array with more samples than the program's batch runs one after another.
     """
-    path = _tosa_file(program)
+    path = tosa_file(program)
     module = deserialize(read_bytes(path), make_context())
-    manifest = _manifest_of(path, module)
-    slots = [_slot(info) for info in manifest.inputs]
+    manifest = manifest_of(path, module)
+    slots = [slot_of(info) for info in manifest.inputs]
     given = read_inputs(inputs, slots)
     stored = [
-        _stored(info, array, inputs) for info, array in zip(manifest.inputs, given, strict=True)
+        as_stored(info, array, inputs) for info, array in zip(manifest.inputs, given, strict=True)
     ]
     real = any(a is not s for a, s in zip(given, stored, strict=True))
     runner = make_executor(executor, module)
@@ -273,53 +273,6 @@ def run_command(program: str, inputs: str, executor: str, output: str | None) ->
     if output is not None:
         write_bytes(output, _npz(named))
         console.stdout().print(f"Written to {output}", markup=False)
-
-
-def _tosa_file(path: str) -> Path:
-    """Return `path`, or the one .tosa file in it where it is a folder."""
-    if not Path(path).is_dir():
-        return Path(path)
-    found = sorted(Path(path).glob("*.tosa"))
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found) or "none"
-        raise InputError(f"'{path}' should hold one .tosa file to choose it; there are: {names}.")
-    return found[0]
-
-
-def _manifest_of(path: Path, module: ir.Module) -> Manifest:
-    """Return the manifest beside the program, else what the program itself says (no scales)."""
-    own = Manifest.from_module(module)
-    beside = path.with_suffix(".json")
-    if not beside.exists():
-        return own
-    manifest = Manifest.from_json(read_bytes(beside).decode(errors="replace"))
-    if _bare(manifest.held) != _bare(own):
-        raise InputError(
-            f"'{beside}' describes other inputs and outputs than '{path}' has. Compile again, or "
-            "remove it to run on the program's own dtypes."
-        )
-    return manifest
-
-
-def _bare(manifest: Manifest) -> list[tuple[Any, ...]]:
-    return [(i.shape, i.dtype) for i in (*manifest.inputs, *manifest.outputs)]
-
-
-def _slot(info: TensorInfo) -> Slot:
-    real = () if info.scale is None else ("float32",)
-    return Slot(info.name, info.shape, (info.dtype, *real))
-
-
-def _stored(info: TensorInfo, array: Array, path: str) -> Array:
-    """Return `array` as the program takes it, the same object where it is that already."""
-    if str(array.dtype) == info.dtype:
-        return array
-    if not np.isfinite(array).all():
-        raise InputError(
-            f"'{path}' has NaN or infinity for input '{info.name}', which has no integer form. "
-            "Remove it or repair the data."
-        )
-    return quantize(dataclasses.replace(info, shape=array.shape), array)
 
 
 def _npz(arrays: dict[str, Array]) -> bytes:
@@ -352,7 +305,7 @@ def _print_arrays(arrays: dict[str, Array], runs: int) -> None:
 @click.option("--mlir", is_flag=True, help="Print the program as MLIR text too, weights elided.")
 def inspect_command(program: str, mlir: bool) -> None:
     """Show inputs, outputs, ops and sizes of PROGRAM: .tosa, .mlir, .mlirbc, .pt2 or a folder."""
-    path = _tosa_file(program)
+    path = tosa_file(program)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(READERS)
@@ -363,7 +316,7 @@ def inspect_command(program: str, mlir: bool) -> None:
     out = console.stdout()
     out.print(f"[bold]{escape(str(path))}[/bold]")
     if path.suffix.lower() == ".tosa":
-        _print_tensors(_manifest_of(path, module))
+        _print_tensors(manifest_of(path, module))
     else:
         _print_signature(module)
     operators: Counter[str] = Counter()
@@ -497,6 +450,7 @@ def _dims(shape: Sequence[int]) -> str:
 
 command.add_command(evaluate_command)
 command.add_command(explain_command)
+command.add_command(numerics_command)
 command.add_command(repair_command)
 command.add_command(tune_command)
 

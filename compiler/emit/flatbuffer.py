@@ -44,14 +44,15 @@ def _operators(graph: Any) -> Iterator[Any]:
                 yield block.Operators(o)
 
 
-def _site(location: Any, context: ir.Context) -> SourceSite:
-    text = location.Text() if location is not None else None
-    if not text:
-        return SourceSite()
+def site_of_text(text: str, context: ir.Context) -> SourceSite:
+    """Return the site that a location says, written as MLIR writes it: ``loc("conv"(…))``."""
     try:
         # Attribute.parse fails to cast locations to their own class; an op's location does not.
-        return source_site(
-            ir.Module.parse(f"module {{}} {text.decode()}", context).operation.location
-        )
-    except (ir.MLIRError, UnicodeDecodeError):
+        return source_site(ir.Module.parse(f"module {{}} {text}", context).operation.location)
+    except ir.MLIRError:
         return SourceSite()
+
+
+def _site(location: Any, context: ir.Context) -> SourceSite:
+    text = location.Text() if location is not None else None
+    return site_of_text(text.decode(errors="replace"), context) if text else SourceSite()

@@ -63,8 +63,9 @@ class Scheme:
     or "fitted" for the least error of what a layer computes on the calibration data; "auto" is
     fitted where weights are int4, clustered or pruned, or activations int16. "learned" takes
     longer: layers are rounded in turn, each for what the rounded ones before it give, and their
-    scales are searched too; clustered and pruned weights are fitted instead. With `bias_correction`, biases take up the mean of what rounding the
-    weights changes on the calibration data; layers without a bias get one, at no cost.
+    scales are searched too; clustered and pruned weights are fitted instead. With
+    `bias_correction`, biases take up the mean of what rounding the weights changes on the
+    calibration data; layers without a bias get one, at no cost.
 
     `equalisation` and `migration` move scales per channel between layers where the float model
     stays the same, as far as that lowers the error on calibration data: `equalisation` between a

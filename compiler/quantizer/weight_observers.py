@@ -109,7 +109,7 @@ class PerChannelWeightLeastError(WeightObserver, PerChannelMinMaxObserver):  # t
         return -bound, bound
 
 
-class PerChannelWeightClustered(_Current, PerChannelMinMaxObserver):  # type: ignore[misc]
+class PerChannelWeightClustered(WeightObserver, PerChannelMinMaxObserver):  # type: ignore[misc]
     """The range of least squared error of each channel, as the values they share allow."""
 
     def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:

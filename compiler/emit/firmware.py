@@ -78,7 +78,7 @@ def make_firmware(
     # The library is built on first use; who compiles for other targets needs no C++ compiler.
     from tosaic.runtime import Model  # noqa: PLC0415
 
-    plan = plan_memory(Model(flatbuffer))
+    plan = plan_memory(Model(flatbuffer, kernels=target.kernels))
     model = Model(flatbuffer, plan.data, kernels=target.kernels)
     needed = model.device_arena
     if max_arena is not None and needed > max_arena:

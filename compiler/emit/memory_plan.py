@@ -18,9 +18,11 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from tosaic.runtime import Model
 
-# The words of a plan (runtime/src/plan.h).
-_GRAPHS, _ARENA, _COUNT, _OFFSETS = 3, 4, 5, 6
-_NO_OFFSET = 0xFFFFFFFF
+# Words of a plan's header, and of the record of a graph (runtime/src/plan.h).
+_TENSOR_BYTES, _OPERATORS, _VARIABLES, _SHAPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 9, 10
+_VARIABLE, _SHAPE, _GRAPH = 2, 8, 8
+_TENSORS, _ARENA = 0, 6
+_IN_ARENA = 1  # the kind of a tensor, the upper byte of its second word
 _ALIGNMENT = 16
 _BUDGET = 20_000  # places tried
 
@@ -53,26 +55,32 @@ def plan_memory(model: Model) -> MemoryPlan:
     """Return the smallest plan found for `model`."""
     steps = model.steps()
     words = np.frombuffer(model.plan(), np.uint32).copy()
-    offsets = words[_OFFSETS : _OFFSETS + int(words[_COUNT])]
-    blocks = _blocks(model, steps, offsets)
+    counts = [int(words[k]) for k in (_OPERATORS, _VARIABLES, _SHAPES, _GRAPHS)]
+    main = words[_HEADER + counts[0] + _VARIABLE * counts[1] + _SHAPE * counts[2] :]
+    tensors = main[_GRAPH * counts[3] :][: 2 * int(main[_TENSORS])]
+    places = tensors[::2]
+    blocks = _blocks(model, steps, places, (tensors[1::2] >> 24) == _IN_ARENA)
     live = [0] * len(steps)
     for block in blocks:
         for k in range(block.first, min(block.last + 1, len(steps))):
             live[k] += -(-block.bytes // _ALIGNMENT) * _ALIGNMENT
     bound = max(live, default=0)
     # Other graphs lie behind main, and their places depend on its size.
-    if words[_GRAPHS] == 1 and bound < words[_ARENA]:
-        places = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
-        for block, place in places:
-            offsets[list(block.tensors)] = place
-        if places:
-            words[_ARENA] = bound
+    if words[_GRAPHS] == 1 and bound < main[_ARENA]:
+        found = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
+        for block, place in found:
+            places[list(block.tensors)] = place
+        if found:
+            main[_ARENA] = words[_TENSOR_BYTES] = bound
     outputs = tuple(writes[0] if writes else 0 for _, writes in steps)
-    return MemoryPlan(words.tobytes(), int(words[_ARENA]), tuple(live), outputs)
+    return MemoryPlan(words.tobytes(), int(main[_ARENA]), tuple(live), outputs)
 
 
 def _blocks(
-    model: Model, steps: Sequence[tuple[list[int], list[int]]], offsets: npt.NDArray[np.uint32]
+    model: Model,
+    steps: Sequence[tuple[list[int], list[int]]],
+    places: npt.NDArray[np.uint32],
+    in_arena: npt.NDArray[np.bool_],
 ) -> list[Block]:
     """Return what has to be placed: tensors alive together at one place are one block."""
     first: dict[int, int] = {}
@@ -83,12 +91,12 @@ def _blocks(
             first[tensor] = last[tensor] = k
     last |= dict.fromkeys(model.output_tensors(), len(steps))
     out: list[Block] = []
-    tensors = [t for t in last if offsets[t] != _NO_OFFSET]
+    tensors = [t for t in last if in_arena[t]]
     for tensor in sorted(tensors, key=lambda t: first.get(t, 0)):
         begin, end = first.get(tensor, 0), last[tensor]
         block = Block((tensor,), begin, end, model.tensor_bytes(tensor))
         for k, other in enumerate(out):
-            if offsets[other.tensors[0]] == offsets[tensor] and other.last >= begin:
+            if places[other.tensors[0]] == places[tensor] and other.last >= begin:
                 joined = (*other.tensors, tensor)
                 size = max(other.bytes, block.bytes)
                 out[k] = Block(joined, other.first, max(other.last, end), size)

@@ -19,13 +19,14 @@ from tosaic.emit.memory_plan import plan_memory
 from tosaic.emit.serialize import serialize
 from tosaic.errors import ToolError
 from tosaic.executors.executor import Array, checked_inputs
+from tosaic.targets import target
 
 _SECONDS = 600
 
 
 @dataclass(frozen=True)
 class Board:
-    """A machine of QEMU and the CMake preset that builds its runner."""
+    """A machine of QEMU, and the CMake preset that builds its runner, of a target's name."""
 
     preset: str
     machine: str
@@ -46,14 +47,12 @@ BOARDS = {
 class Measurement:
     """What one run took: bytes of arena and stack, and instructions.
 
-    Instructions are QEMU's count (it has no cycles); `init_trusted_instructions` are those without
-    the flatbuffer verifier, `operators` those of one invoke by name.
+    Instructions are QEMU's count (it has no cycles); `operators` are those of one invoke by name.
     """
 
     arena_bytes: int
     stack_bytes: int
     init_instructions: int
-    init_trusted_instructions: int
     invoke_instructions: int
     operators: dict[str, int]
 
@@ -81,7 +80,7 @@ class QemuExecutor:
         self.runner = build(board.preset) / "runner.elf"
         self._manifest = Manifest.from_module(module).held
         self._program = serialize(module, locations=False)
-        self._plan = plan_memory(Model(self._program)).data
+        self._plan = plan_memory(Model(self._program, kernels=target(board.preset).kernels)).data
         self.measurement: Measurement | None = None
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:

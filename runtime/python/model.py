@@ -110,16 +110,15 @@ class Model:
 
     @property
     def device_arena(self) -> int:
-        """Bytes of arena that a device with 32-bit pointers needs."""
+        """Bytes of arena that a device with 32-bit pointers needs, with a plan."""
         size: int = self._library.tosaic_describe_device_arena(self._model)
         return size
 
     def plan(self) -> bytes:
-        """Return the memory plan in use, for a device or another `Model` of this flatbuffer."""
-        count = self._library.tosaic_describe_plan(self._model, None, 0)
-        words = (ctypes.c_uint32 * count)()
-        self._library.tosaic_describe_plan(self._model, words, count)
-        return bytes(words)
+        """Return the plan in use, for a device or another `Model` of this flatbuffer."""
+        words = (ctypes.c_uint32 * self._library.tosaic_describe_plan_words(self._model))()
+        count: int = self._library.tosaic_describe_plan(self._model, words)
+        return bytes(words)[: count * ctypes.sizeof(ctypes.c_uint32)]
 
     def operators_used(self) -> list[str]:
         """Return the names of the library's operators that the program uses."""

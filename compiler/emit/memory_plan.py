@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from tosaic.runtime import Model
 
 # Words of a plan's header, and of the record of a graph (runtime/src/plan.h).
-_TENSOR_BYTES, _OPERATORS, _VARIABLES, _SHAPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 9, 10
-_VARIABLE, _SHAPE, _GRAPH = 2, 8, 8
+_TENSOR_BYTES, _OPERATORS, _VARIABLES, _TYPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 9, 10
+_VARIABLE, _TYPE, _GRAPH = 2, 8, 8
 _TENSORS, _ARENA = 0, 6
-_IN_ARENA = 1  # the kind of a tensor, the upper byte of its second word
+_IN_ARENA = 0  # the kind in a tensor's type
 _ALIGNMENT = 16
 _BUDGET = 20_000  # places tried
 
@@ -55,18 +55,22 @@ def plan_memory(model: Model) -> MemoryPlan:
     """Return the smallest plan found for `model`."""
     steps = model.steps()
     words = np.frombuffer(model.plan(), np.uint32).copy()
-    counts = [int(words[k]) for k in (_OPERATORS, _VARIABLES, _SHAPES, _GRAPHS)]
-    main = words[_HEADER + counts[0] + _VARIABLE * counts[1] + _SHAPE * counts[2] :]
-    tensors = main[_GRAPH * counts[3] :][: 2 * int(main[_TENSORS])]
+    operators, variables, types, graphs = (
+        int(words[k]) for k in (_OPERATORS, _VARIABLES, _TYPES, _GRAPHS)
+    )
+    kinds = words[_HEADER + operators + _VARIABLE * variables :]
+    main = kinds[_TYPE * types :]
+    tensors = main[_GRAPH * graphs :][: 2 * int(main[_TENSORS])]
     places = tensors[::2]
-    blocks = _blocks(model, steps, places, (tensors[1::2] >> 24) == _IN_ARENA)
+    in_arena = (kinds[_TYPE - 1 :: _TYPE][tensors[1::2]] >> 16 & 0xFF) == _IN_ARENA
+    blocks = _blocks(model, steps, places, in_arena)
     live = [0] * len(steps)
     for block in blocks:
         for k in range(block.first, min(block.last + 1, len(steps))):
             live[k] += -(-block.bytes // _ALIGNMENT) * _ALIGNMENT
     bound = max(live, default=0)
     # Other graphs lie behind main, and their places depend on its size.
-    if words[_GRAPHS] == 1 and bound < main[_ARENA]:
+    if graphs == 1 and bound < main[_ARENA]:
         found = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
         for block, place in found:
             places[list(block.tensors)] = place

@@ -7,7 +7,7 @@
 //   ARGMAX, CONCAT, REDUCE_*, REVERSE   axis
 //   ARITHMETIC_RIGHT_SHIFT        round
 //   CLAMP                         min and max
-//   RESCALE                       RescaleFlags
+//   RESCALE                       flags, of those below
 //   RESIZE                        mode
 //   TRANSPOSE                     perms, -1 behind the last
 //   COND_IF, WHILE_LOOP           the two graphs, by their numbers
@@ -62,13 +62,12 @@ struct AttributeType {
   constexpr AttributeType(tosa::Attribute of) : type(of), words(attribute_words(of)) {}
 };
 
-enum RescaleFlags : int32_t {
-  kScale32 = 1,
-  kDoubleRound = 2,
-  kPerChannel = 4,
-  kInputUnsigned = 8,
-  kOutputUnsigned = 16,
-};
+// Of RESCALE.
+constexpr int32_t kScale32 = 1;
+constexpr int32_t kDoubleRound = 2;
+constexpr int32_t kPerChannel = 4;
+constexpr int32_t kInputUnsigned = 8;
+constexpr int32_t kOutputUnsigned = 16;
 
 // Writes the words of `op`'s attribute, but for those of COND_IF and WHILE_LOOP, whose graphs only
 // the reader knows; `type` is that of the first input, `model` where the flatbuffer begins. False

@@ -55,11 +55,11 @@ class PlanWriter {
     for (size_t k = 0; k < model_.variable_count; k++) {
       put(PlanVariable{in_model(model_.variables[k].initial), model_.variables[k].bytes});
     }
-    shapes_ = reinterpret_cast<PlanShape *>(at_);
+    types_ = reinterpret_cast<PlanType *>(at_);
     for_each_graph([&](const Graph &graph) {
-      for (size_t k = 0; k < graph.tensor_count; k++) add_shape(graph.tensors[k]);
+      for (size_t k = 0; k < graph.tensor_count; k++) describe(graph, graph.tensors[k]);
     });
-    header->shapes = shape_count_;
+    header->types = type_count_;
     for_each_graph([&](const Graph &graph) {
       put(PlanGraph{graph.tensor_count, graph.node_count,
                     static_cast<uint32_t>(attribute_count(model_, graph)),
@@ -85,7 +85,7 @@ class PlanWriter {
   }
 
   void put_graph(const Graph &graph) {
-    for (size_t k = 0; k < graph.tensor_count; k++) put(place_of_tensor(graph, graph.tensors[k]));
+    for (size_t k = 0; k < graph.tensor_count; k++) put(describe(graph, graph.tensors[k]));
     for (size_t n = 0; n < graph.node_count; n++) {
       Node node = graph.nodes[n];
       node.op = static_cast<uint16_t>(add_key(node));
@@ -112,37 +112,30 @@ class PlanWriter {
     return static_cast<uint32_t>(found - keys_);
   }
 
-  uint32_t add_shape(const Tensor &tensor) {
-    if (tensor.type == TOSAIC_SHAPE) return tensor.bytes / 8;
-    PlanShape shape = {tensor.rank, 1, {}};
-    for (size_t d = 0; d < tensor.rank; d++) {
-      shape.dims[d] = tensor.shape[d];
-      shape.elements *= static_cast<uint32_t>(tensor.shape[d]);
-    }
-    uint32_t number = 0;
-    while (number < shape_count_ && std::memcmp(&shapes_[number], &shape, sizeof(shape)) != 0) {
-      number++;
-    }
-    if (number == shape_count_) {
-      put(shape);
-      shape_count_++;
-    }
-    return number;
-  }
-
-  PlanTensor place_of_tensor(const Graph &graph, const Tensor &tensor) {
+  // Adds the tensor's type where it is new.
+  PlanTensor describe(const Graph &graph, const Tensor &tensor) {
     const auto *data = static_cast<const uint8_t *>(tensor.data);
     const auto *base = model_.tensors + graph.arena_base;
-    PlanTensor out = {0, static_cast<uint16_t>(add_shape(tensor)), tensor.type, kNowhere};
+    PlanTensor out = {0, 0};
+    PlanType type = {{}, tensor.bytes, tensor.type, tensor.rank, kNowhere, 0};
+    for (size_t d = 0; d < tensor.rank; d++) type.dims[d] = tensor.shape[d];
+    if (tensor.type == TOSAIC_SHAPE) type.dims[0] = static_cast<int32_t>(tensor.bytes / 8);
     if (tensor.constant) {
-      out.kind = kInModel;
+      type.kind = kInModel;
       out.place = in_model(data);
     } else if (data && data >= base && data < base + graph.arena_bytes) {
-      out.kind = kInArena;
+      type.kind = kInArena;
       out.place = static_cast<uint32_t>(data - base);
     } else if (data) {
-      out.kind = kIsVariable;
+      type.kind = kIsVariable;
       while (model_.variables[out.place].data != data) out.place++;
+    }
+    while (out.type < type_count_ && std::memcmp(&types_[out.type], &type, sizeof(type)) != 0) {
+      out.type++;
+    }
+    if (out.type == type_count_) {
+      put(type);
+      type_count_++;
     }
     return out;
   }
@@ -154,8 +147,8 @@ class PlanWriter {
   const tosaic_model &model_;
   uint32_t *words_, *at_;
   uint32_t *keys_ = nullptr;
-  PlanShape *shapes_ = nullptr;
-  uint32_t key_count_ = 0, shape_count_ = 0;
+  PlanType *types_ = nullptr;
+  uint32_t key_count_ = 0, type_count_ = 0;
 };
 
 }  // namespace
@@ -167,7 +160,7 @@ size_t tosaic_describe_plan_words(const tosaic_model *model) {
                  model->variable_count * sizeof(PlanVariable);
   for (size_t g = 0; g < model->graph_count; g++) {
     const Graph &graph = model->graphs[g];
-    bytes += sizeof(PlanGraph) + graph.tensor_count * (sizeof(PlanShape) + sizeof(PlanTensor)) +
+    bytes += sizeof(PlanGraph) + graph.tensor_count * (sizeof(PlanType) + sizeof(PlanTensor)) +
              graph.node_count * sizeof(Node) + attribute_count(*model, graph) * sizeof(int32_t) +
              (operand_count(graph) + 1) / 2 * sizeof(uint32_t);
   }

@@ -11,13 +11,6 @@ bool is(const tosaic_model *model, const Node &node, tosa::Op op) {
   return model->operators[node.op]->op == op;
 }
 
-bool is_written(const Graph &graph, const Node *first, const Node *end, uint16_t tensor) {
-  for (const Node *node = first; node < end; node++) {
-    if (graph.outputs(*node)[0] == tensor) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 // A count of 255 in `readers` stands for more.
@@ -74,6 +67,13 @@ bool fits_fused(const tosaic_model *model, const Graph &graph, size_t first) {
     return is(model, after, op) && graph.inputs(after)[0] == graph.outputs(before)[0];
   };
   return count <= 3 && follows(1, tosa::Op::RESCALE) && (count < 3 || follows(2, tosa::Op::CLAMP));
+}
+
+bool is_written(const Graph &graph, const Node *first, const Node *end, uint16_t tensor) {
+  for (const Node *node = first; node < end; node++) {
+    if (graph.outputs(*node)[0] == tensor) return true;
+  }
+  return false;
 }
 
 bool has_memory(const Graph &graph) {

@@ -163,6 +163,9 @@ void fuse(const tosaic_model *model, Graph *graph, uint8_t *readers);
 // Whether node `first` may do as many nodes behind it as it says.
 bool fits_fused(const tosaic_model *model, const Graph &graph, size_t first);
 
+// Whether a node from `first` on and ahead of `end`, all of one step, writes the tensor.
+bool is_written(const Graph &graph, const Node *first, const Node *end, uint16_t tensor);
+
 // Whether every tensor that a step needs has memory, but for those inside of the step.
 bool has_memory(const Graph &graph);
 

@@ -3,7 +3,7 @@
 // which only the constants are used, in place.
 //
 // Little endian, and in this order: PlanHeader; an operator_key for each operator in use;
-// PlanVariables; PlanShapes; PlanGraphs; then of each graph its PlanTensors, its Nodes, its
+// PlanVariables; PlanTypes; PlanGraphs; then of each graph its PlanTensors, its Nodes, its
 // attributes and its operands (an even number of them).
 #ifndef TOSAIC_RUNTIME_PLAN_H
 #define TOSAIC_RUNTIME_PLAN_H
@@ -24,7 +24,7 @@ struct PlanHeader {
   uint32_t scratch_bytes;  // of the kernels that it was planned for
   uint32_t operators;      // how many
   uint32_t variables;
-  uint32_t shapes;
+  uint32_t types;
   uint32_t graphs;
 };
 
@@ -33,10 +33,23 @@ struct PlanVariable {
   uint32_t bytes;
 };
 
-struct PlanShape {
-  uint32_t rank;
-  uint32_t elements;
-  int32_t dims[TOSAIC_MAX_RANK];
+// Where a tensor is: in the graph's part of the arena or in the model, `place` bytes behind the
+// beginning; nowhere, as it never exists; or it is variable number `place`.
+enum PlanKind : uint8_t { kInArena, kInModel, kNowhere, kIsVariable };
+
+// What tensors have in common, each once in a plan.
+struct PlanType {
+  int32_t dims[TOSAIC_MAX_RANK];  // the first of a SHAPE, of rank 0, is how many values it has
+  uint32_t bytes;
+  uint8_t type;
+  uint8_t rank;
+  uint8_t kind;
+  uint8_t reserved;
+};
+
+struct PlanTensor {
+  uint32_t place;
+  uint32_t type;  // its number among PlanTypes
 };
 
 struct PlanGraph {
@@ -50,18 +63,7 @@ struct PlanGraph {
   uint32_t arena_base;
 };
 
-// Where a tensor is: nowhere, as it never exists; in the graph's part of the arena or in the model,
-// `place` bytes behind the beginning; or it is variable number `place`.
-enum PlanKind : uint8_t { kNowhere, kInArena, kInModel, kIsVariable, kPlanKinds };
-
-struct PlanTensor {
-  uint32_t place;
-  uint16_t shape;  // its number; of a SHAPE how many values it has
-  uint8_t type;
-  uint8_t kind;
-};
-
-static_assert(sizeof(PlanShape) == 32 && sizeof(PlanTensor) == 8 && sizeof(Node) == 16,
+static_assert(sizeof(PlanType) == 32 && sizeof(PlanTensor) == 8 && sizeof(Node) == 16,
               "a plan has no padding");
 
 // By which a plan names an operator.
@@ -76,7 +78,7 @@ uint32_t sample_of(const void *model, size_t size);
 
 // What the model's tables take where pointers have 32 bits.
 struct DeviceSizes {
-  static constexpr size_t model = 84, graph = 32, pointer = 4, tensor = 16, variable = 12;
+  static constexpr size_t model = 88, graph = 32, pointer = 4, tensor = 16, variable = 12;
 };
 static_assert(sizeof(void *) != 4 ||
                   (sizeof(tosaic_model) == DeviceSizes::model &&

@@ -41,8 +41,7 @@ class Cursor {
 struct Space {
   uint8_t *begin;
   uint32_t bytes;
-  uint32_t unaligned;  // bits that an offset may not have
-  bool constant;
+  uint32_t unaligned;  // bits that a place may not have
 };
 
 class Loader {
@@ -51,16 +50,14 @@ class Loader {
       : config_(config), arena_(*arena), plan_(config.plan, config.plan_size) {}
 
   tosaic_status load(tosaic_model **out) {
-    if (!take_header() || !check_shapes() || !allocate()) return TOSAIC_BAD_PLAN;
+    if (!take_header() || !check_types() || !allocate()) return TOSAIC_BAD_PLAN;
     if (!arena_.fits()) return TOSAIC_ARENA_TOO_SMALL;
     tosaic_status status = find_operators();
     if (status == TOSAIC_OK && !bind_variables()) status = TOSAIC_BAD_PLAN;
-    for (size_t k = 0; status == TOSAIC_OK && k < header_->graphs; k++) {
-      status = verdict_of(load_graph(k));
-    }
-    // Control flow looks at the graphs that it calls: all must be there.
-    for (size_t k = 0; status == TOSAIC_OK && k < header_->graphs; k++) {
-      status = check_nodes(model_->graphs[k]);
+    // Control flow looks at the graphs that it calls, which lie behind it.
+    for (size_t k = header_->graphs; status == TOSAIC_OK && k > 0; k--) {
+      if (!load_tensors(k - 1)) return TOSAIC_BAD_PLAN;
+      status = check_nodes(model_->graphs[k - 1], graphs_[k - 1]);
     }
     if (status == TOSAIC_OK) tosaic_model_reset(model_);
     *out = model_;
@@ -68,8 +65,6 @@ class Loader {
   }
 
  private:
-  static tosaic_status verdict_of(bool fits) { return fits ? TOSAIC_OK : TOSAIC_BAD_PLAN; }
-
   bool take_header() {
     header_ = plan_.take<PlanHeader>(1);
     if (!header_ || header_->magic != kPlanMagic || header_->version != kPlanVersion ||
@@ -81,21 +76,27 @@ class Loader {
     }
     keys_ = plan_.take<uint32_t>(header_->operators);
     variables_ = plan_.take<PlanVariable>(header_->variables);
-    shapes_ = plan_.take<PlanShape>(header_->shapes);
+    types_ = plan_.take<PlanType>(header_->types);
     graphs_ = plan_.take<PlanGraph>(header_->graphs);
-    return keys_ && variables_ && shapes_ && graphs_;
+    return keys_ && variables_ && types_ && graphs_;
   }
 
-  bool check_shapes() const {
-    for (const PlanShape *shape = shapes_; shape < shapes_ + header_->shapes; shape++) {
-      if (shape->rank > TOSAIC_MAX_RANK) return false;
+  bool check_types() const {
+    for (const PlanType *type = types_; type < types_ + header_->types; type++) {
       uint64_t elements = 1;
-      for (size_t d = 0; d < shape->rank; d++) {
-        if (shape->dims[d] < 1) return false;
-        elements *= static_cast<uint32_t>(shape->dims[d]);
+      if (type->type == TOSAIC_SHAPE) {
+        elements = static_cast<uint32_t>(type->dims[0]);
+        if (elements > kMaxShapeValues || type->rank || type->kind != kInModel) return false;
+      } else if (type->type < TOSAIC_BOOL || type->type > TOSAIC_FP32) {
+        return false;
+      }
+      if (type->rank > TOSAIC_MAX_RANK || type->kind > kIsVariable) return false;
+      for (const int32_t *dim = type->dims; dim < type->dims + type->rank; dim++) {
+        if (*dim < 1) return false;
+        elements *= static_cast<uint32_t>(*dim);
         if (elements > kMaxTensorBytes) return false;
       }
-      if (elements != shape->elements) return false;
+      if (bytes_of(type->type, elements) != type->bytes) return false;
     }
     return true;
   }
@@ -112,7 +113,8 @@ class Loader {
       const auto *sources = plan_.take<PlanTensor>(source.tensors);
       const auto *nodes = plan_.take<Node>(source.nodes);
       const auto *attributes = plan_.take<int32_t>(source.attributes);
-      const auto *operands = plan_.take<uint16_t>(source.operands + source.operands % 2);
+      const auto *operands = plan_.take<uint16_t>(source.operands);
+      plan_.take<uint16_t>(source.operands % 2);
       const uint64_t end = uint64_t{source.arena_base} + source.arena_bytes;
       const bool interface =
           source.inputs <= source.operands && source.outputs <= source.operands - source.inputs;
@@ -183,95 +185,54 @@ class Loader {
     return offset <= size && bytes <= size - offset;
   }
 
-  bool load_graph(size_t number) {
+  bool load_tensors(size_t number) {
     const Graph &graph = model_->graphs[number];
-    const PlanGraph &source = graphs_[number];
     // The tensors' records lie ahead of the nodes.
-    const auto *tensors = reinterpret_cast<const PlanTensor *>(graph.nodes) - graph.tensor_count;
-    auto *model = static_cast<uint8_t *>(const_cast<void *>(config_.model));
+    const auto *source = reinterpret_cast<const PlanTensor *>(graph.nodes) - graph.tensor_count;
     const Space spaces[] = {
-        {nullptr, kMaxTensorBytes, 0, false},
-        {model_->tensors + source.arena_base, source.arena_bytes, TOSAIC_ALIGNMENT - 1, false},
-        {model, header_->model_bytes, 3, true},
+        {model_->tensors + graph.arena_base, graph.arena_bytes, TOSAIC_ALIGNMENT - 1},
+        {static_cast<uint8_t *>(const_cast<void *>(config_.model)), header_->model_bytes, 3},
+        {nullptr, kMaxTensorBytes, UINT32_MAX},
     };
-    for (size_t k = 0; k < graph.tensor_count; k++) {
-      if (!load_tensor(tensors[k], spaces, &graph.tensors[k])) return false;
-    }
-    uint32_t highest = 0;
-    for (size_t k = 0; k < source.operands; k++) {
-      if (graph.operands[k] > highest) highest = graph.operands[k];
-    }
-    if (source.operands && highest >= graph.tensor_count) return false;
-    for (size_t k = 0; k < graph.input_count; k++) {
-      if (graph.tensors[graph.inputs()[k]].constant) return false;
-    }
-    return check_places(graph, source) && has_memory(graph);
-  }
-
-  bool load_tensor(const PlanTensor &source, const Space *spaces, Tensor *tensor) const {
-    uint64_t bytes = 0;
-    const int32_t *dims = nullptr;
-    uint8_t rank = 0;
-    if (source.type == TOSAIC_SHAPE) {
-      if (source.shape > kMaxShapeValues || source.kind != kInModel) return false;
-      bytes = uint32_t{source.shape} * 8;
-    } else {
-      if (source.type < TOSAIC_BOOL || source.type > TOSAIC_FP32 ||
-          source.shape >= header_->shapes) {
-        return false;
+    const uint32_t types = header_->types;
+    for (Tensor *tensor = graph.tensors; tensor < graph.tensors + graph.tensor_count; tensor++) {
+      const uint32_t place = source->place;
+      if (source->type >= types) return false;
+      const PlanType &type = types_[source->type];
+      source++;
+      tensor->shape = type.dims;
+      tensor->bytes = type.bytes;
+      tensor->type = type.type;
+      tensor->rank = type.rank;
+      tensor->constant = type.kind == kInModel;
+      tensor->reserved = 0;
+      if (type.kind == kIsVariable) {
+        if (place >= header_->variables || type.bytes != variables_[place].bytes) return false;
+        tensor->data = model_->variables[place].data;
+        continue;
       }
-      const PlanShape &shape = shapes_[source.shape];
-      bytes = bytes_of(source.type, shape.elements);
-      dims = shape.dims;
-      rank = static_cast<uint8_t>(shape.rank);
-    }
-    if (source.kind == kIsVariable) {
-      if (source.place >= header_->variables) return false;
-      const Variable &variable = model_->variables[source.place];
-      *tensor = {variable.data, dims, variable.bytes, source.type, rank, 0, 0};
-      return bytes == variable.bytes;
-    }
-    if (source.kind >= kIsVariable) return false;
-    const Space &space = spaces[source.kind];
-    if (source.place > space.bytes || bytes > space.bytes - source.place ||
-        source.place & space.unaligned) {
-      return false;
-    }
-    uint8_t *data = space.begin ? space.begin + source.place : nullptr;
-    *tensor = {data, dims, static_cast<uint32_t>(bytes), source.type, rank, space.constant, 0};
-    return true;
-  }
-
-  // Whether nodes stay inside of their tables, write only what may be written, and may be fused as
-  // they are.
-  bool check_places(const Graph &graph, const PlanGraph &source) const {
-    for (const Node *node = graph.nodes; node < graph.nodes + graph.node_count; node++) {
-      if (node->op >= header_->operators) return false;
-      const tosaic_operator &op = *operators_[node->op];
-      if (!op.takes(*node) ||
-          !is_inside(node->operands, uint32_t{node->inputs} + node->outputs, source.operands) ||
-          !is_inside(node->attributes, op.attribute.words, source.attributes)) {
-        return false;
-      }
-      const uint16_t *outputs = graph.outputs(*node);
-      for (size_t k = 0; k < node->outputs; k++) {
-        const Tensor &output = graph.tensors[outputs[k]];
-        const bool stays = op.aliases && graph.tensors[graph.inputs(*node)[0]].data == output.data;
-        if (output.constant && !stays) return false;
-      }
-    }
-    for (size_t n = 0; n < graph.node_count; n += size_t{1} + graph.nodes[n].fused) {
-      if (graph.nodes[n].fused && !fits_fused(model_, graph, n)) return false;
+      const Space &space = spaces[type.kind];
+      if (!is_inside(place, type.bytes, space.bytes) || place & space.unaligned) return false;
+      tensor->data = space.begin + place;
     }
     return true;
   }
 
-  // Operators that check when they run are left to it, but in a chain, which does not.
-  tosaic_status check_nodes(const Graph &graph) const {
+  tosaic_status check_nodes(const Graph &graph, const PlanGraph &source) const {
+    if (!check_interface(graph)) return TOSAIC_BAD_PLAN;
     for (size_t n = 0; n < graph.node_count; n += size_t{1} + graph.nodes[n].fused) {
       const Step step{model_, &graph, &graph.nodes[n]};
-      const bool chain = step.node->fused && step.op().operands;
-      for (size_t k = 0; k <= step.node->fused; k++) {
+      const size_t count = size_t{1} + step.node->fused;
+      if (count > graph.node_count - n) return TOSAIC_BAD_PLAN;
+      for (size_t k = 0; k < count; k++) {
+        if (!check_node(graph, source, *step.node, step.node[k], k + 1 == count)) {
+          return TOSAIC_BAD_PLAN;
+        }
+      }
+      if (count > 1 && !fits_fused(model_, graph, n)) return TOSAIC_BAD_PLAN;
+      // Operators that check when they run are left to it, but in a chain, which does not.
+      const bool chain = count > 1 && step.op().operands;
+      for (size_t k = 0; k < count; k++) {
         const Step part = step.behind(k);
         if (part.op().flags & kChecksWhenRun && !chain) continue;
         const tosaic_status status = part.op().check(part);
@@ -283,13 +244,54 @@ class Loader {
     return TOSAIC_OK;
   }
 
+  // What the user writes and reads has memory.
+  static bool check_interface(const Graph &graph) {
+    for (size_t k = 0; k < size_t{graph.input_count} + graph.output_count; k++) {
+      const uint16_t index = graph.operands[k];
+      if (index >= graph.tensor_count || !graph.tensors[index].data ||
+          (k < graph.input_count && graph.tensors[index].constant)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  // Whether `node`, of the step that `first` begins, stays inside of its tables, has all memory it
+  // needs, and writes only what may be written.
+  bool check_node(const Graph &graph, const PlanGraph &source, const Node &first, const Node &node,
+                  bool last) const {
+    if (node.op >= header_->operators) return false;
+    const tosaic_operator &op = *operators_[node.op];
+    if (!op.takes(node) ||
+        !is_inside(node.operands, uint32_t{node.inputs} + node.outputs, source.operands) ||
+        !is_inside(node.attributes, op.attribute.words, source.attributes)) {
+      return false;
+    }
+    const uint16_t *operand = graph.inputs(node), *const inputs = operand;
+    for (const uint16_t *end = operand + node.inputs; operand < end; operand++) {
+      if (*operand >= graph.tensor_count ||
+          (!graph.tensors[*operand].data && !is_written(graph, &first, &node, *operand))) {
+        return false;
+      }
+    }
+    for (const uint16_t *end = operand + node.outputs; operand < end; operand++) {
+      if (*operand >= graph.tensor_count) return false;
+      const Tensor &output = graph.tensors[*operand];
+      if ((last && !output.data) ||
+          (output.constant && !(op.aliases && graph.tensors[*inputs].data == output.data))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   const tosaic_config &config_;
   Arena &arena_;
   Cursor plan_;
   const PlanHeader *header_ = nullptr;
   const uint32_t *keys_ = nullptr;
   const PlanVariable *variables_ = nullptr;
-  const PlanShape *shapes_ = nullptr;
+  const PlanType *types_ = nullptr;
   const PlanGraph *graphs_ = nullptr;
   const tosaic_operator **operators_ = nullptr;
   tosaic_model *model_ = nullptr;

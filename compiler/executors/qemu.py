@@ -47,12 +47,14 @@ BOARDS = {
 class Measurement:
     """What one run took: bytes of arena and stack, and instructions.
 
-    Instructions are QEMU's count (it has no cycles); `operators` are those of one invoke by name.
+    Instructions are QEMU's count (it has no cycles); `init_trusted_instructions` are those where
+    model and plan are trusted, `operators` those of one invoke by name.
     """
 
     arena_bytes: int
     stack_bytes: int
     init_instructions: int
+    init_trusted_instructions: int
     invoke_instructions: int
     operators: dict[str, int]
 

@@ -86,8 +86,9 @@ typedef struct tosaic_config {
   tosaic_custom_run *custom; /* may be NULL */
   void *custom_context;
   uint32_t max_iterations; /* of each WHILE_LOOP; 0 is without limit */
-  bool trusted;            /* the model is known to be whole, as in flash that is checked when the
-                            * device starts: without a plan, the flatbuffer verifier is left out */
+  bool trusted;            /* model and plan are known to be whole, as in flash that is checked when
+                            * the device starts: the flatbuffer verifier is left out, and with a plan
+                            * all checks but those of sizes and places */
   tosaic_place *failed;    /* set where init or invoke fails at one operator; may be NULL */
 } tosaic_config;
 

@@ -27,7 +27,7 @@ inline size_t elements(const Tensor &tensor) {
 
 // Bytes of an element; of int4, which is packed, 0.
 inline size_t element_size(uint8_t type) {
-  constexpr uint8_t kSizes[] = {0, 1, 0, 1, 2, 4, 6, 4, 0, 0, 8};  // by tosaic_type
+  static constexpr uint8_t kSizes[] = {0, 1, 0, 1, 2, 4, 6, 4, 0, 0, 8};  // by tosaic_type
   return type < sizeof(kSizes) ? kSizes[type] : 0;
 }
 

@@ -27,6 +27,11 @@ _ALIGNMENT = 16
 _BUDGET = 20_000  # places tried
 
 
+def aligned(size: int) -> int:
+    """Return what a tensor of `size` bytes takes."""
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
+
+
 @dataclass(frozen=True)
 class Block:
     """Tensors of main that share memory: alive from step `first` to step `last`."""
@@ -51,33 +56,54 @@ class MemoryPlan:
     outputs: tuple[int, ...]
 
 
-def plan_memory(model: Model) -> MemoryPlan:
-    """Return the smallest plan found for `model`."""
-    steps = model.steps()
+@dataclass(frozen=True)
+class _Words:
+    """A plan's words, and what is in them of main: views, by which the plan is changed."""
+
+    all: npt.NDArray[np.uint32]
+    graphs: int
+    main: npt.NDArray[np.uint32]
+    places: npt.NDArray[np.uint32]
+    in_arena: npt.NDArray[np.bool_]
+
+
+def _words(model: Model) -> _Words:
     words = np.frombuffer(model.plan(), np.uint32).copy()
     operators, variables, types, graphs = (
         int(words[k]) for k in (_OPERATORS, _VARIABLES, _TYPES, _GRAPHS)
     )
-    kinds = words[_HEADER + operators + _VARIABLE * variables :]
-    main = kinds[_TYPE * types :]
+    records = words[_HEADER + operators + _VARIABLE * variables :]
+    kinds = records[_TYPE - 1 : _TYPE * types : _TYPE] >> 16 & 0xFF
+    main = records[_TYPE * types :]
     tensors = main[_GRAPH * graphs :][: 2 * int(main[_TENSORS])]
-    places = tensors[::2]
-    in_arena = (kinds[_TYPE - 1 :: _TYPE][tensors[1::2]] >> 16 & 0xFF) == _IN_ARENA
-    blocks = _blocks(model, steps, places, in_arena)
+    return _Words(words, graphs, main, tensors[::2], kinds[tensors[1::2]] == _IN_ARENA)
+
+
+def blocks_of(model: Model) -> list[Block]:
+    """Return what has to be placed for main, as the loader lets tensors share memory."""
+    words = _words(model)
+    return _blocks(model, model.steps(), words.places, words.in_arena)
+
+
+def plan_memory(model: Model) -> MemoryPlan:
+    """Return the smallest plan found for `model`."""
+    steps = model.steps()
+    words = _words(model)
+    blocks = _blocks(model, steps, words.places, words.in_arena)
     live = [0] * len(steps)
     for block in blocks:
         for k in range(block.first, min(block.last + 1, len(steps))):
-            live[k] += -(-block.bytes // _ALIGNMENT) * _ALIGNMENT
+            live[k] += aligned(block.bytes)
     bound = max(live, default=0)
     # Other graphs lie behind main, and their places depend on its size.
-    if graphs == 1 and bound < main[_ARENA]:
+    if words.graphs == 1 and bound < words.main[_ARENA]:
         found = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
         for block, place in found:
-            places[list(block.tensors)] = place
+            words.places[list(block.tensors)] = place
         if found:
-            main[_ARENA] = words[_TENSOR_BYTES] = bound
+            words.main[_ARENA] = words.all[_TENSOR_BYTES] = bound
     outputs = tuple(writes[0] if writes else 0 for _, writes in steps)
-    return MemoryPlan(words.tobytes(), int(main[_ARENA]), tuple(live), outputs)
+    return MemoryPlan(words.all.tobytes(), int(words.main[_ARENA]), tuple(live), outputs)
 
 
 def _blocks(
@@ -133,11 +159,11 @@ def _search(blocks: Sequence[Block], ceiling: int) -> list[tuple[Block, int]]:
 def _places(block: Block, placed: Sequence[tuple[Block, int]], ceiling: int) -> Iterator[int]:
     """Yield the lowest and the highest free place; the end that is nearer to empty first."""
     taken = sorted(
-        (place, place + -(-other.bytes // _ALIGNMENT) * _ALIGNMENT)
+        (place, place + aligned(other.bytes))
         for other, place in placed
         if other.last >= block.first and block.last >= other.first
     )
-    size = -(-block.bytes // _ALIGNMENT) * _ALIGNMENT
+    size = aligned(block.bytes)
     free = []
     end = 0
     for begin, after in (*taken, (ceiling, ceiling)):

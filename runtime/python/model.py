@@ -144,6 +144,15 @@ class Model:
             index += 1
         return out
 
+    def step_sizes(self) -> list[int]:
+        """Return how many nodes each step of main has; nodes are the operators but constants."""
+        out: list[int] = []
+        node, index = Node(), 0
+        while self._library.tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
+            out.append(node.fused + 1)
+            index += out[-1]
+        return out
+
     def output_tensors(self) -> list[int]:
         """Return main's outputs as indices among the block's tensors."""
         count = self._library.tosaic_model_output_count(self._model)

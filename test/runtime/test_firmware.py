@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import tosaic
 from tosaic.emit.memory_plan import plan_memory
 from tosaic.errors import CompileError, InputError
+from tosaic.quantizer import quantize
 from tosaic.runtime import Model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
@@ -109,3 +111,30 @@ def test_too_small_an_arena_fails_the_compile():
     assert "mlperf_tiny.py" in str(caught.value)
     with pytest.raises(InputError, match=r"max_arena limits Cortex-M programs; target tosa"):
         tosaic.compile(quantized("ds_cnn"), target="tosa-1.0-int", max_arena=10_000)
+
+
+class Branches(torch.nn.Module):
+    """Two branches with large tensors inside and small ends: one must end before one begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide = torch.nn.ModuleList(torch.nn.Conv2d(4, 32, 1) for _ in range(3))
+        self.narrow = torch.nn.ModuleList(torch.nn.Conv2d(32, 2, 1) for _ in range(3))
+
+    def forward(self, x):
+        wide = [conv(x) for conv in self.wide]
+        return sum(conv(y) for conv, y in zip(self.narrow, wide, strict=True))
+
+
+def test_operators_run_in_the_order_of_the_smallest_peak():
+    x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    model = quantize(Branches().eval(), (x,), [(x,)])
+    plain = tosaic.compile(model, target="tosa-1.0-int", io_layout="nhwc")
+    compiled = tosaic.compile(model, target="cortex-m55", io_layout="nhwc")
+    before = plan_memory(Model(plain.flatbuffer)).arena_bytes
+    assert before > 3 * 32 * 256 > compiled.firmware.tensor_bytes
+    assert compiled.firmware.tensor_bytes == compiled.firmware.live_bytes
+    q = np.arange(1024, dtype=np.int8).reshape(1, 16, 16, 4)
+    np.testing.assert_array_equal(
+        compiled.run(q, executor="runtime")[0], plain.run(q, executor="reference")[0]
+    )

@@ -22,8 +22,8 @@ from tosaic.collector import collector_paused
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import Manifest, dequantize, quantize, serialize, validate, write_bytes
 from tosaic.emit.firmware import Firmware, make_firmware
-from tosaic.emit.schedule import order_operators
 from tosaic.emit.functions import argument_attributes, main_function
+from tosaic.emit.schedule import order_operators
 from tosaic.emit.vela import VelaResult, compile_module
 from tosaic.errors import InputError, TosaicError
 from tosaic.executors import Executor, make_executor

@@ -25,8 +25,8 @@ _LARGEST = 3  # steps that an error about memory names
 class Firmware:
     """`plan` is for `tosaic_config.plan`; `operators` are the names of `tosaic_op_...` in use.
 
-    `arena_bytes` is what the device needs: the tensors, which take `tensor_bytes`, scratch memory and
-    the model's tables. `live_bytes` of tensors must be alive at once, whatever their places.
+    `arena_bytes` is what the device needs: the tensors, which take `tensor_bytes`, scratch memory
+    and the model's tables. `live_bytes` of tensors must be alive at once, whatever their places.
     """
 
     plan: bytes

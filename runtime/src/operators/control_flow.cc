@@ -25,7 +25,7 @@ bool is_condition(const Tensor &tensor) {
 bool is_true(const Tensor &condition) { return *static_cast<const uint8_t *>(condition.data) != 0; }
 
 void assign(const Tensor &from, const Tensor &to) {
-  if (from.data != to.data) std::memcpy(to.data, from.data, to.bytes);
+  if (from.data != to.data) std::memmove(to.data, from.data, to.bytes);
 }
 
 // Whether the graph takes the step's inputs from number `first` on.

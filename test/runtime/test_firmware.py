@@ -1,5 +1,6 @@
 """Compiles for Cortex-M: the memory plan, the C header, the operator table, the arena's limit."""
 
+import re
 import subprocess
 import sys
 from functools import cache
@@ -100,6 +101,15 @@ def test_the_header_compiles_and_names_the_operators(tmp_path):
     )
     tosaic.compile(quantized("ds_cnn"), target="tosa-1.0-int").save(tmp_path, name="key-words.v1")
     assert not (tmp_path / "key-words.v1.plan").exists()
+
+
+def test_the_program_of_the_porting_page_compiles(tmp_path):
+    program("ds_cnn").save(tmp_path, name="net")
+    page = (INCLUDE.parents[1] / "docs" / "porting.md").read_text()
+    (code,) = re.findall(r"```c\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "main.c").write_text(code)
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{INCLUDE}"]
+    subprocess.run(["gcc", *flags, tmp_path / "main.c"], check=True)
 
 
 def test_too_small_an_arena_fails_the_compile():

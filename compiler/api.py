@@ -23,6 +23,7 @@ from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import Manifest, dequantize, quantize, serialize, validate, write_bytes
 from tosaic.emit.firmware import Firmware, make_firmware
 from tosaic.emit.functions import argument_attributes, main_function
+from tosaic.emit.schedule import order_operators
 from tosaic.emit.vela import VelaResult, compile_module
 from tosaic.errors import InputError, TosaicError
 from tosaic.executors import Executor, make_executor
@@ -236,6 +237,9 @@ def compile_program(
     with clock("emit"):
         # Flash has no room for source paths.
         flatbuffer = serialize(module, target=target, locations=target.kind != "cortex-m")
+    if target.kind == "cortex-m":
+        with clock("order"):
+            flatbuffer = order_operators(module, target, flatbuffer)
     vela = None
     if target.kind == "ethos-u":
         with clock("vela"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -39,6 +40,8 @@ def checks() -> Iterator[Check]:
         ("reference model", lambda: _try_executor("reference")),
         ("host JIT", lambda: _try_executor("jit")),
         ("Vela", _try_vela),
+        ("embedded runtime", _try_runtime),
+        ("simulated boards", _find_board_tools),
     )
     for what, attempt in works:
         try:
@@ -119,3 +122,23 @@ def _try_vela() -> str:
     module = ir.Module.parse(_PROGRAM, make_context())
     result = compile_module(module, target("ethos-u55-128"))
     return f"works, {result.cycles_total} cycles"
+
+
+# What only programs for Cortex-M need may be missing.
+
+
+def _try_runtime() -> str:
+    from tosaic.errors import ToolError
+    from tosaic.runtime.library import library
+
+    try:
+        library()
+    except ToolError as error:
+        return f"optional: {error}"
+    return _try_executor("runtime")
+
+
+def _find_board_tools() -> str:
+    tools = ("qemu-system-arm", "arm-none-eabi-gcc", "arm-none-eabi-g++", "cmake")
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    return f"optional: no {', '.join(missing)} on PATH" if missing else "tools found"

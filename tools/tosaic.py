@@ -181,8 +181,12 @@ def _print_summary(program: CompiledProgram, files: Sequence[Path]) -> None:
             memory += f", DRAM {report.vela.dram_kib:.1f} KiB"
         table.add_row("memory", memory)
     if program.firmware is not None:
-        arena, model = program.firmware.arena_bytes, program.firmware.model_bytes
-        table.add_row("memory", f"arena {arena:,} B, model {model:,} B")
+        firmware = program.firmware
+        table.add_row(
+            "memory", f"arena {firmware.arena_bytes:,} B, model {firmware.model_bytes:,} B"
+        )
+        bound = f"{firmware.tensor_bytes:,} B; at least {firmware.live_bytes:,} B are alive at once"
+        table.add_row("tensors", bound)
     table.add_row("files", "\n".join(str(file) for file in files))
     console.show(table)
 

@@ -25,12 +25,15 @@ _LARGEST = 3  # steps that an error about memory names
 class Firmware:
     """`plan` is for `tosaic_config.plan`; `operators` are the names of `tosaic_op_...` in use.
 
-    `arena_bytes` is what the device needs: the tensors at their peak and the model's tables.
+    `arena_bytes` is what the device needs: the tensors, which take `tensor_bytes`, scratch memory
+    and the model's tables. `live_bytes` of tensors must be alive at once, whatever their places.
     """
 
     plan: bytes
     operators: tuple[str, ...]
     arena_bytes: int
+    tensor_bytes: int
+    live_bytes: int
     kernels: str
     model_bytes: int
     manifest: Manifest
@@ -78,7 +81,7 @@ def make_firmware(
     # The library is built on first use; who compiles for other targets needs no C++ compiler.
     from tosaic.runtime import Model  # noqa: PLC0415
 
-    plan = plan_memory(Model(flatbuffer))
+    plan = plan_memory(Model(flatbuffer, kernels=target.kernels))
     model = Model(flatbuffer, plan.data, kernels=target.kernels)
     needed = model.device_arena
     if max_arena is not None and needed > max_arena:
@@ -90,7 +93,16 @@ def make_firmware(
         )
     operators = tuple(model.operators_used())
     manifest = Manifest.from_module(module).held
-    return Firmware(plan.data, operators, needed, target.kernels, len(flatbuffer), manifest)
+    return Firmware(
+        plan.data,
+        operators,
+        needed,
+        plan.arena_bytes,
+        max(plan.live, default=0),
+        target.kernels,
+        len(flatbuffer),
+        manifest,
+    )
 
 
 def _largest(flatbuffer: bytes, plan: MemoryPlan) -> list[Diagnostic]:

@@ -18,11 +18,18 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from tosaic.runtime import Model
 
-# The words of a plan (runtime/src/plan.h).
-_GRAPHS, _ARENA, _COUNT, _OFFSETS = 3, 4, 5, 6
-_NO_OFFSET = 0xFFFFFFFF
+# Words of a plan's header, and of the record of a graph (runtime/src/plan.h).
+_TENSOR_BYTES, _OPERATORS, _VARIABLES, _TYPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 9, 10
+_VARIABLE, _TYPE, _GRAPH = 2, 8, 8
+_TENSORS, _ARENA = 0, 6
+_IN_ARENA = 0  # the kind in a tensor's type
 _ALIGNMENT = 16
 _BUDGET = 20_000  # places tried
+
+
+def aligned(size: int) -> int:
+    """Return what a tensor of `size` bytes takes."""
+    return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
 @dataclass(frozen=True)
@@ -49,30 +56,61 @@ class MemoryPlan:
     outputs: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _Words:
+    """A plan's words, and what is in them of main: views, by which the plan is changed."""
+
+    all: npt.NDArray[np.uint32]
+    graphs: int
+    main: npt.NDArray[np.uint32]
+    places: npt.NDArray[np.uint32]
+    in_arena: npt.NDArray[np.bool_]
+
+
+def _words(model: Model) -> _Words:
+    words = np.frombuffer(model.plan(), np.uint32).copy()
+    operators, variables, types, graphs = (
+        int(words[k]) for k in (_OPERATORS, _VARIABLES, _TYPES, _GRAPHS)
+    )
+    records = words[_HEADER + operators + _VARIABLE * variables :]
+    kinds = records[_TYPE - 1 : _TYPE * types : _TYPE] >> 16 & 0xFF
+    main = records[_TYPE * types :]
+    tensors = main[_GRAPH * graphs :][: 2 * int(main[_TENSORS])]
+    return _Words(words, graphs, main, tensors[::2], kinds[tensors[1::2]] == _IN_ARENA)
+
+
+def blocks_of(model: Model) -> list[Block]:
+    """Return what has to be placed for main, as the loader lets tensors share memory."""
+    words = _words(model)
+    return _blocks(model, model.steps(), words.places, words.in_arena)
+
+
 def plan_memory(model: Model) -> MemoryPlan:
     """Return the smallest plan found for `model`."""
     steps = model.steps()
-    words = np.frombuffer(model.plan(), np.uint32).copy()
-    offsets = words[_OFFSETS : _OFFSETS + int(words[_COUNT])]
-    blocks = _blocks(model, steps, offsets)
+    words = _words(model)
+    blocks = _blocks(model, steps, words.places, words.in_arena)
     live = [0] * len(steps)
     for block in blocks:
         for k in range(block.first, min(block.last + 1, len(steps))):
-            live[k] += -(-block.bytes // _ALIGNMENT) * _ALIGNMENT
+            live[k] += aligned(block.bytes)
     bound = max(live, default=0)
     # Other graphs lie behind main, and their places depend on its size.
-    if words[_GRAPHS] == 1 and bound < words[_ARENA]:
-        places = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
-        for block, place in places:
-            offsets[list(block.tensors)] = place
-        if places:
-            words[_ARENA] = bound
+    if words.graphs == 1 and bound < words.main[_ARENA]:
+        found = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
+        for block, place in found:
+            words.places[list(block.tensors)] = place
+        if found:
+            words.main[_ARENA] = words.all[_TENSOR_BYTES] = bound
     outputs = tuple(writes[0] if writes else 0 for _, writes in steps)
-    return MemoryPlan(words.tobytes(), int(words[_ARENA]), tuple(live), outputs)
+    return MemoryPlan(words.all.tobytes(), int(words.main[_ARENA]), tuple(live), outputs)
 
 
 def _blocks(
-    model: Model, steps: Sequence[tuple[list[int], list[int]]], offsets: npt.NDArray[np.uint32]
+    model: Model,
+    steps: Sequence[tuple[list[int], list[int]]],
+    places: npt.NDArray[np.uint32],
+    in_arena: npt.NDArray[np.bool_],
 ) -> list[Block]:
     """Return what has to be placed: tensors alive together at one place are one block."""
     first: dict[int, int] = {}
@@ -83,12 +121,12 @@ def _blocks(
             first[tensor] = last[tensor] = k
     last |= dict.fromkeys(model.output_tensors(), len(steps))
     out: list[Block] = []
-    tensors = [t for t in last if offsets[t] != _NO_OFFSET]
+    tensors = [t for t in last if in_arena[t]]
     for tensor in sorted(tensors, key=lambda t: first.get(t, 0)):
         begin, end = first.get(tensor, 0), last[tensor]
         block = Block((tensor,), begin, end, model.tensor_bytes(tensor))
         for k, other in enumerate(out):
-            if offsets[other.tensors[0]] == offsets[tensor] and other.last >= begin:
+            if places[other.tensors[0]] == places[tensor] and other.last >= begin:
                 joined = (*other.tensors, tensor)
                 size = max(other.bytes, block.bytes)
                 out[k] = Block(joined, other.first, max(other.last, end), size)
@@ -121,11 +159,11 @@ def _search(blocks: Sequence[Block], ceiling: int) -> list[tuple[Block, int]]:
 def _places(block: Block, placed: Sequence[tuple[Block, int]], ceiling: int) -> Iterator[int]:
     """Yield the lowest and the highest free place; the end that is nearer to empty first."""
     taken = sorted(
-        (place, place + -(-other.bytes // _ALIGNMENT) * _ALIGNMENT)
+        (place, place + aligned(other.bytes))
         for other, place in placed
         if other.last >= block.first and block.last >= other.first
     )
-    size = -(-block.bytes // _ALIGNMENT) * _ALIGNMENT
+    size = aligned(block.bytes)
     free = []
     end = 0
     for begin, after in (*taken, (ceiling, ceiling)):

@@ -19,13 +19,14 @@ from tosaic.emit.memory_plan import plan_memory
 from tosaic.emit.serialize import serialize
 from tosaic.errors import ToolError
 from tosaic.executors.executor import Array, checked_inputs
+from tosaic.targets import target
 
 _SECONDS = 600
 
 
 @dataclass(frozen=True)
 class Board:
-    """A machine of QEMU and the CMake preset that builds its runner."""
+    """A machine of QEMU, and the CMake preset that builds its runner, of a target's name."""
 
     preset: str
     machine: str
@@ -46,8 +47,8 @@ BOARDS = {
 class Measurement:
     """What one run took: bytes of arena and stack, and instructions.
 
-    Instructions are QEMU's count (it has no cycles); `init_trusted_instructions` are those without
-    the flatbuffer verifier, `operators` those of one invoke by name.
+    Instructions are QEMU's count (it has no cycles); `init_trusted_instructions` are those where
+    model and plan are trusted, `operators` those of one invoke by name.
     """
 
     arena_bytes: int
@@ -81,7 +82,9 @@ class QemuExecutor:
         self.runner = build(board.preset) / "runner.elf"
         self._manifest = Manifest.from_module(module).held
         self._program = serialize(module, locations=False)
-        self._plan = plan_memory(Model(self._program)).data
+        self._plan: bytes | None = plan_memory(
+            Model(self._program, kernels=target(board.preset).kernels)
+        ).data
         self.measurement: Measurement | None = None
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
@@ -95,14 +98,16 @@ class QemuExecutor:
         )
         with tempfile.TemporaryDirectory(prefix="tosaic-") as folder:
             Path(folder, "model").write_bytes(self._program)
-            Path(folder, "plan").write_bytes(self._plan)
+            if self._plan is not None:
+                Path(folder, "plan").write_bytes(self._plan)
             Path(folder, "inputs").write_bytes(data)
             self.measurement = _measurement(self._simulate(folder))
             return self._outputs(Path(folder, "outputs").read_bytes())
 
     def _simulate(self, folder: str) -> str:
         """Return what the runner prints, with its files in `folder`."""
-        arguments = "arg=runner,arg=model,arg=plan,arg=inputs,arg=outputs"
+        plan = "-" if self._plan is None else "plan"
+        arguments = f"arg=runner,arg=model,arg={plan},arg=inputs,arg=outputs"
         command = ["qemu-system-arm", "-M", self._board.machine, "-kernel", str(self.runner)]
         command += [
             "-display",

@@ -110,16 +110,15 @@ class Model:
 
     @property
     def device_arena(self) -> int:
-        """Bytes of arena that a device with 32-bit pointers needs."""
+        """Bytes of arena that a device with 32-bit pointers needs, with a plan."""
         size: int = self._library.tosaic_describe_device_arena(self._model)
         return size
 
     def plan(self) -> bytes:
-        """Return the memory plan in use, for a device or another `Model` of this flatbuffer."""
-        count = self._library.tosaic_describe_plan(self._model, None, 0)
-        words = (ctypes.c_uint32 * count)()
-        self._library.tosaic_describe_plan(self._model, words, count)
-        return bytes(words)
+        """Return the plan in use, for a device or another `Model` of this flatbuffer."""
+        words = (ctypes.c_uint32 * self._library.tosaic_describe_plan_words(self._model))()
+        count: int = self._library.tosaic_describe_plan(self._model, words)
+        return bytes(words)[: count * ctypes.sizeof(ctypes.c_uint32)]
 
     def operators_used(self) -> list[str]:
         """Return the names of the library's operators that the program uses."""
@@ -143,6 +142,15 @@ class Model:
                 out.append((operands[: node.inputs], operands[node.inputs :]))
             behind = behind - 1 if behind else node.fused
             index += 1
+        return out
+
+    def step_sizes(self) -> list[int]:
+        """Return how many nodes each step of main has; nodes are the operators but constants."""
+        out: list[int] = []
+        node, index = Node(), 0
+        while self._library.tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
+            out.append(node.fused + 1)
+            index += out[-1]
         return out
 
     def output_tensors(self) -> list[int]:

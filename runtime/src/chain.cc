@@ -19,8 +19,7 @@ struct Source {
 };
 
 bool is_per_channel(const Step &step) {
-  return step.node->op->op == tosa::Op::RESCALE &&
-         step.attribute<tosa::RescaleAttribute>()->per_channel();
+  return step.op().op == tosa::Op::RESCALE && step.attributes()[0] & kPerChannel;
 }
 
 }  // namespace
@@ -29,11 +28,11 @@ bool is_chain(const tosaic_model *model, const Graph &graph, size_t first, size_
   for (size_t n = first; n < first + count; n++) {
     const Step step{model, &graph, &graph.nodes[n]};
     const Tensor &y = step.output(0);
-    if (!step.node->op->operands || is_per_channel(step) ||
-        !same_shape(y, graph.tensors[graph.nodes[first].operands[graph.nodes[first].inputs]])) {
+    if (!step.op().operands || is_per_channel(step) ||
+        !same_shape(y, Step{model, &graph, &graph.nodes[first]}.output(0))) {
       return false;
     }
-    for (size_t k = 0; k < step.node->op->operands; k++) {
+    for (size_t k = 0; k < step.op().operands; k++) {
       const Tensor &x = step.input(k);
       if (x.type == TOSAIC_INT48 || (!same_shape(x, y) && elements(x) != 1)) return false;
     }
@@ -49,8 +48,8 @@ tosaic_status run_chain(const Step &step) {
   const void *argument[kMaxChain];
   Source source[kMaxChain][kMaxOperands];
   for (size_t n = 0; n < count; n++) {
-    const Step part{step.model, step.graph, step.node + n};
-    const auto *op = part.node->op;
+    const Step part = step.behind(n);
+    const tosaic_operator *op = &part.op();
     argument[n] = op->argument ? op->argument(part, &storage[n]) : nullptr;
     for (size_t k = 0; k < op->operands; k++) {
       const Tensor &x = part.input(k);
@@ -58,7 +57,7 @@ tosaic_status run_chain(const Step &step) {
       source[n][k] = {static_cast<const char *>(x.data),
                       repeats ? 0 : kPiece * element_size(x.type), repeats ? size_t{0} : size_t{1}};
       for (size_t m = 0; m < n; m++) {
-        if (&x == &Step{step.model, step.graph, step.node + m}.output(0)) {
+        if (&x == &step.behind(m).output(0)) {
           source[n][k] = {reinterpret_cast<const char *>(between[m]), 0, 1};
         }
       }
@@ -69,7 +68,7 @@ tosaic_status run_chain(const Step &step) {
   for (size_t done = 0, piece = 0; done < total; done += kPiece, piece++) {
     const size_t size = std::min(kPiece, total - done);
     for (size_t n = 0; n < count; n++) {
-      const auto *op = step.node[n].op;
+      const tosaic_operator *op = step.model->operators[step.node[n].op];
       const void *inputs[kMaxOperands];
       size_t steps[kMaxOperands];
       for (size_t k = 0; k < op->operands; k++) {

@@ -1,7 +1,9 @@
 #include "tosaic/describe.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "arena.h"
 #include "model.h"
 #include "plan.h"
 #include "tosaic/operators.h"
@@ -9,71 +11,184 @@
 namespace tosaic {
 namespace {
 
-bool in_arena(const tosaic_model &model, const Graph &graph, const Tensor &tensor) {
-  const auto *begin = model.tensors + graph.arena_base;
-  const auto *data = static_cast<const uint8_t *>(tensor.data);
-  return data >= begin && data < begin + graph.arena_bytes;
-}
-
-size_t aligned(size_t size) {
-  return (size + TOSAIC_ALIGNMENT - 1) / TOSAIC_ALIGNMENT * TOSAIC_ALIGNMENT;
-}
-
-}  // namespace
-}  // namespace tosaic
-
-size_t tosaic_describe_plan(const tosaic_model *model, uint32_t *words, size_t capacity) {
-  size_t count = 0;
-  const auto put = [&](uint32_t word) {
-    if (count < capacity) words[count] = word;
-    count++;
-  };
-  put(tosaic::kPlanMagic);
-  put(tosaic::kPlanVersion);
-  put(tosaic::structure_of(*model));
-  put(model->graph_count);
-  for (size_t g = 0; g < model->graph_count; g++) {
-    const tosaic::Graph &graph = model->graphs[g];
-    put(graph.arena_bytes);
-    put(graph.tensor_count);
-    for (size_t k = 0; k < graph.tensor_count; k++) {
-      const tosaic::Tensor &tensor = graph.tensors[k];
-      const auto *data = static_cast<const uint8_t *>(tensor.data);
-      put(tosaic::in_arena(*model, graph, tensor)
-              ? static_cast<uint32_t>(data - model->tensors) - graph.arena_base
-              : tosaic::kNoOffset);
-    }
-    const size_t operands = tosaic::operand_count(*graph.block);
-    put(static_cast<uint32_t>(operands));
-    for (size_t k = 0; k < operands; k += 2) {
-      const uint32_t high = k + 1 < operands ? graph.inputs[k + 1] : 0;
-      put(graph.inputs[k] | high << 16);
-    }
+size_t operand_count(const Graph &graph) {
+  size_t count = size_t{graph.input_count} + graph.output_count;
+  for (const Node *node = graph.nodes; node < graph.nodes + graph.node_count; node++) {
+    count += size_t{node->inputs} + node->outputs;
   }
   return count;
 }
 
-size_t tosaic_describe_device_arena(const tosaic_model *model) {
-  using tosaic::aligned;
-  using tosaic::DeviceSizes;
-  size_t front = aligned(DeviceSizes::model) + aligned(model->graph_count * DeviceSizes::graph);
-  size_t tensors = 0, workspace = 0;
-  for (size_t g = 0; g < model->graph_count; g++) {
-    const tosaic::Graph &graph = model->graphs[g];
-    // With a plan the operands stay there.
-    const bool planned = model->settings.plan;
-    const size_t operands = planned ? 0 : tosaic::operand_count(*graph.block);
-    front += aligned(graph.node_count * DeviceSizes::node) +
-             aligned(graph.tensor_count * DeviceSizes::tensor) +
-             aligned(operands * sizeof(uint16_t));
-    tensors = std::max(tensors, size_t{graph.arena_base} + graph.arena_bytes);
-    workspace = std::max(workspace, tosaic::loader_workspace(graph.tensor_count, planned));
+size_t attribute_count(const tosaic_model &model, const Graph &graph) {
+  size_t count = 0;
+  for (const Node *node = graph.nodes; node < graph.nodes + graph.node_count; node++) {
+    count += model.operators[node->op]->attribute.words;
   }
-  front += aligned(model->variable_count * DeviceSizes::variable);
-  // While it is read, the model takes `workspace` bytes behind its tables.
-  const size_t reading = front + aligned(workspace);
-  for (size_t k = 0; k < model->variable_count; k++) front += aligned(model->variables[k].bytes);
-  return std::max(reading, front + aligned(tensors) + aligned(model->scratch_bytes));
+  return count;
+}
+
+size_t tensor_bytes(const tosaic_model &model) {
+  size_t end = 0;
+  for (const Graph *graph = model.graphs; graph < model.graphs + model.graph_count; graph++) {
+    end = std::max(end, size_t{graph->arena_base} + graph->arena_bytes);
+  }
+  return end;
+}
+
+// Writes a plan into `words`, which has room for it.
+class PlanWriter {
+ public:
+  PlanWriter(const tosaic_model &model, uint32_t *words)
+      : model_(model), words_(words), at_(words) {}
+
+  size_t write() {
+    const tosaic_config &config = model_.settings;
+    auto *header = put(PlanHeader{
+        kPlanMagic, kPlanVersion, static_cast<uint32_t>(config.model_size),
+        sample_of(config.model, config.model_size), static_cast<uint32_t>(tensor_bytes(model_)),
+        model_.scratch_bytes, 0, model_.variable_count, 0, model_.graph_count});
+    keys_ = at_;
+    for_each_graph([&](const Graph &graph) {
+      for (size_t n = 0; n < graph.node_count; n++) add_key(graph.nodes[n]);
+    });
+    header->operators = key_count_;
+    for (size_t k = 0; k < model_.variable_count; k++) {
+      put(PlanVariable{in_model(model_.variables[k].initial), model_.variables[k].bytes});
+    }
+    types_ = reinterpret_cast<PlanType *>(at_);
+    for_each_graph([&](const Graph &graph) {
+      for (size_t k = 0; k < graph.tensor_count; k++) describe(graph, graph.tensors[k]);
+    });
+    header->types = type_count_;
+    for_each_graph([&](const Graph &graph) {
+      put(PlanGraph{graph.tensor_count, graph.node_count,
+                    static_cast<uint32_t>(attribute_count(model_, graph)),
+                    static_cast<uint32_t>(operand_count(graph)), graph.input_count,
+                    graph.output_count, graph.arena_bytes, graph.arena_base});
+    });
+    for_each_graph([&](const Graph &graph) { put_graph(graph); });
+    return static_cast<size_t>(at_ - words_);
+  }
+
+ private:
+  template <class Visit>
+  void for_each_graph(Visit visit) const {
+    for (size_t g = 0; g < model_.graph_count; g++) visit(model_.graphs[g]);
+  }
+
+  template <class T>
+  T *put(const T &value) {
+    auto *out = reinterpret_cast<T *>(at_);
+    *out = value;
+    at_ += sizeof(T) / sizeof(uint32_t);
+    return out;
+  }
+
+  void put_graph(const Graph &graph) {
+    for (size_t k = 0; k < graph.tensor_count; k++) put(describe(graph, graph.tensors[k]));
+    for (size_t n = 0; n < graph.node_count; n++) {
+      Node node = graph.nodes[n];
+      node.op = static_cast<uint16_t>(add_key(node));
+      put(node);
+    }
+    const size_t attributes = attribute_count(model_, graph), operands = operand_count(graph);
+    if (attributes) std::memcpy(at_, graph.attributes, attributes * sizeof(int32_t));
+    at_ += attributes;
+    for (size_t k = 0; k < operands; k += 2) {
+      const uint32_t high = k + 1 < operands ? graph.operands[k + 1] : 0;
+      put(graph.operands[k] | high << 16);
+    }
+  }
+
+  // The number of the operator among those in use.
+  uint32_t add_key(const Node &node) {
+    const uint32_t key = operator_key(*model_.operators[node.op]);
+    uint32_t *end = keys_ + key_count_;
+    const uint32_t *found = std::find(keys_, end, key);
+    if (found == end) {
+      put(key);
+      key_count_++;
+    }
+    return static_cast<uint32_t>(found - keys_);
+  }
+
+  // Adds the tensor's type where it is new.
+  PlanTensor describe(const Graph &graph, const Tensor &tensor) {
+    const auto *data = static_cast<const uint8_t *>(tensor.data);
+    const auto *base = model_.tensors + graph.arena_base;
+    PlanTensor out = {0, 0};
+    PlanType type = {{}, tensor.bytes, tensor.type, tensor.rank, kNowhere, 0};
+    for (size_t d = 0; d < tensor.rank; d++) type.dims[d] = tensor.shape[d];
+    if (tensor.type == TOSAIC_SHAPE) type.dims[0] = static_cast<int32_t>(tensor.bytes / 8);
+    if (tensor.constant) {
+      type.kind = kInModel;
+      out.place = in_model(data);
+    } else if (data && data >= base && data < base + graph.arena_bytes) {
+      type.kind = kInArena;
+      out.place = static_cast<uint32_t>(data - base);
+    } else if (data) {
+      type.kind = kIsVariable;
+      while (model_.variables[out.place].data != data) out.place++;
+    }
+    while (out.type < type_count_ && std::memcmp(&types_[out.type], &type, sizeof(type)) != 0) {
+      out.type++;
+    }
+    if (out.type == type_count_) {
+      put(type);
+      type_count_++;
+    }
+    return out;
+  }
+
+  uint32_t in_model(const uint8_t *data) const {
+    return static_cast<uint32_t>(data - static_cast<const uint8_t *>(model_.settings.model));
+  }
+
+  const tosaic_model &model_;
+  uint32_t *words_, *at_;
+  uint32_t *keys_ = nullptr;
+  PlanType *types_ = nullptr;
+  uint32_t key_count_ = 0, type_count_ = 0;
+};
+
+}  // namespace
+}  // namespace tosaic
+
+size_t tosaic_describe_plan_words(const tosaic_model *model) {
+  using namespace tosaic;
+  size_t bytes = sizeof(PlanHeader) + model->operator_count * sizeof(uint32_t) +
+                 model->variable_count * sizeof(PlanVariable);
+  for (size_t g = 0; g < model->graph_count; g++) {
+    const Graph &graph = model->graphs[g];
+    bytes += sizeof(PlanGraph) + graph.tensor_count * (sizeof(PlanType) + sizeof(PlanTensor)) +
+             graph.node_count * sizeof(Node) + attribute_count(*model, graph) * sizeof(int32_t) +
+             (operand_count(graph) + 1) / 2 * sizeof(uint32_t);
+  }
+  return bytes / sizeof(uint32_t);
+}
+
+size_t tosaic_describe_plan(const tosaic_model *model, uint32_t *words) {
+  return tosaic::PlanWriter(*model, words).write();
+}
+
+size_t tosaic_describe_device_arena(const tosaic_model *model) {
+  using tosaic::Arena;
+  using tosaic::DeviceSizes;
+  size_t operators = 0;
+  while (tosaic_describe_operator_name(operators)) operators++;
+  size_t used = 0;
+  for (size_t k = 0; k < operators; k++) used += tosaic_describe_operator_uses(model, k) != 0;
+  size_t size = Arena::aligned(DeviceSizes::model) +
+                Arena::aligned(model->graph_count * DeviceSizes::graph) +
+                Arena::aligned(used * DeviceSizes::pointer) +
+                Arena::aligned(model->variable_count * DeviceSizes::variable);
+  for (size_t g = 0; g < model->graph_count; g++) {
+    size += Arena::aligned(model->graphs[g].tensor_count * DeviceSizes::tensor);
+  }
+  for (size_t k = 0; k < model->variable_count; k++) {
+    size += Arena::aligned(model->variables[k].bytes);
+  }
+  return size + Arena::aligned(tosaic::tensor_bytes(*model)) + Arena::aligned(model->scratch_bytes);
 }
 
 const char *tosaic_describe_operator_name(size_t index) {
@@ -88,7 +203,7 @@ size_t tosaic_describe_operator_uses(const tosaic_model *model, size_t index) {
   for (size_t g = 0; g < model->graph_count; g++) {
     const tosaic::Graph &graph = model->graphs[g];
     for (size_t n = 0; n < graph.node_count; n++) {
-      uses += graph.nodes[n].op == tosaic_all_operators.entries[index];
+      uses += model->operators[graph.nodes[n].op] == tosaic_all_operators.entries[index];
     }
   }
   return uses;
@@ -98,7 +213,7 @@ bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t index,
                           tosaic_described_node *node) {
   if (graph >= model->graph_count || index >= model->graphs[graph].node_count) return false;
   const tosaic::Node &source = model->graphs[graph].nodes[index];
-  *node = {source.operands, source.inputs, source.outputs, source.fused};
+  *node = {model->graphs[graph].inputs(source), source.inputs, source.outputs, source.fused};
   return true;
 }
 
@@ -107,5 +222,5 @@ uint32_t tosaic_describe_tensor(const tosaic_model *model, size_t graph, size_t 
 }
 
 uint16_t tosaic_describe_output(const tosaic_model *model, size_t graph, size_t index) {
-  return model->graphs[graph].outputs[index];
+  return model->graphs[graph].outputs()[index];
 }

@@ -8,7 +8,7 @@ namespace tosaic {
 tosaic_place place_of(const Step &step) {
   return {static_cast<uint32_t>(step.graph - step.model->graphs),
           static_cast<uint32_t>(step.node - step.graph->nodes),
-          static_cast<uint32_t>(step.node->source->op())};
+          static_cast<uint32_t>(step.op().op)};
 }
 
 tosaic_status run_graph(const tosaic_model *model, const Graph &graph) {
@@ -16,12 +16,13 @@ tosaic_status run_graph(const tosaic_model *model, const Graph &graph) {
     const Step step{model, &graph, &graph.nodes[n]};
     const tosaic_place place = place_of(step);
     if (model->trace) model->trace(model->trace_context, &place, true);
-    const bool chain = step.node->fused && step.node->op->operands;
-    const tosaic_status status = chain ? run_chain(step) : step.node->op->run(step);
+    const tosaic_operator &op = step.op();
+    const bool chain = step.node->fused && op.operands;
+    const tosaic_status status = chain ? run_chain(step) : op.run(step);
     if (model->trace) model->trace(model->trace_context, &place, false);
     if (status != TOSAIC_OK) {
       // The innermost operator is the one to name; those around it fail with its status.
-      const bool outer = step.node->op->flags & kCallsGraphs && status != TOSAIC_TOO_MANY_STEPS;
+      const bool outer = op.flags & kCallsGraphs && status != TOSAIC_TOO_MANY_STEPS;
       if (model->settings.failed && !outer) *model->settings.failed = place;
       return status;
     }
@@ -39,12 +40,12 @@ size_t tosaic_model_output_count(const tosaic_model *model) {
 
 const tosaic_tensor *tosaic_model_input(const tosaic_model *model, size_t index) {
   const tosaic::Graph &graph = model->graphs[0];
-  return index < graph.input_count ? &graph.tensors[graph.inputs[index]] : nullptr;
+  return index < graph.input_count ? &graph.tensors[graph.inputs()[index]] : nullptr;
 }
 
 const tosaic_tensor *tosaic_model_output(const tosaic_model *model, size_t index) {
   const tosaic::Graph &graph = model->graphs[0];
-  return index < graph.output_count ? &graph.tensors[graph.outputs[index]] : nullptr;
+  return index < graph.output_count ? &graph.tensors[graph.outputs()[index]] : nullptr;
 }
 
 tosaic_status tosaic_model_invoke(tosaic_model *model) {
@@ -54,7 +55,7 @@ tosaic_status tosaic_model_invoke(tosaic_model *model) {
 void tosaic_model_reset(tosaic_model *model) {
   for (size_t k = 0; k < model->variable_count; k++) {
     const tosaic::Variable &variable = model->variables[k];
-    std::memcpy(variable.data, variable.source->data()->data(), variable.bytes);
+    std::memcpy(variable.data, variable.initial, variable.bytes);
   }
 }
 

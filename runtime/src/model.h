@@ -1,14 +1,15 @@
-// What the loader makes of a flatbuffer: tensors, nodes and graphs in the arena.
+// A model made ready to run: tensors, nodes and graphs. The flatbuffer reader makes these tables in
+// the arena; a plan holds them made, and all but the tensors are used where they are, in flash.
 //
-// A graph is one region of the model; graph 0 is main. Names are resolved to indices of `tensors`,
-// first the block's tensors and then its shapes. Nodes are the operators in file order, which is
-// the order they run in, without constants. Where a node does what the nodes behind it do as well
-// (`fused` of them), those are skipped and the tensors between them have no memory: a RESCALE and a
-// CLAMP behind an accumulator, or a chain of elementwise operators, which runs piece by piece.
+// A graph is one region of the model; graph 0 is main. Operands are indices of `tensors`, first the
+// block's tensors and then its shapes. Nodes are the operators in file order, which is the order
+// they run in, without constants. Where a node does what the nodes behind it do as well (`fused` of
+// them), those are skipped and the tensors between them have no memory: a RESCALE and a CLAMP
+// behind an accumulator, or a chain of elementwise operators, which runs piece by piece.
 #ifndef TOSAIC_RUNTIME_MODEL_H
 #define TOSAIC_RUNTIME_MODEL_H
 
-#include "tosa_generated.h"
+#include "attributes.h"
 #include "tosaic/runtime.h"
 
 namespace tosaic {
@@ -16,32 +17,35 @@ namespace tosaic {
 using Tensor = tosaic_tensor;
 
 struct Node {
-  const tosaic_operator *op;
-  const tosa::TosaOperator *source;
-  // Inputs, outputs, and for control flow the graphs it runs.
-  const uint16_t *operands;
+  uint16_t op;  // index of tosaic_model.operators
+  uint16_t fused;
   uint16_t inputs;
   uint16_t outputs;
-  uint16_t fused;
+  uint32_t operands;    // where in Graph.operands its inputs and then its outputs begin
+  uint32_t attributes;  // likewise in Graph.attributes
 };
 
 struct Graph {
-  const tosa::TosaBasicBlock *block;
   Node *nodes;
   Tensor *tensors;
-  const uint16_t *inputs;
-  const uint16_t *outputs;
+  const uint16_t *operands;  // the graph's inputs, its outputs, and those of each node
+  const int32_t *attributes;
   uint32_t arena_bytes;  // of the tensors it computes
   uint32_t arena_base;   // behind those of the graphs that call it
   uint16_t node_count;
   uint16_t tensor_count;
   uint16_t input_count;
   uint16_t output_count;
+
+  const uint16_t *inputs() const { return operands; }
+  const uint16_t *outputs() const { return operands + input_count; }
+  const uint16_t *inputs(const Node &node) const { return operands + node.operands; }
+  const uint16_t *outputs(const Node &node) const { return inputs(node) + node.inputs; }
 };
 
 struct Variable {
-  const tosa::TosaTensor *source;
-  void *data;
+  const uint8_t *initial;
+  uint8_t *data;
   uint32_t bytes;
 };
 
@@ -51,15 +55,15 @@ struct Step {
   const Graph *graph;
   const Node *node;
 
-  const Tensor &input(size_t k) const { return graph->tensors[node->operands[k]]; }
-  const Tensor &output(size_t k) const { return graph->tensors[node->operands[node->inputs + k]]; }
+  const tosaic_operator &op() const;
+  const Tensor &input(size_t k) const { return graph->tensors[graph->inputs(*node)[k]]; }
+  const Tensor &output(size_t k) const { return graph->tensors[graph->outputs(*node)[k]]; }
   // The output of the last node that this one does.
-  const Tensor &result() const { return Step{model, graph, node + node->fused}.output(0); }
-  const Graph &callee(size_t k) const;
-  template <class T>
-  const T *attribute() const {
-    return static_cast<const T *>(node->source->attribute());
-  }
+  const Tensor &result() const { return behind(node->fused).output(0); }
+  // The values of its attribute, in the order that attributes.h tells.
+  const int32_t *attributes() const { return graph->attributes + node->attributes; }
+  // The step `count` nodes later.
+  Step behind(size_t count) const { return {model, graph, node + count}; }
 };
 
 // What a row kernel is told beside its operands.
@@ -77,11 +81,13 @@ union Argument {
 constexpr uint16_t kNone = 0xffff;
 constexpr uint16_t kMaxChain = 6;  // operators in one chain
 constexpr size_t kMaxCustomOperands = 16;
+constexpr uint32_t kMaxTensorBytes = 1U << 30;
 
 }  // namespace tosaic
 
 struct tosaic_model {
   tosaic_config settings;
+  const tosaic_operator *const *operators;
   tosaic::Graph *graphs;
   tosaic::Variable *variables;
   uint8_t *tensors;  // where the graphs' arena_base counts from
@@ -89,6 +95,7 @@ struct tosaic_model {
   tosaic_trace *trace;
   void *trace_context;
   uint16_t graph_count;
+  uint16_t operator_count;
   uint16_t variable_count;
   uint32_t scratch_bytes;
 };
@@ -97,13 +104,14 @@ struct tosaic_model {
 enum : uint8_t {
   kFusesRescale = 1,  // takes a RESCALE and a CLAMP that follow
   kCallsGraphs = 2,
+  kChecksWhenRun = 4,  // run does what check does
 };
 
 struct tosaic_operator {
   static constexpr uint8_t kAny = 0xff;
 
   tosa::Op op;
-  tosa::Attribute attribute;
+  tosaic::AttributeType attribute;
   uint8_t type;    // of the first input, or kAny
   uint8_t second;  // of the second input, or kAny
   uint8_t inputs;  // how many, or kAny
@@ -130,19 +138,36 @@ struct tosaic_operator {
   // be in *storage. The output may overwrite an operand.
   uint8_t operands;
   const void *(*argument)(const tosaic::Step &step, tosaic::Argument *storage);
+
+  // Whether it has as many inputs and outputs as the node.
+  bool takes(const tosaic::Node &node) const {
+    return (inputs == kAny || inputs == node.inputs) &&
+           (outputs == kAny || outputs == node.outputs);
+  }
 };
 
 namespace tosaic {
 
-inline const Graph &Step::callee(size_t k) const {
-  return model->graphs[node->operands[node->inputs + node->outputs + k]];
-}
+inline const tosaic_operator &Step::op() const { return *model->operators[node->op]; }
 
 // Offsets into the arena for all tensors of `graph`; `workspace` has planner_workspace bytes.
 // Tensors without memory get kNoOffset.
 constexpr uint32_t kNoOffset = 0xffffffff;
 size_t planner_workspace(size_t tensor_count);
 bool plan_graph(const tosaic_model *model, Graph *graph, void *workspace, uint32_t *offsets);
+
+// Gives each node those behind it that it does as well. `readers` has room for a count of each
+// tensor.
+void fuse(const tosaic_model *model, Graph *graph, uint8_t *readers);
+
+// Whether node `first` may do as many nodes behind it as it says.
+bool fits_fused(const tosaic_model *model, const Graph &graph, size_t first);
+
+// Whether a node from `first` on and ahead of `end`, all of one step, writes the tensor.
+bool is_written(const Graph &graph, const Node *first, const Node *end, uint16_t tensor);
+
+// Whether every tensor that a step needs has memory, but for those inside of the step.
+bool has_memory(const Graph &graph);
 
 tosaic_place place_of(const Step &step);
 

@@ -1,9 +1,10 @@
-// The memory plan that travels beside a model, little endian words of 32 bits:
-//   magic, version, structure_of(model), number of graphs, and for each graph
-//   bytes of arena, number of tensors, the offset of each tensor or kNoOffset,
-//   number of operands, and the operands, two to a word, low half first.
-// Operands are indices of tensors: those of the graph's inputs, of its outputs, and of each node
-// its inputs, its outputs and two graphs that it may call. They stay in the plan, in flash.
+// The plan that travels beside a model: its tables as model.h has them, made by the compiler, with
+// the place of every tensor. A device that has it neither reads nor verifies the flatbuffer, of
+// which only the constants are used, in place.
+//
+// Little endian, and in this order: PlanHeader; an operator_key for each operator in use;
+// PlanVariables; PlanTypes; PlanGraphs; then of each graph its PlanTensors, its Nodes, its
+// attributes and its operands (an even number of them).
 #ifndef TOSAIC_RUNTIME_PLAN_H
 #define TOSAIC_RUNTIME_PLAN_H
 
@@ -12,73 +13,76 @@
 namespace tosaic {
 
 constexpr uint32_t kPlanMagic = 0x4e4c5054;  // "TPLN"
-constexpr uint32_t kPlanVersion = 2;
+constexpr uint32_t kPlanVersion = 3;
 
-// A hash of operators and sizes, by which a plan knows its model.
-uint32_t structure_of(const tosaic_model &model);
+struct PlanHeader {
+  uint32_t magic;
+  uint32_t version;
+  uint32_t model_bytes;
+  uint32_t model_sample;   // sample_of the model
+  uint32_t tensor_bytes;   // of arena, for all graphs
+  uint32_t scratch_bytes;  // of the kernels that it was planned for
+  uint32_t operators;      // how many
+  uint32_t variables;
+  uint32_t types;
+  uint32_t graphs;
+};
 
-// Bytes that the loader borrows behind the model's tables to read a graph of so many tensors.
-size_t loader_workspace(size_t tensor_count, bool planned);
+struct PlanVariable {
+  uint32_t initial;  // offset in the model
+  uint32_t bytes;
+};
 
-// How many operands a graph has.
-size_t operand_count(const tosa::TosaBasicBlock &block);
+// Where a tensor is: in the graph's part of the arena or in the model, `place` bytes behind the
+// beginning; nowhere, as it never exists; or it is variable number `place`.
+enum PlanKind : uint8_t { kInArena, kInModel, kNowhere, kIsVariable };
 
-// One graph's part of a plan.
-struct GraphPlan {
+// What tensors have in common, each once in a plan.
+struct PlanType {
+  int32_t dims[TOSAIC_MAX_RANK];  // the first of a SHAPE, of rank 0, is how many values it has
+  uint32_t bytes;
+  uint8_t type;
+  uint8_t rank;
+  uint8_t kind;
+  uint8_t reserved;
+};
+
+struct PlanTensor {
+  uint32_t place;
+  uint32_t type;  // its number among PlanTypes
+};
+
+struct PlanGraph {
+  uint32_t tensors;  // how many
+  uint32_t nodes;
+  uint32_t attributes;
+  uint32_t operands;
+  uint32_t inputs;
+  uint32_t outputs;
   uint32_t arena_bytes;
-  const uint32_t *offsets;
-  const uint16_t *operands;
+  uint32_t arena_base;
 };
 
-// Reads a plan graph by graph, without reading past its end.
-class PlanReader {
- public:
-  PlanReader(const void *plan, size_t size)
-      : at_(static_cast<const uint32_t *>(plan)), left_(size / sizeof(uint32_t)) {
-    header_ = take(4);
-  }
+static_assert(sizeof(PlanType) == 32 && sizeof(PlanTensor) == 8 && sizeof(Node) == 16,
+              "a plan has no padding");
 
-  bool is_of(const tosaic_model &model) const {
-    return header_ && header_[0] == kPlanMagic && header_[1] == kPlanVersion &&
-           header_[2] == structure_of(model) && header_[3] == model.graph_count;
-  }
+// By which a plan names an operator.
+inline uint32_t operator_key(const tosaic_operator &op) {
+  return static_cast<uint32_t>(op.op) | uint32_t{op.type} << 8 | uint32_t{op.second} << 16 |
+         uint32_t{op.result_type} << 24;
+}
+static_assert(static_cast<uint32_t>(tosa::Op::MAX) < 256, "an operator's number is a byte");
 
-  bool graph(size_t tensors, size_t operands, GraphPlan *plan) {
-    const uint32_t *sizes = take(2);
-    plan->offsets = take(tensors);
-    const uint32_t *count = take(1);
-    const uint32_t *pairs = take((operands + 1) / 2);
-    plan->operands = reinterpret_cast<const uint16_t *>(pairs);
-    if (!sizes || !plan->offsets || !count || !pairs) return false;
-    plan->arena_bytes = sizes[0];
-    return sizes[1] == tensors && *count == operands;
-  }
-
- private:
-  const uint32_t *take(size_t count) {
-    if (count > left_) {
-      left_ = 0;
-      return nullptr;
-    }
-    const uint32_t *words = at_;
-    at_ += count;
-    left_ -= count;
-    return words;
-  }
-
-  const uint32_t *at_;
-  size_t left_;
-  const uint32_t *header_;
-};
+// A hash of a few words all over the model, by which a plan knows it.
+uint32_t sample_of(const void *model, size_t size);
 
 // What the model's tables take where pointers have 32 bits.
 struct DeviceSizes {
-  static constexpr size_t model = 80, graph = 36, node = 20, tensor = 16, variable = 12;
+  static constexpr size_t model = 88, graph = 32, pointer = 4, tensor = 16, variable = 12;
 };
 static_assert(sizeof(void *) != 4 ||
                   (sizeof(tosaic_model) == DeviceSizes::model &&
-                   sizeof(Graph) == DeviceSizes::graph && sizeof(Node) == DeviceSizes::node &&
-                   sizeof(Tensor) == DeviceSizes::tensor &&
+                   sizeof(Graph) == DeviceSizes::graph && sizeof(Tensor) == DeviceSizes::tensor &&
                    sizeof(Variable) == DeviceSizes::variable),
               "the compiler computes arenas with these");
 

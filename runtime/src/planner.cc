@@ -44,20 +44,20 @@ class Planner {
       lives_[k] = {static_cast<uint16_t>(k), kNever, 0, kNone, kNone, graph_.tensors[k].bytes};
       offsets_[k] = kNoOffset;
     }
-    for (size_t k = 0; k < graph_.input_count; k++) lives_[graph_.inputs[k]].first = 0;
+    for (size_t k = 0; k < graph_.input_count; k++) lives_[graph_.inputs()[k]].first = 0;
     for (size_t n = 0; n < graph_.node_count; n += size_t{1} + graph_.nodes[n].fused) {
       const Node &node = graph_.nodes[n], &end = graph_.nodes[n + node.fused];
       const auto now = static_cast<uint16_t>(n);
       for (const Node *part = &node; part <= &end; part++) {
-        for (size_t k = 0; k < part->inputs; k++) lives_[part->operands[k]].last = now;
+        for (size_t k = 0; k < part->inputs; k++) lives_[graph_.inputs(*part)[k]].last = now;
       }
       for (size_t k = 0; k < end.outputs; k++) {
-        Life &life = lives_[end.operands[end.inputs + k]];
+        Life &life = lives_[graph_.outputs(end)[k]];
         life.first = life.last = now;
       }
     }
     for (size_t k = 0; k < graph_.output_count; k++) {
-      lives_[graph_.outputs[k]].last = graph_.node_count;
+      lives_[graph_.outputs()[k]].last = graph_.node_count;
     }
   }
 
@@ -65,18 +65,19 @@ class Planner {
   void join(size_t n) {
     const Node &node = graph_.nodes[n], &end = graph_.nodes[n + node.fused];
     if (end.outputs != 1) return;
-    const uint16_t output = end.operands[end.inputs];
+    const uint16_t output = graph_.outputs(end)[0], first = graph_.inputs(node)[0];
+    const tosaic_operator &op = *model_->operators[node.op];
     if (!in_arena(output)) return;
-    if (node.op->aliases) {
-      if (in_arena(node.operands[0]) && node.op->aliases({model_, &graph_, &node})) {
-        join(node.operands[0], output);
+    if (op.aliases) {
+      if (in_arena(first) && op.aliases({model_, &graph_, &node})) {
+        join(first, output);
       }
       return;
     }
     const Tensor &y = graph_.tensors[output];
     for (const Node *part = &node; part <= &end; part++) {
-      for (size_t k = 0; k < part->op->operands; k++) {
-        const uint16_t input = part->operands[k];
+      for (size_t k = 0; k < model_->operators[part->op]->operands; k++) {
+        const uint16_t input = graph_.inputs(*part)[k];
         const Tensor &x = graph_.tensors[input];
         if (in_arena(input) && lives_[lives_[input].group].last == n && same_shape(x, y) &&
             element_size(x.type) >= element_size(y.type)) {

@@ -42,4 +42,26 @@ CUSTOM = """
       (tensor<2xi8>) -> tensor<2xi8>
     return %0 : tensor<2xi8> }"""
 
-PROGRAMS = {"counter": COUNTER, "loop": LOOP, "choice": CHOICE, "custom": CUSTOM}
+FUSED = """
+  func.func @main(%x: tensor<1x4x3xi8>, %y: tensor<1x3x5xi8>) -> tensor<1x4x5xi8> {
+    %zp = "tosa.const"() <{values = dense<3> : tensor<1xi8>}> : () -> tensor<1xi8>
+    %zero = "tosa.const"() <{values = dense<0> : tensor<1xi32>}> : () -> tensor<1xi32>
+    %m = "tosa.const"() <{values = dense<1073741824> : tensor<1xi32>}> : () -> tensor<1xi32>
+    %s = "tosa.const"() <{values = dense<36> : tensor<1xi8>}> : () -> tensor<1xi8>
+    %0 = tosa.matmul %x, %y, %zp, %zp :
+      (tensor<1x4x3xi8>, tensor<1x3x5xi8>, tensor<1xi8>, tensor<1xi8>) -> tensor<1x4x5xi32>
+    %1 = tosa.rescale %0, %m, %s, %zero, %zp {input_unsigned = false, output_unsigned = false,
+      per_channel = false, rounding_mode = SINGLE_ROUND, scale32 = true} :
+      (tensor<1x4x5xi32>, tensor<1xi32>, tensor<1xi8>, tensor<1xi32>, tensor<1xi8>)
+      -> tensor<1x4x5xi8>
+    %2 = tosa.clamp %1 {min_val = -100 : i8, max_val = 100 : i8} :
+      (tensor<1x4x5xi8>) -> tensor<1x4x5xi8>
+    return %2 : tensor<1x4x5xi8> }"""
+
+PROGRAMS = {
+    "counter": COUNTER,
+    "loop": LOOP,
+    "choice": CHOICE,
+    "custom": CUSTOM,
+    "fused": FUSED,
+}

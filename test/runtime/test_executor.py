@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tosaic.dialects.bindings import ir, make_context
+from tosaic.emit.manifest import array_dtype
 from tosaic.errors import ToolError
 from tosaic.executors import make_executor
 from tosaic.runtime import Model
@@ -15,7 +16,7 @@ from tosaic.runtime import Model
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 sys.path.insert(0, str(Path(__file__).parent))
-from programs import COUNTER, CUSTOM, LOOP
+from programs import COUNTER, CUSTOM, LOOP, PROGRAMS
 from test_executors import CASES, module_of, random_inputs
 from test_models import bench, every_model, integer_program, stored
 
@@ -43,6 +44,26 @@ def test_operators_equal_the_reference_model(context, case):
         for g, w in zip(got, wanted, strict=True):
             assert g.dtype == w.dtype
             np.testing.assert_array_equal(g, w)
+    model = executor._model
+    planned = Model(model._flatbuffer.tobytes(), model.plan())
+    assert planned.plan() == model.plan()
+    for g, w in zip(planned.run(inputs), wanted, strict=True):
+        np.testing.assert_array_equal(g, w)
+
+
+@pytest.mark.parametrize("name", PROGRAMS.keys() - {"custom"})
+def test_a_plan_changes_no_result(context, name):
+    executor = make_executor("runtime", parsed(context, PROGRAMS[name]))
+    model = executor._model
+    planned = Model(model._flatbuffer.tobytes(), model.plan())
+    rng = np.random.default_rng(0)
+    inputs = [
+        rng.integers(0, 2 if info.dtype == "bool" else 5, info.shape).astype(array_dtype(info))
+        for info in executor._manifest.inputs
+    ]
+    for _ in range(3):  # variables change
+        for got, wanted in zip(planned.run(inputs), model.run(inputs), strict=True):
+            np.testing.assert_array_equal(got, wanted)
 
 
 @every_model

@@ -1,5 +1,6 @@
 """Compiles for Cortex-M: the memory plan, the C header, the operator table, the arena's limit."""
 
+import re
 import subprocess
 import sys
 from functools import cache
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import tosaic
 from tosaic.emit.memory_plan import plan_memory
 from tosaic.errors import CompileError, InputError
+from tosaic.quantizer import quantize
 from tosaic.runtime import Model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
@@ -100,6 +103,15 @@ def test_the_header_compiles_and_names_the_operators(tmp_path):
     assert not (tmp_path / "key-words.v1.plan").exists()
 
 
+def test_the_program_of_the_porting_page_compiles(tmp_path):
+    program("ds_cnn").save(tmp_path, name="net")
+    page = (INCLUDE.parents[1] / "docs" / "porting.md").read_text()
+    (code,) = re.findall(r"```c\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "main.c").write_text(code)
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{INCLUDE}"]
+    subprocess.run(["gcc", *flags, tmp_path / "main.c"], check=True)
+
+
 def test_too_small_an_arena_fails_the_compile():
     message = r"needs [\d,]+ bytes of arena, [\d,]+ more than the 10,000 allowed"
     with pytest.raises(CompileError, match=message) as caught:
@@ -109,3 +121,30 @@ def test_too_small_an_arena_fails_the_compile():
     assert "mlperf_tiny.py" in str(caught.value)
     with pytest.raises(InputError, match=r"max_arena limits Cortex-M programs; target tosa"):
         tosaic.compile(quantized("ds_cnn"), target="tosa-1.0-int", max_arena=10_000)
+
+
+class Branches(torch.nn.Module):
+    """Two branches with large tensors inside and small ends: one must end before one begins."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide = torch.nn.ModuleList(torch.nn.Conv2d(4, 32, 1) for _ in range(3))
+        self.narrow = torch.nn.ModuleList(torch.nn.Conv2d(32, 2, 1) for _ in range(3))
+
+    def forward(self, x):
+        wide = [conv(x) for conv in self.wide]
+        return sum(conv(y) for conv, y in zip(self.narrow, wide, strict=True))
+
+
+def test_operators_run_in_the_order_of_the_smallest_peak():
+    x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    model = quantize(Branches().eval(), (x,), [(x,)])
+    plain = tosaic.compile(model, target="tosa-1.0-int", io_layout="nhwc")
+    compiled = tosaic.compile(model, target="cortex-m55", io_layout="nhwc")
+    before = plan_memory(Model(plain.flatbuffer)).arena_bytes
+    assert before > 3 * 32 * 256 > compiled.firmware.tensor_bytes
+    assert compiled.firmware.tensor_bytes == compiled.firmware.live_bytes
+    q = np.arange(1024, dtype=np.int8).reshape(1, 16, 16, 4)
+    np.testing.assert_array_equal(
+        compiled.run(q, executor="runtime")[0], plain.run(q, executor="reference")[0]
+    )

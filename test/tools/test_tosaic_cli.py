@@ -205,7 +205,7 @@ def test_targets(tosaic):
 def test_doctor(tosaic, monkeypatch):
     done = tosaic("doctor")
     assert done.code == 0, done.out
-    assert done.out.count("✓") == 11
+    assert done.out.count("✓") == 13
 
     from tosaic.tools import doctor
 

@@ -3,8 +3,8 @@
     python tools/bench/runtime_tiny.py [MODEL ...]
 
 TFLM's figures are of TFLM with CMSIS-NN on the same QEMU machine, for models of the same shapes.
-Instructions are QEMU's; it has no cycles. "trusted" is init without the flatbuffer verifier, as
-TFLM's is. Each answer is compared with the JIT's, bit for bit.
+Instructions are QEMU's; it has no cycles. Init is with the plan; "trusted" is init without checking
+it: TFLM checks nothing. Each answer is compared with the JIT's, bit for bit.
 """
 
 from __future__ import annotations

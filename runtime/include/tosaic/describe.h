@@ -8,12 +8,15 @@
 extern "C" {
 #endif
 
-/* The memory plan that the loader made, for config->plan on a device: as many of its words as fit
- * into `capacity` are stored; the number of all of them is returned.
+/* The plan of a loaded model, for config->plan: how many words it has at most, and its words, of
+ * which the number is returned.
  */
-size_t tosaic_describe_plan(const tosaic_model *model, uint32_t *words, size_t capacity);
+size_t tosaic_describe_plan_words(const tosaic_model *model);
+size_t tosaic_describe_plan(const tosaic_model *model, uint32_t *words);
 
-/* Bytes of arena on a device with 32-bit pointers, with scratch of the kernels compiled in here. */
+/* Bytes of arena, with a plan, on a device with 32-bit pointers and the kernels whose scratch
+ * memory is compiled in here.
+ */
 size_t tosaic_describe_device_arena(const tosaic_model *model);
 
 /* The name of entry `index` of tosaic_all_operators, or NULL behind the last; and how many nodes

@@ -39,8 +39,8 @@ const char *tosaic_status_text(tosaic_status status);
 
 enum { TOSAIC_ALIGNMENT = 16, TOSAIC_MAX_RANK = 6 };
 
-/* A tensor; `shape` is inside the model. Constant data are aligned to 4 bytes, others to 16. Data
- * of the SHAPE type are int64.
+/* A tensor; `shape` is inside the model or the plan. Constant data are aligned to 4 bytes, others
+ * to 16. Data of the SHAPE type are int64.
  */
 typedef struct tosaic_tensor {
   void *data;
@@ -78,7 +78,7 @@ typedef struct tosaic_place {
 typedef struct tosaic_config {
   const void *model; /* aligned to 16 bytes */
   size_t model_size;
-  const void *plan; /* from the compiler, aligned to 4; or NULL: the loader plans for itself */
+  const void *plan; /* from the compiler, aligned to 4; or NULL. It must stay where it is, too */
   size_t plan_size;
   void *arena; /* aligned to 16 bytes; belongs to the model until it is no longer used */
   size_t arena_size;
@@ -86,15 +86,23 @@ typedef struct tosaic_config {
   tosaic_custom_run *custom; /* may be NULL */
   void *custom_context;
   uint32_t max_iterations; /* of each WHILE_LOOP; 0 is without limit */
-  bool trusted;            /* the model is known to be whole, as in flash that is checked when the
-                            * device starts: the flatbuffer verifier, most of init, is left out */
+  bool trusted;            /* model and plan are known to be whole, as in flash that is checked when
+                            * the device starts: the flatbuffer verifier is left out, and with a plan
+                            * all checks but those of sizes and places */
   tosaic_place *failed;    /* set where init or invoke fails at one operator; may be NULL */
 } tosaic_config;
 
 typedef struct tosaic_model tosaic_model;
 
-/* Check the model, plan its memory and make it ready; *model is inside the arena. */
+/* Make the model ready; *model is inside the arena. Without a plan the flatbuffer is verified, read
+ * and checked, and memory planned; with one that is done, and the plan checked so far that no
+ * damage to it lets the model leave its memory. With a plan most operators check shapes when they
+ * run: TOSAIC_BAD_MODEL may come from tosaic_model_invoke.
+ */
 tosaic_status tosaic_model_init(const tosaic_config *config, tosaic_model **model);
+
+/* The same with a plan always: what reads flatbuffers is not linked then. */
+tosaic_status tosaic_model_init_planned(const tosaic_config *config, tosaic_model **model);
 
 /* Store in *size the bytes of arena that tosaic_model_init needs for this config; they depend on
  * the platform's pointer size. config->arena is the workspace: TOSAIC_ARENA_TOO_SMALL means that

@@ -10,7 +10,7 @@ bool tosaic_gather(const tosaic_indexing *p, const void *values, const int32_t *
     for (size_t k = 0; k < p->count; k++, to += p->row_size) {
       const int32_t index = indices[n * p->count + k];
       if (index < 0 || (size_t)index >= p->indexed) return false;
-      memcpy(to, from + (size_t)index * p->row_size, p->row_size);
+      memmove(to, from + (size_t)index * p->row_size, p->row_size);
     }
   return true;
 }
@@ -27,7 +27,7 @@ bool tosaic_scatter(const tosaic_indexing *p, const void *values_in, const int32
       /* Quadratic, but without memory; a batch rarely has more than some hundred indices. */
       for (size_t before = 0; before < k; before++)
         if (indices[n * p->count + before] == index) return false;
-      memcpy(to + (size_t)index * p->row_size, from, p->row_size);
+      memmove(to + (size_t)index * p->row_size, from, p->row_size);
     }
   return true;
 }

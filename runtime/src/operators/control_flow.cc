@@ -7,8 +7,16 @@
 namespace tosaic {
 namespace {
 
-const Tensor &input_of(const Graph &graph, size_t k) { return graph.tensors[graph.inputs[k]]; }
-const Tensor &output_of(const Graph &graph, size_t k) { return graph.tensors[graph.outputs[k]]; }
+const Tensor &input_of(const Graph &graph, size_t k) { return graph.tensors[graph.inputs()[k]]; }
+const Tensor &output_of(const Graph &graph, size_t k) { return graph.tensors[graph.outputs()[k]]; }
+
+const Graph &callee(const Step &step, size_t k) { return step.model->graphs[step.attributes()[k]]; }
+
+// Graphs lie behind those that call them, which rules out recursion.
+bool has_callees(const Step &step) {
+  const auto caller = static_cast<int32_t>(step.graph - step.model->graphs);
+  return in_range(step.attributes(), 2, caller + 1, step.model->graph_count - 1);
+}
 
 bool is_condition(const Tensor &tensor) {
   return is_type(tensor, TOSAIC_BOOL) && elements(tensor) == 1;
@@ -17,7 +25,7 @@ bool is_condition(const Tensor &tensor) {
 bool is_true(const Tensor &condition) { return *static_cast<const uint8_t *>(condition.data) != 0; }
 
 void assign(const Tensor &from, const Tensor &to) {
-  if (from.data != to.data) std::memcpy(to.data, from.data, to.bytes);
+  if (from.data != to.data) std::memmove(to.data, from.data, to.bytes);
 }
 
 // Whether the graph takes the step's inputs from number `first` on.
@@ -38,13 +46,13 @@ bool gives(const Step &step, const Graph &graph) {
 }
 
 tosaic_status check_cond_if(const Step &step) {
-  return verdict(step.node->inputs && is_condition(step.input(0)) &&
-                 takes(step, 1, step.callee(0)) && takes(step, 1, step.callee(1)) &&
-                 gives(step, step.callee(0)) && gives(step, step.callee(1)));
+  return verdict(has_callees(step) && step.node->inputs && is_condition(step.input(0)) &&
+                 takes(step, 1, callee(step, 0)) && takes(step, 1, callee(step, 1)) &&
+                 gives(step, callee(step, 0)) && gives(step, callee(step, 1)));
 }
 
 tosaic_status run_cond_if(const Step &step) {
-  const Graph &graph = step.callee(is_true(step.input(0)) ? 0 : 1);
+  const Graph &graph = callee(step, is_true(step.input(0)) ? 0 : 1);
   for (size_t k = 0; k < graph.input_count; k++) assign(step.input(1 + k), input_of(graph, k));
   const tosaic_status status = run_graph(step.model, graph);
   for (size_t k = 0; k < graph.output_count; k++) assign(output_of(graph, k), step.output(k));
@@ -52,7 +60,8 @@ tosaic_status run_cond_if(const Step &step) {
 }
 
 tosaic_status check_while_loop(const Step &step) {
-  const Graph &condition = step.callee(0), &body = step.callee(1);
+  if (!has_callees(step)) return TOSAIC_BAD_MODEL;
+  const Graph &condition = callee(step, 0), &body = callee(step, 1);
   bool fits = step.node->inputs == step.node->outputs && takes(step, 0, condition) &&
               takes(step, 0, body) && gives(step, body) && condition.output_count == 1 &&
               is_condition(output_of(condition, 0));
@@ -64,7 +73,7 @@ tosaic_status check_while_loop(const Step &step) {
 
 // The operator's outputs carry the values from one iteration to the next.
 tosaic_status run_while_loop(const Step &step) {
-  const Graph &condition = step.callee(0), &body = step.callee(1);
+  const Graph &condition = callee(step, 0), &body = callee(step, 1);
   const size_t count = step.node->outputs;
   const uint32_t limit = step.model->settings.max_iterations;
   for (size_t k = 0; k < count; k++) assign(step.input(k), step.output(k));
@@ -80,25 +89,38 @@ tosaic_status run_while_loop(const Step &step) {
   }
 }
 
+// Bytes of the model, and in a string its end, from an offset and a size of the attribute.
+const uint8_t *bytes_of(const Step &step, size_t k) {
+  return static_cast<const uint8_t *>(step.model->settings.model) + step.attributes()[2 * k];
+}
+
+bool is_in_model(const Step &step, size_t k, bool string) {
+  const int32_t offset = step.attributes()[2 * k], size = step.attributes()[2 * k + 1];
+  const size_t model_size = step.model->settings.model_size;
+  if (offset < 0 || size < 0 || static_cast<size_t>(offset) >= model_size ||
+      static_cast<size_t>(size) >= model_size - static_cast<size_t>(offset)) {
+    return false;
+  }
+  return !string || bytes_of(step, k)[size] == 0;
+}
+
 tosaic_status check_custom(const Step &step) {
   if (!step.model->settings.custom) return TOSAIC_UNSUPPORTED;
-  const auto *attribute = step.attribute<tosa::CustomAttribute>();
-  return verdict(attribute->operator_name() && attribute->domain_name() &&
-                 step.node->inputs <= kMaxCustomOperands &&
+  return verdict(is_in_model(step, 0, true) && is_in_model(step, 1, true) &&
+                 is_in_model(step, 2, false) && step.node->inputs <= kMaxCustomOperands &&
                  step.node->outputs <= kMaxCustomOperands);
 }
 
 tosaic_status run_custom(const Step &step) {
   const tosaic_config &settings = step.model->settings;
-  const auto *attribute = step.attribute<tosa::CustomAttribute>();
-  const auto *bytes = attribute->implementation_attrs();
   const Tensor *inputs[kMaxCustomOperands] = {}, *outputs[kMaxCustomOperands] = {};
   for (size_t k = 0; k < step.node->inputs; k++) inputs[k] = &step.input(k);
   for (size_t k = 0; k < step.node->outputs; k++) outputs[k] = &step.output(k);
-  const bool done = settings.custom(settings.custom_context, attribute->domain_name()->c_str(),
-                                    attribute->operator_name()->c_str(),
-                                    bytes ? bytes->data() : nullptr, bytes ? bytes->size() : 0,
-                                    inputs, step.node->inputs, outputs, step.node->outputs);
+  const auto name = [&step](size_t k) { return reinterpret_cast<const char *>(bytes_of(step, k)); };
+  const auto size = static_cast<size_t>(step.attributes()[5]);
+  const bool done =
+      settings.custom(settings.custom_context, name(1), name(0), size ? bytes_of(step, 2) : nullptr,
+                      size, inputs, step.node->inputs, outputs, step.node->outputs);
   return done ? TOSAIC_OK : TOSAIC_CUSTOM_FAILED;
 }
 

@@ -47,32 +47,28 @@ bool fits(int32_t input, int32_t before, int32_t after, int32_t kernel, int32_t 
   return reach < kMaxKernel && space >= 0 && space % stride == 0 && space / stride + 1 == output;
 }
 
-// The window along `dims` dimensions, outermost first, from attributes that have no depth in 2-D.
-template <class Attribute>
-bool make_window(const Step &step, tosaic_conv *conv, size_t dims) {
-  const auto *attribute = step.attribute<Attribute>();
-  int32_t pad[6] = {}, stride[3] = {1, 1, 1}, dilation[3] = {1, 1, 1};
-  const size_t skip = 3 - dims;
-  if (!attribute_values(attribute->pad(), 2 * dims, 0, kMaxKernel, pad + 2 * skip) ||
-      !attribute_values(attribute->stride(), dims, 1, kMaxStride, stride + skip) ||
-      !attribute_values(attribute->dilation(), dims, 1, kMaxKernel, dilation + skip)) {
+// The window along y and x, from the attribute's values for them.
+bool make_window(const int32_t *pad, const int32_t *stride, const int32_t *dilation,
+                 tosaic_conv *conv) {
+  if (!in_range(pad, 4, 0, kMaxKernel) || !in_range(stride, 2, 1, kMaxStride) ||
+      !in_range(dilation, 2, 1, kMaxKernel)) {
     return false;
   }
-  conv->pad_front = pad[0];
-  conv->pad_top = pad[2];
-  conv->pad_left = pad[4];
-  conv->stride_z = stride[0];
-  conv->stride_y = stride[1];
-  conv->stride_x = stride[2];
-  conv->dilation_z = dilation[0];
-  conv->dilation_y = dilation[1];
-  conv->dilation_x = dilation[2];
-  return fits(conv->input_depth, pad[0], pad[1], conv->kernel_depth, stride[0], dilation[0],
-              conv->output_depth) &&
-         fits(conv->input_height, pad[2], pad[3], conv->kernel_height, stride[1], dilation[1],
+  conv->pad_top = pad[0];
+  conv->pad_left = pad[2];
+  conv->stride_y = stride[0];
+  conv->stride_x = stride[1];
+  conv->dilation_y = dilation[0];
+  conv->dilation_x = dilation[1];
+  return fits(conv->input_height, pad[0], pad[1], conv->kernel_height, stride[0], dilation[0],
               conv->output_height) &&
-         fits(conv->input_width, pad[4], pad[5], conv->kernel_width, stride[2], dilation[2],
+         fits(conv->input_width, pad[2], pad[3], conv->kernel_width, stride[1], dilation[1],
               conv->output_width);
+}
+
+bool make_window(const Step &step, tosaic_conv *conv) {
+  const int32_t *values = step.attributes();
+  return make_window(values, values + 4, values + 6, conv);
 }
 
 bool make_conv2d(const Step &step, tosaic_conv *conv) {
@@ -83,7 +79,7 @@ bool make_conv2d(const Step &step, tosaic_conv *conv) {
   }
   conv->kernel_height = weight.shape[1];
   conv->kernel_width = weight.shape[2];
-  return make_window<tosa::Conv2dAttribute>(step, conv, 2);
+  return make_window(step, conv);
 }
 
 bool make_conv3d(const Step &step, tosaic_conv *conv) {
@@ -95,7 +91,17 @@ bool make_conv3d(const Step &step, tosaic_conv *conv) {
   conv->kernel_depth = weight.shape[1];
   conv->kernel_height = weight.shape[2];
   conv->kernel_width = weight.shape[3];
-  return make_window<tosa::Conv3dAttribute>(step, conv, 3);
+  const int32_t *pad = step.attributes(), *stride = pad + 6, *dilation = pad + 9;
+  if (!in_range(pad, 2, 0, kMaxKernel) || !in_range(stride, 1, 1, kMaxStride) ||
+      !in_range(dilation, 1, 1, kMaxKernel)) {
+    return false;
+  }
+  conv->pad_front = pad[0];
+  conv->stride_z = stride[0];
+  conv->dilation_z = dilation[0];
+  return fits(conv->input_depth, pad[0], pad[1], conv->kernel_depth, stride[0], dilation[0],
+              conv->output_depth) &&
+         make_window(pad + 2, stride + 1, dilation + 1, conv);
 }
 
 bool make_depthwise(const Step &step, tosaic_conv *conv) {
@@ -106,17 +112,15 @@ bool make_depthwise(const Step &step, tosaic_conv *conv) {
   }
   conv->kernel_height = weight.shape[0];
   conv->kernel_width = weight.shape[1];
-  return make_window<tosa::DepthwiseConv2dAttribute>(step, conv, 2);
+  return make_window(step, conv);
 }
 
 bool make_transpose(const Step &step, tosaic_conv *conv) {
   const Tensor &weight = step.input(1);
-  const auto *attribute = step.attribute<tosa::TransposeConv2dAttribute>();
-  int32_t pad[4], stride[2];
+  const int32_t *pad = step.attributes(), *stride = pad + 4;
   if (!make_common(step, conv, 4) || weight.shape[0] != conv->output_channels ||
-      weight.shape[3] != conv->input_channels ||
-      !attribute_values(attribute->out_pad(), 4, -kMaxKernel, kMaxKernel, pad) ||
-      !attribute_values(attribute->stride(), 2, 1, kMaxStride, stride)) {
+      weight.shape[3] != conv->input_channels || !in_range(pad, 4, -kMaxKernel, kMaxKernel) ||
+      !in_range(stride, 2, 1, kMaxStride)) {
     return false;
   }
   conv->kernel_height = weight.shape[1];
@@ -148,15 +152,20 @@ size_t scratch_of(const Step &step) {
   return make(step, &conv) ? scratch(&conv) : 0;
 }
 
-template <Make make, class Input, class Weight, class Bias, Kernel<Input, Weight, Bias> kernel>
+size_t no_scratch(const tosaic_conv *) { return 0; }
+
+template <Make make, Scratch scratch, class Input, class Weight, class Bias,
+          Kernel<Input, Weight, Bias> kernel>
 tosaic_status run(const Step &step) {
   tosaic_conv conv;
   tosaic_rescale storage;
-  if (!make(step, &conv)) return TOSAIC_BAD_MODEL;
+  const tosaic_rescale *rescale = nullptr;
+  if (!make(step, &conv) || !fused_rescale(step, &storage, &rescale)) return TOSAIC_BAD_MODEL;
+  if (scratch(&conv) > step.model->scratch_bytes) return TOSAIC_BAD_PLAN;
   kernel(&conv, static_cast<const Input *>(step.input(0).data),
          static_cast<const Weight *>(step.input(1).data),
-         static_cast<const Bias *>(step.input(2).data), fused_rescale(step, &storage),
-         step.result().data, step.model->scratch);
+         static_cast<const Bias *>(step.input(2).data), rescale, step.result().data,
+         step.model->scratch);
   return TOSAIC_OK;
 }
 
@@ -170,26 +179,27 @@ tosaic_status run(const Step &step) {
 #define DATA_I8_I4 int8_t, uint8_t, int32_t
 #define DATA_I16 int16_t, int8_t, uint8_t
 
-#define OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES, SCRATCH, ...)                                   \
-  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP,                                          \
-                                            tosa::Attribute::ATTRIBUTE##Attribute,                 \
-                                            TYPES,                                                 \
-                                            5,                                                     \
-                                            1,                                                     \
-                                            kFusesRescale,                                         \
-                                            tosaic::check<tosaic::MAKE>,                           \
-                                            tosaic::run<tosaic::MAKE, __VA_ARGS__, tosaic_##NAME>, \
-                                            SCRATCH,                                               \
-                                            nullptr,                                               \
-                                            {},                                                    \
-                                            0,                                                     \
-                                            0,                                                     \
-                                            nullptr};
-#define SCRATCH(NAME, MAKE) (tosaic::scratch_of<tosaic::MAKE, tosaic_##NAME##_scratch>)
-#define WITH_SCRATCH(NAME, OP, ATTRIBUTE, MAKE, TYPES) \
-  OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES_##TYPES, SCRATCH(NAME, MAKE), DATA_##TYPES)
+#define OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES, OF, SCRATCH, ...) \
+  const tosaic_operator tosaic_op_##NAME = {                         \
+      tosa::Op::OP,                                                  \
+      tosa::Attribute::ATTRIBUTE##Attribute,                         \
+      TYPES,                                                         \
+      5,                                                             \
+      1,                                                             \
+      kFusesRescale | kChecksWhenRun,                                \
+      tosaic::check<tosaic::MAKE>,                                   \
+      tosaic::run<tosaic::MAKE, OF, __VA_ARGS__, tosaic_##NAME>,     \
+      SCRATCH,                                                       \
+      nullptr,                                                       \
+      {},                                                            \
+      0,                                                             \
+      0,                                                             \
+      nullptr};
+#define WITH_SCRATCH(NAME, OP, ATTRIBUTE, MAKE, TYPES)                        \
+  OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES_##TYPES, tosaic_##NAME##_scratch, \
+           (tosaic::scratch_of<tosaic::MAKE, tosaic_##NAME##_scratch>), DATA_##TYPES)
 #define WITHOUT_SCRATCH(NAME, OP, ATTRIBUTE, MAKE, TYPES) \
-  OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES_##TYPES, nullptr, DATA_##TYPES)
+  OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES_##TYPES, tosaic::no_scratch, nullptr, DATA_##TYPES)
 
 WITH_SCRATCH(conv2d_i8, CONV2D, Conv2d, make_conv2d, I8)
 WITH_SCRATCH(conv2d_i8_i4, CONV2D, Conv2d, make_conv2d, I8_I4)

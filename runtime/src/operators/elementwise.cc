@@ -65,7 +65,7 @@ void apply(const Step &step, size_t count, const void *argument) {
       const Tensor &x = step.input(k);
       inputs[k] = static_cast<const char *>(x.data) + offset[k] * element_size(x.type);
     }
-    step.node->op->kernel.row(size[0], inputs, steps, output, argument);
+    step.op().kernel.row(size[0], inputs, steps, output, argument);
     output += row_bytes;
     int d = 1;
     for (; d < rank; d++) {
@@ -80,15 +80,15 @@ void apply(const Step &step, size_t count, const void *argument) {
 
 template <size_t count>
 tosaic_status check(const Step &step) {
-  bool fits = step.output(0).type == step.node->op->result_type && broadcasts(step, count);
+  bool fits = step.output(0).type == step.op().result_type && broadcasts(step, count);
   for (size_t k = 1; k < count; k++) fits = fits && step.input(k).type == step.input(0).type;
   return verdict(fits);
 }
 
 tosaic_status run(const Step &step) {
   Argument storage;
-  const auto *op = step.node->op;
-  apply(step, op->operands, op->argument ? op->argument(step, &storage) : nullptr);
+  const tosaic_operator &op = step.op();
+  apply(step, op.operands, op.argument ? op.argument(step, &storage) : nullptr);
   return TOSAIC_OK;
 }
 
@@ -128,7 +128,7 @@ tosaic_status check_table(const Step &step) {
 const void *table_argument(const Step &step, Argument *) { return step.input(1).data; }
 
 const void *right_shift_argument(const Step &step, Argument *storage) {
-  storage->round = step.attribute<tosa::ArithmeticRightShiftAttribute>()->round();
+  storage->round = step.attributes()[0];
   return storage;
 }
 
@@ -149,22 +149,10 @@ tosaic_status check_select(const Step &step) {
 }  // namespace
 
 bool clamp_limits(const Step &step, tosaic_clamp *clamp) {
-  const auto *attribute = step.attribute<tosa::ClampAttribute>();
   const uint8_t type = step.input(0).type;
-  const size_t size = element_size(type);
-  if ((type != TOSAIC_INT8 && type != TOSAIC_INT16) || !attribute->min_val() ||
-      !attribute->max_val() || attribute->min_val()->size() < size ||
-      attribute->max_val()->size() < size) {
-    return false;
-  }
-  const auto read = [type](const uint8_t *bytes) {
-    int16_t value = 0;
-    if (type == TOSAIC_INT8) return static_cast<int32_t>(static_cast<int8_t>(bytes[0]));
-    std::memcpy(&value, bytes, sizeof(value));
-    return static_cast<int32_t>(value);
-  };
-  *clamp = {read(attribute->min_val()->data()), read(attribute->max_val()->data())};
-  return clamp->min <= clamp->max;
+  *clamp = {step.attributes()[0], step.attributes()[1]};
+  return (type == TOSAIC_INT8 || type == TOSAIC_INT16) && clamp->min <= clamp->max &&
+         clamp->min >= lowest(type) && clamp->max <= highest(type);
 }
 
 }  // namespace tosaic

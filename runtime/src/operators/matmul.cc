@@ -26,15 +26,20 @@ tosaic_status check(const Step &step) {
   return verdict(make(step, &matmul));
 }
 
-template <class Type, void kernel(const tosaic_matmul *, const Type *, const Type *,
-                                  const tosaic_rescale *, void *, void *)>
+size_t no_scratch(const tosaic_matmul *) { return 0; }
+
+template <class Type, size_t scratch(const tosaic_matmul *),
+          void kernel(const tosaic_matmul *, const Type *, const Type *, const tosaic_rescale *,
+                      void *, void *)>
 tosaic_status run(const Step &step) {
   tosaic_matmul matmul;
   tosaic_rescale storage;
-  if (!make(step, &matmul)) return TOSAIC_BAD_MODEL;
+  const tosaic_rescale *rescale = nullptr;
+  if (!make(step, &matmul) || !fused_rescale(step, &storage, &rescale)) return TOSAIC_BAD_MODEL;
+  if (scratch(&matmul) > step.model->scratch_bytes) return TOSAIC_BAD_PLAN;
   kernel(&matmul, static_cast<const Type *>(step.input(0).data),
-         static_cast<const Type *>(step.input(1).data), fused_rescale(step, &storage),
-         step.result().data, step.model->scratch);
+         static_cast<const Type *>(step.input(1).data), rescale, step.result().data,
+         step.model->scratch);
   return TOSAIC_OK;
 }
 
@@ -46,33 +51,35 @@ size_t scratch_i8(const Step &step) {
 }  // namespace
 }  // namespace tosaic
 
-const tosaic_operator tosaic_op_matmul_i8 = {tosa::Op::MATMUL,
-                                             tosa::Attribute::MatMulAttribute,
-                                             TOSAIC_INT8,
-                                             TOSAIC_INT8,
-                                             4,
-                                             1,
-                                             kFusesRescale,
-                                             tosaic::check,
-                                             tosaic::run<int8_t, tosaic_matmul_i8>,
-                                             tosaic::scratch_i8,
-                                             nullptr,
-                                             {},
-                                             0,
-                                             0,
-                                             nullptr};
-const tosaic_operator tosaic_op_matmul_i16 = {tosa::Op::MATMUL,
-                                              tosa::Attribute::MatMulAttribute,
-                                              TOSAIC_INT16,
-                                              TOSAIC_INT16,
-                                              4,
-                                              1,
-                                              kFusesRescale,
-                                              tosaic::check,
-                                              tosaic::run<int16_t, tosaic_matmul_i16>,
-                                              nullptr,
-                                              nullptr,
-                                              {},
-                                              0,
-                                              0,
-                                              nullptr};
+const tosaic_operator tosaic_op_matmul_i8 = {
+    tosa::Op::MATMUL,
+    tosa::Attribute::MatMulAttribute,
+    TOSAIC_INT8,
+    TOSAIC_INT8,
+    4,
+    1,
+    kFusesRescale | kChecksWhenRun,
+    tosaic::check,
+    tosaic::run<int8_t, tosaic_matmul_i8_scratch, tosaic_matmul_i8>,
+    tosaic::scratch_i8,
+    nullptr,
+    {},
+    0,
+    0,
+    nullptr};
+const tosaic_operator tosaic_op_matmul_i16 = {
+    tosa::Op::MATMUL,
+    tosa::Attribute::MatMulAttribute,
+    TOSAIC_INT16,
+    TOSAIC_INT16,
+    4,
+    1,
+    kFusesRescale | kChecksWhenRun,
+    tosaic::check,
+    tosaic::run<int16_t, tosaic::no_scratch, tosaic_matmul_i16>,
+    nullptr,
+    nullptr,
+    {},
+    0,
+    0,
+    nullptr};

@@ -53,7 +53,7 @@ bool alike(const Tensor &x, const Tensor &y) {
 
 tosaic_status check_concat(const Step &step) {
   const Tensor &y = step.output(0);
-  const int32_t axis = step.attribute<tosa::ConcatAttribute>()->axis();
+  const int32_t axis = step.attributes()[0];
   if (!step.node->inputs || !is_axis(axis, y)) return TOSAIC_BAD_MODEL;
   int64_t total = 0;
   for (size_t k = 0; k < step.node->inputs; k++) {
@@ -69,7 +69,7 @@ tosaic_status check_concat(const Step &step) {
 
 tosaic_status run_concat(const Step &step) {
   const Tensor &y = step.output(0);
-  const int32_t axis = step.attribute<tosa::ConcatAttribute>()->axis();
+  const int32_t axis = step.attributes()[0];
   ptrdiff_t from[TOSAIC_MAX_RANK], to[TOSAIC_MAX_RANK];
   strides_of(y, to);
   auto *output = static_cast<char *>(y.data);
@@ -142,12 +142,12 @@ tosaic_status run_nothing(const Step &) { return TOSAIC_OK; }
 tosaic_status check_reverse(const Step &step) {
   const Tensor &x = step.input(0);
   return verdict(alike(x, step.output(0)) && same(x, step.output(0)) &&
-                 is_axis(step.attribute<tosa::ReverseAttribute>()->axis(), x));
+                 is_axis(step.attributes()[0], x));
 }
 
 tosaic_status run_reverse(const Step &step) {
   const Tensor &x = step.input(0), &y = step.output(0);
-  const int32_t axis = step.attribute<tosa::ReverseAttribute>()->axis();
+  const int32_t axis = step.attributes()[0];
   ptrdiff_t from[TOSAIC_MAX_RANK], to[TOSAIC_MAX_RANK];
   size_t size[TOSAIC_MAX_RANK];
   strides_of(x, from);
@@ -249,10 +249,11 @@ tosaic_status run_tile(const Step &step) {
   return TOSAIC_OK;
 }
 
-bool make_transpose(const Step &step, int32_t *perms) {
+bool is_permuted(const Step &step) {
   const Tensor &x = step.input(0), &y = step.output(0);
-  if (!alike(x, y) || !attribute_values(step.attribute<tosa::TransposeAttribute>()->perms(), x.rank,
-                                        0, x.rank - 1, perms)) {
+  const int32_t *perms = step.attributes();
+  if (!alike(x, y) || !in_range(perms, x.rank, 0, x.rank - 1) ||
+      !in_range(perms + x.rank, size_t{TOSAIC_MAX_RANK} - x.rank, -1, -1)) {
     return false;
   }
   uint32_t seen = 0;
@@ -263,17 +264,13 @@ bool make_transpose(const Step &step, int32_t *perms) {
   return seen == (1U << x.rank) - 1;
 }
 
-tosaic_status check_transpose(const Step &step) {
-  int32_t perms[TOSAIC_MAX_RANK];
-  return verdict(make_transpose(step, perms));
-}
+tosaic_status check_transpose(const Step &step) { return verdict(is_permuted(step)); }
 
 tosaic_status run_transpose(const Step &step) {
   const Tensor &x = step.input(0), &y = step.output(0);
-  int32_t perms[TOSAIC_MAX_RANK];
+  const int32_t *perms = step.attributes();
   ptrdiff_t strides[TOSAIC_MAX_RANK], from[TOSAIC_MAX_RANK], to[TOSAIC_MAX_RANK];
   size_t size[TOSAIC_MAX_RANK];
-  if (!make_transpose(step, perms)) return TOSAIC_BAD_MODEL;
   strides_of(x, strides);
   strides_of(y, to);
   for (int d = 0; d < x.rank; d++) {

@@ -4,25 +4,6 @@
 
 namespace tosaic {
 
-size_t element_size(uint8_t type) {
-  switch (type) {
-    case TOSAIC_BOOL:
-    case TOSAIC_INT8:
-      return 1;
-    case TOSAIC_INT16:
-      return 2;
-    case TOSAIC_INT32:
-    case TOSAIC_FP32:
-      return 4;
-    case TOSAIC_INT48:
-      return 6;
-    case TOSAIC_SHAPE:
-      return 8;
-    default:
-      return 0;
-  }
-}
-
 bool same_shape(const Tensor &a, const Tensor &b) {
   if (a.rank != b.rank) return false;
   for (int k = 0; k < a.rank; k++) {
@@ -73,11 +54,8 @@ bool constant_shape(const Tensor &tensor, size_t count, int32_t *values) {
   return true;
 }
 
-bool attribute_values(const flatbuffers::Vector<int32_t> *attribute, size_t count, int32_t low,
-                      int32_t high, int32_t *values) {
-  if (!attribute || attribute->size() != count) return false;
+bool in_range(const int32_t *values, size_t count, int32_t low, int32_t high) {
   for (size_t k = 0; k < count; k++) {
-    values[k] = attribute->Get(static_cast<flatbuffers::uoffset_t>(k));
     if (values[k] < low || values[k] > high) return false;
   }
   return true;

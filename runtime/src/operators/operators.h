@@ -26,7 +26,15 @@ inline size_t elements(const Tensor &tensor) {
 }
 
 // Bytes of an element; of int4, which is packed, 0.
-size_t element_size(uint8_t type);
+inline size_t element_size(uint8_t type) {
+  static constexpr uint8_t kSizes[] = {0, 1, 0, 1, 2, 4, 6, 4, 0, 0, 8};  // by tosaic_type
+  return type < sizeof(kSizes) ? kSizes[type] : 0;
+}
+
+// Bytes of so many elements.
+inline uint64_t bytes_of(uint8_t type, uint64_t elements) {
+  return type == TOSAIC_INT4 ? (elements + 1) / 2 : elements * element_size(type);
+}
 
 bool same_shape(const Tensor &a, const Tensor &b);
 bool same(const Tensor &a, const Tensor &b);  // type and shape
@@ -37,9 +45,8 @@ bool constant_scalar(const Tensor &tensor, int32_t *value);
 // A SHAPE tensor of `count` values, which must all be within int32.
 bool constant_shape(const Tensor &tensor, size_t count, int32_t *values);
 
-// An attribute with `count` values from `low` to `high`.
-bool attribute_values(const flatbuffers::Vector<int32_t> *attribute, size_t count, int32_t low,
-                      int32_t high, int32_t *values);
+// Whether `count` values are from `low` to `high`.
+bool in_range(const int32_t *values, size_t count, int32_t low, int32_t high);
 
 // An axis of `tensor`, which has one.
 inline bool is_axis(int32_t axis, const Tensor &tensor) { return axis >= 0 && axis < tensor.rank; }
@@ -54,8 +61,9 @@ bool clamp_limits(const Step &step, tosaic_clamp *clamp);
 // Fills `rescale` from a RESCALE step; false where operands or attributes do not fit.
 bool make_rescale(const Step &step, tosaic_rescale *rescale);
 
-// The RESCALE (and CLAMP) fused into `step`: a pointer to *storage, or null where there is none.
-const tosaic_rescale *fused_rescale(const Step &step, tosaic_rescale *storage);
+// Sets *rescale to the RESCALE (and CLAMP) fused into `step`, in *storage, or to null where there
+// is none; false where it does not fit.
+bool fused_rescale(const Step &step, tosaic_rescale *storage, const tosaic_rescale **rescale);
 
 }  // namespace tosaic
 

@@ -13,16 +13,12 @@ bool fits(int32_t input, int32_t before, int32_t after, int32_t kernel, int32_t 
          space / stride + 1 == output;
 }
 
-template <class Attribute>
 bool make_window(const Step &step, tosaic_pool *pool) {
   const Tensor &x = step.input(0), &y = step.output(0);
-  const auto *attribute = step.attribute<Attribute>();
-  int32_t kernel[2], stride[2], pad[4];
+  const int32_t *kernel = step.attributes(), *stride = kernel + 2, *pad = kernel + 4;
   if (!is(y, static_cast<tosaic_type>(x.type), 4) || x.rank != 4 || x.shape[0] != y.shape[0] ||
-      x.shape[3] != y.shape[3] ||
-      !attribute_values(attribute->kernel(), 2, 1, kMaxKernel, kernel) ||
-      !attribute_values(attribute->stride(), 2, 1, kMaxStride, stride) ||
-      !attribute_values(attribute->pad(), 4, 0, kMaxKernel, pad)) {
+      x.shape[3] != y.shape[3] || !in_range(kernel, 2, 1, kMaxKernel) ||
+      !in_range(stride, 2, 1, kMaxStride) || !in_range(pad, 4, 0, kMaxKernel)) {
     return false;
   }
   *pool = {x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], y.shape[2], kernel[0],
@@ -33,8 +29,8 @@ bool make_window(const Step &step, tosaic_pool *pool) {
 
 bool make_average(const Step &step, tosaic_pool *pool) {
   const uint8_t type = step.input(0).type;
-  return make_window<tosa::AvgPool2dAttribute>(step, pool) && step.input(1).type == type &&
-         step.input(2).type == type && constant_scalar(step.input(1), &pool->input_zp) &&
+  return make_window(step, pool) && step.input(1).type == type && step.input(2).type == type &&
+         constant_scalar(step.input(1), &pool->input_zp) &&
          constant_scalar(step.input(2), &pool->output_zp);
 }
 
@@ -54,8 +50,6 @@ tosaic_status run(const Step &step) {
   return TOSAIC_OK;
 }
 
-constexpr auto &make_max = make_window<tosa::MaxPool2dAttribute>;
-
 }  // namespace
 }  // namespace tosaic
 
@@ -66,7 +60,7 @@ constexpr auto &make_max = make_window<tosa::MaxPool2dAttribute>;
                                             tosaic_operator::kAny,                          \
                                             INPUTS,                                         \
                                             1,                                              \
-                                            0,                                              \
+                                            kChecksWhenRun,                                 \
                                             tosaic::check<tosaic::MAKE>,                    \
                                             tosaic::run<tosaic::MAKE, DATA, tosaic_##NAME>, \
                                             nullptr,                                        \
@@ -78,5 +72,5 @@ constexpr auto &make_max = make_window<tosa::MaxPool2dAttribute>;
 
 OPERATOR(avg_pool2d_i8, AVG_POOL2D, AvgPool2d, TOSAIC_INT8, int8_t, 3, make_average)
 OPERATOR(avg_pool2d_i16, AVG_POOL2D, AvgPool2d, TOSAIC_INT16, int16_t, 3, make_average)
-OPERATOR(max_pool2d_i8, MAX_POOL2D, MaxPool2d, TOSAIC_INT8, int8_t, 1, make_max)
-OPERATOR(max_pool2d_i16, MAX_POOL2D, MaxPool2d, TOSAIC_INT16, int16_t, 1, make_max)
+OPERATOR(max_pool2d_i8, MAX_POOL2D, MaxPool2d, TOSAIC_INT8, int8_t, 1, make_window)
+OPERATOR(max_pool2d_i16, MAX_POOL2D, MaxPool2d, TOSAIC_INT16, int16_t, 1, make_window)

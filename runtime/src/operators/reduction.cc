@@ -15,8 +15,8 @@ tosaic_reduction split(const Tensor &x, int32_t axis) {
 // `kept` tells whether the axis stays, as a dimension of 1.
 bool fits(const Step &step, int32_t axis, bool kept) {
   const Tensor &x = step.input(0), &y = step.output(0);
-  if (!is_axis(axis, x) || y.type != step.node->op->result_type ||
-      y.rank != x.rank - (kept ? 0 : 1) || (kept && y.shape[axis] != 1)) {
+  if (!is_axis(axis, x) || y.type != step.op().result_type || y.rank != x.rank - (kept ? 0 : 1) ||
+      (kept && y.shape[axis] != 1)) {
     return false;
   }
   for (int d = 0; d < x.rank; d++) {
@@ -25,36 +25,35 @@ bool fits(const Step &step, int32_t axis, bool kept) {
   return true;
 }
 
-template <class Attribute, bool kept>
+template <bool kept>
 tosaic_status check(const Step &step) {
-  return verdict(fits(step, step.attribute<Attribute>()->axis(), kept));
+  return verdict(fits(step, step.attributes()[0], kept));
 }
 
-template <class Attribute>
 tosaic_status run(const Step &step) {
-  const tosaic_reduction shape = split(step.input(0), step.attribute<Attribute>()->axis());
-  step.node->op->kernel.reduce(&shape, step.input(0).data, step.output(0).data);
+  const tosaic_reduction shape = split(step.input(0), step.attributes()[0]);
+  step.op().kernel.reduce(&shape, step.input(0).data, step.output(0).data);
   return TOSAIC_OK;
 }
 
 }  // namespace
 }  // namespace tosaic
 
-#define OPERATOR(NAME, OP, ATTRIBUTE, TYPE, RESULT, KEPT)                                    \
-  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP,                                    \
-                                            tosa::Attribute::ATTRIBUTE##Attribute,           \
-                                            TYPE,                                            \
-                                            tosaic_operator::kAny,                           \
-                                            1,                                               \
-                                            1,                                               \
-                                            0,                                               \
-                                            tosaic::check<tosa::ATTRIBUTE##Attribute, KEPT>, \
-                                            tosaic::run<tosa::ATTRIBUTE##Attribute>,         \
-                                            nullptr,                                         \
-                                            nullptr,                                         \
-                                            {tosaic_##NAME},                                 \
-                                            RESULT,                                          \
-                                            0,                                               \
+#define OPERATOR(NAME, OP, ATTRIBUTE, TYPE, RESULT, KEPT)                          \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::OP,                          \
+                                            tosa::Attribute::ATTRIBUTE##Attribute, \
+                                            TYPE,                                  \
+                                            tosaic_operator::kAny,                 \
+                                            1,                                     \
+                                            1,                                     \
+                                            0,                                     \
+                                            tosaic::check<KEPT>,                   \
+                                            tosaic::run,                           \
+                                            nullptr,                               \
+                                            nullptr,                               \
+                                            {tosaic_##NAME},                       \
+                                            RESULT,                                \
+                                            0,                                     \
                                             nullptr};
 
 OPERATOR(reduce_all, REDUCE_ALL, ReduceAll, TOSAIC_BOOL, TOSAIC_BOOL, true)

@@ -43,10 +43,14 @@ void rescale_rows(const Argument::Rescale &argument, size_t rows, size_t channel
   }
 }
 
+bool make_argument(const Step &step, Argument::Rescale *argument) {
+  argument->type = step.input(0).type;
+  argument->input_unsigned = step.attributes()[0] & kInputUnsigned;
+  return make_rescale(step, &argument->rescale);
+}
+
 const void *rescale_argument(const Step &step, Argument *storage) {
-  make_rescale(step, &storage->rescale.rescale);
-  storage->rescale.type = step.input(0).type;
-  storage->rescale.input_unsigned = step.attribute<tosa::RescaleAttribute>()->input_unsigned();
+  make_argument(step, &storage->rescale);
   return storage;
 }
 
@@ -57,29 +61,29 @@ void rescale_row(size_t n, const void *const inputs[], const size_t *, void *out
 
 tosaic_status run_rescale(const Step &step) {
   const Tensor &x = step.input(0);
-  Argument argument;
-  rescale_argument(step, &argument);
+  Argument::Rescale argument;
+  if (!make_argument(step, &argument)) return TOSAIC_BAD_MODEL;
   const size_t channels = x.rank ? static_cast<size_t>(x.shape[x.rank - 1]) : 1;
-  rescale_rows(argument.rescale, elements(x) / channels, channels, x.data, step.output(0).data);
+  rescale_rows(argument, elements(x) / channels, channels, x.data, step.output(0).data);
   return TOSAIC_OK;
 }
 
 }  // namespace
 
 bool make_rescale(const Step &step, tosaic_rescale *rescale) {
-  const auto *attribute = step.attribute<tosa::RescaleAttribute>();
+  const int32_t flags = step.attributes()[0];
   const Tensor &x = step.input(0), &multiplier = step.input(1), &shift = step.input(2);
   const Tensor &y = step.output(0);
   const bool wide = x.type == TOSAIC_INT48;
-  const bool scale32 = attribute->scale32();
-  const bool double_round = attribute->rounding_mode() == tosa::RoundingMode::DOUBLE_ROUND;
+  const bool scale32 = flags & kScale32;
+  const bool double_round = flags & kDoubleRound;
   const bool types = (is_unsigned_type(x.type) || x.type == TOSAIC_INT32 || wide) &&
                      (is_unsigned_type(y.type) || y.type == TOSAIC_INT32) && same_shape(x, y) &&
-                     (!attribute->input_unsigned() || is_unsigned_type(x.type)) &&
-                     (!attribute->output_unsigned() || is_unsigned_type(y.type)) &&
+                     (!(flags & kInputUnsigned) || is_unsigned_type(x.type)) &&
+                     (!(flags & kOutputUnsigned) || is_unsigned_type(y.type)) &&
                      !(wide && scale32) && !(double_round && !scale32) &&
                      step.input(3).type == x.type && step.input(4).type == y.type;
-  const int32_t count = attribute->per_channel() && x.rank ? x.shape[x.rank - 1] : 1;
+  const int32_t count = (flags & kPerChannel) && x.rank ? x.shape[x.rank - 1] : 1;
   const bool vectors = is(multiplier, scale32 ? TOSAIC_INT32 : TOSAIC_INT16, 1) &&
                        is(shift, TOSAIC_INT8, 1) && multiplier.shape[0] == count &&
                        shift.shape[0] == count;
@@ -90,15 +94,15 @@ bool make_rescale(const Step &step, tosaic_rescale *rescale) {
   rescale->multiplier32 = scale32 ? static_cast<const int32_t *>(multiplier.data) : nullptr;
   rescale->multiplier16 = scale32 ? nullptr : static_cast<const int16_t *>(multiplier.data);
   rescale->shift = static_cast<const int8_t *>(shift.data);
-  rescale->per_channel = attribute->per_channel();
+  rescale->per_channel = flags & kPerChannel;
   rescale->double_round = double_round;
   rescale->output_type = static_cast<tosaic_type>(y.type);
   rescale->min = lowest(y.type);
   rescale->max = highest(y.type);
-  if (attribute->input_unsigned()) {
+  if (flags & kInputUnsigned) {
     rescale->input_zp = without_sign(rescale->input_zp, x.type);
   }
-  if (attribute->output_unsigned()) {
+  if (flags & kOutputUnsigned) {
     rescale->output_zp = without_sign(rescale->output_zp, y.type);
     rescale->min = 0;
     rescale->max = without_sign(-1, y.type);
@@ -106,15 +110,16 @@ bool make_rescale(const Step &step, tosaic_rescale *rescale) {
   return true;
 }
 
-const tosaic_rescale *fused_rescale(const Step &step, tosaic_rescale *storage) {
-  if (!step.node->fused) return nullptr;
-  make_rescale({step.model, step.graph, step.node + 1}, storage);
+bool fused_rescale(const Step &step, tosaic_rescale *storage, const tosaic_rescale **rescale) {
+  *rescale = step.node->fused ? storage : nullptr;
+  if (!step.node->fused) return true;
   tosaic_clamp clamp;
-  if (step.node->fused == 2 && clamp_limits({step.model, step.graph, step.node + 2}, &clamp)) {
-    storage->min = clamp.min > storage->min ? clamp.min : storage->min;
-    storage->max = clamp.max < storage->max ? clamp.max : storage->max;
-  }
-  return storage;
+  if (!make_rescale(step.behind(1), storage)) return false;
+  if (step.node->fused == 1) return true;
+  if (!clamp_limits(step.behind(2), &clamp)) return false;
+  storage->min = clamp.min > storage->min ? clamp.min : storage->min;
+  storage->max = clamp.max < storage->max ? clamp.max : storage->max;
+  return true;
 }
 
 }  // namespace tosaic
@@ -125,7 +130,7 @@ const tosaic_operator tosaic_op_rescale = {tosa::Op::RESCALE,
                                            tosaic_operator::kAny,
                                            5,
                                            1,
-                                           0,
+                                           kChecksWhenRun,
                                            tosaic::check_rescale,
                                            tosaic::run_rescale,
                                            nullptr,

@@ -36,7 +36,7 @@ bool make(const Step &step, tosaic_resize *resize) {
 tosaic_status check(const Step &step) {
   tosaic_resize resize;
   const uint8_t from = step.input(0).type, to = step.output(0).type;
-  switch (step.attribute<tosa::ResizeAttribute>()->mode()) {
+  switch (static_cast<tosa::ResizeMode>(step.attributes()[0])) {
     case tosa::ResizeMode::NEAREST:
       return verdict(make(step, &resize) && from == to);
     case tosa::ResizeMode::BILINEAR:
@@ -51,7 +51,7 @@ tosaic_status run(const Step &step) {
   const Tensor &x = step.input(0), &y = step.output(0);
   tosaic_resize resize;
   if (!make(step, &resize)) return TOSAIC_BAD_MODEL;
-  if (step.attribute<tosa::ResizeAttribute>()->mode() == tosa::ResizeMode::NEAREST) {
+  if (static_cast<tosa::ResizeMode>(step.attributes()[0]) == tosa::ResizeMode::NEAREST) {
     tosaic_resize_nearest(&resize, element_size(x.type), x.data, y.data);
   } else if (x.type == TOSAIC_INT8) {
     tosaic_resize_bilinear_i8(&resize, static_cast<const int8_t *>(x.data),

@@ -1,0 +1,150 @@
+"""The order in which main's operators run, for the smallest peak of memory on a device.
+
+Where branches meet, their order decides which tensors wait for the others. The search runs the
+steps in every order that could matter, the smallest peak first: a state is the set of steps that
+have run, of which only the smallest peak that leads there counts. In a chain there is one state a
+step. An order is taken only where the plan made with it is smaller.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tosaic.dialects.bindings import ir
+from tosaic.emit.functions import main_function
+from tosaic.emit.memory_plan import aligned, blocks_of, plan_memory
+from tosaic.emit.serialize import serialize
+from tosaic.targets import Target
+
+if TYPE_CHECKING:
+    from tosaic.runtime import Model
+
+_BUDGET = 20_000  # states visited
+_NOT_NODES = ("tosa.const", "tosa.const_shape", "func.return")
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Bytes that the steps in `writes` make, and those in `reads` need; sets are bit masks.
+
+    `kept` bytes are an output of the program, or are there from the beginning (`given`).
+    """
+
+    bytes: int
+    writes: int
+    reads: int
+    kept: bool
+    given: bool
+
+
+def order_operators(module: ir.Module, target: Target, flatbuffer: bytes) -> bytes:
+    """Return `flatbuffer`, which is `module`, with the best order found; `module` gets it, too.
+
+    Programs with variables keep their order.
+    """
+    # The library is built on first use; who compiles for other targets needs no C++ compiler.
+    from tosaic.runtime import Model  # noqa: PLC0415
+
+    model = Model(flatbuffer, kernels=target.kernels)
+    demands = demands_of(model)
+    before = plan_memory(model).arena_bytes
+    nodes, sizes = _nodes(module), model.step_sizes()
+    if before <= _least(demands, len(sizes)) or sum(sizes) != len(nodes):
+        return flatbuffer
+    order = best_order(demands, _needs(model))
+    if order is None or order == sorted(order):
+        return flatbuffer
+    starts = np.cumsum([0, *sizes])
+    _arrange([node for k in order for node in nodes[starts[k] : starts[k + 1]]])
+    ordered = serialize(module, target=target, locations=False)
+    if plan_memory(Model(ordered, kernels=target.kernels)).arena_bytes < before:
+        return ordered
+    _arrange(nodes)
+    return flatbuffer
+
+
+def best_order(demands: Sequence[Demand], needs: Sequence[int]) -> list[int] | None:
+    """Return the steps in the order of smallest peak, or None where the search gives up.
+
+    `needs` are the steps, as a bit mask, that must run before each one.
+    """
+    count = len(needs)
+    by_step = [[d for d in demands if (d.writes | d.reads) >> k & 1] for k in range(count)]
+    given = sum(d.bytes for d in demands if d.given)
+    # Peak, then the farthest first; steps done; bytes alive behind them; the order so far.
+    queue: list[tuple[int, int, int, int, tuple[int, ...]]] = [(given, 0, 0, given, ())]
+    seen: set[int] = set()
+    while queue and len(seen) < _BUDGET:
+        peak, _, done, alive, order = heapq.heappop(queue)
+        if len(order) == count:
+            return list(order)
+        if done in seen:
+            continue
+        seen.add(done)
+        for step in range(count):
+            after = done | 1 << step
+            if done >> step & 1 or needs[step] & ~done or after in seen:
+                continue
+            touched = by_step[step]
+            made = [d for d in touched if not (d.given or d.writes & done) and d.writes >> step & 1]
+            during = alive + sum(d.bytes for d in made)
+            behind = during - sum(d.bytes for d in touched if not (d.kept or d.reads & ~after))
+            state = (max(peak, during), -len(order) - 1, after, behind, (*order, step))
+            heapq.heappush(queue, state)
+    return None
+
+
+def demands_of(model: Model) -> list[Demand]:
+    """Return the demands of main's steps, as tensors share memory in the order they have."""
+    steps, outputs = model.steps(), set(model.output_tensors())
+    written = {tensor for _, writes in steps for tensor in writes}
+    out = []
+    for block in blocks_of(model):
+        tensors = set(block.tensors)
+        reads, writes = (
+            sum(1 << k for k, step in enumerate(steps) if not tensors.isdisjoint(step[side]))
+            for side in (0, 1)
+        )
+        kept, given = not tensors.isdisjoint(outputs), not tensors <= written
+        out.append(Demand(aligned(block.bytes), writes, reads, kept, given))
+    return out
+
+
+def _least(demands: Sequence[Demand], steps: int) -> int:
+    """Return what a step needs at least, in any order: all it reads and writes."""
+    touched = ((d.bytes, d.reads | d.writes) for d in demands)
+    needed = [0] * steps
+    for size, mask in touched:
+        for k in range(steps):
+            needed[k] += size * (mask >> k & 1)
+    return max(needed, default=0)
+
+
+def _needs(model: Model) -> list[int]:
+    maker: dict[int, int] = {}
+    out = []
+    for k, (reads, writes) in enumerate(model.steps()):
+        out.append(sum({1 << maker[tensor] for tensor in reads if tensor in maker}))
+        maker |= dict.fromkeys(writes, k)
+    return out
+
+
+def _nodes(module: ir.Module) -> list[Any]:
+    """Return main's operators that the runtime has nodes for; none where there are variables."""
+    if any(op.operation.name == "tosa.variable" for op in module.body.operations):
+        return []
+    body = main_function(module).regions[0].blocks[0]
+    return [op for op in body.operations if op.operation.name not in _NOT_NODES]
+
+
+def _arrange(nodes: Sequence[Any]) -> None:
+    """Put operators one behind the other, ahead of the return; constants come first."""
+    operations = nodes[0].operation.block.operations
+    last = operations[len(operations) - 1]
+    for node in nodes:
+        node.operation.move_before(last)

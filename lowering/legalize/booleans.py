@@ -77,8 +77,8 @@ def _magnitude(value: ir.Value) -> float:
     if rescale is None or bits > 16:
         return math.inf
     factor = max(m / 2.0**s for m, s in zip(rescale.multipliers, rescale.shifts, strict=True))
-    bound = factor * 2.0**bits + abs(rescale.zero_points[1]) + 1
-    return float(bound)
+    before, after = map(abs, rescale.zero_points)
+    return float((2.0 ** (bits - 1) + before) * factor + after + 1)
 
 
 def _difference(x: ir.Value, y: ir.Value, b: Builder) -> ir.Value:
@@ -86,16 +86,19 @@ def _difference(x: ir.Value, y: ir.Value, b: Builder) -> ir.Value:
     x, y = _as_int32(x, b), _as_int32(y, b)
     if max(_magnitude(x), _magnitude(y)) <= _HALF:
         return b.sub(x, y)
-    (high_x, low_x), (high_y, low_y) = (_halved(v, b) for v in (x, y))
+    (high_x, low_x), (high_y, low_y) = (_quartered(v, b) for v in (x, y))
     high = b.clamp(b.sub(high_x, high_y), -1, 1)
-    return b.add(b.add(high, high), b.sub(low_x, low_y))
+    return b.add(b.mul(high, b.splat(high, 4)), b.sub(low_x, low_y))
 
 
-def _halved(x: ir.Value, b: Builder) -> tuple[ir.Value, ir.Value]:
-    """Return `x` halved towards minus infinity, and what is left of it, 0 or 1."""
-    plain = {"round": ir.BoolAttr.get(False)}
-    half = b.value("tosa.arithmetic_right_shift", [x, b.splat(x, 1)], x.type, **plain)
-    return half, b.sub(b.sub(x, half), half)
+def _quartered(x: ir.Value, b: Builder) -> tuple[ir.Value, ir.Value]:
+    """Return a quarter of `x`, rounded, and what four of it are short of `x`: -2 to 1."""
+    rounding = {"round": ir.BoolAttr.get(True)}  # Ethos-U has no other shift
+    quarter = b.value("tosa.arithmetic_right_shift", [x, b.splat(x, 2)], x.type, **rounding)
+    rest = x
+    for _ in range(4):  # four at once may exceed int32
+        rest = b.sub(rest, quarter)
+    return quarter, rest
 
 
 # --- what makes booleans -------------------------------------------------------------------------

@@ -24,7 +24,7 @@ func.func @choose(%x: tensor<2x4xi8>, %y: tensor<2x4xi8>) -> tensor<2x4xi8> {
 
 // -----
 
-// Any two int32 are compared by their halves first.
+// Any two int32 are compared by their quarters first.
 // CHECK-LABEL: @any_integers
 // CHECK-COUNT-2: tosa.arithmetic_right_shift
 // CHECK-NOT: i1>

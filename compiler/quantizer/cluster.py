@@ -117,7 +117,7 @@ def _error(rows: Tensor, bound: Tensor, limit: int, palette: Tensor) -> Tensor:
 
 def restrict_unfitted(prepared: GraphModule, fitted: Collection[Node]) -> None:
     """Cluster and prune the weights that the recipe wants so, beside those `fitted`."""
-    modules: dict[str, Any] = dict(prepared.named_modules())
+    modules: dict[str, Any] = dict(prepared.named_modules(remove_duplicate=False))
     graph = prepared.graph
     left = [
         node

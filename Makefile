@@ -60,5 +60,5 @@ docs: venv
 	$(BIN)/python -m tosaic.tools.gen_docs
 
 clean:
-	rm -rf build dist demo-out bench-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist demo-out bench-out keywords-out tuned .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -117,12 +117,19 @@ def _error(rows: Tensor, bound: Tensor, limit: int, palette: Tensor) -> Tensor:
 
 def restrict_unfitted(prepared: GraphModule, fitted: Collection[Node]) -> None:
     """Cluster and prune the weights that the recipe wants so, beside those `fitted`."""
-    modules = dict(prepared.named_modules())
+    modules: dict[str, Any] = dict(prepared.named_modules(remove_duplicate=False))
     graph = prepared.graph
-    for node in list(graph.nodes):
-        observer: Any = modules.get(str(node.target)) if node.op == "call_module" else None
-        if not restricts(observer) or node.args[0] in fitted:
-            continue
+    left = [
+        node
+        for node in graph.nodes
+        if node.op == "call_module"
+        and restricts(modules[str(node.target)])
+        and node.args[0] not in fitted
+    ]
+    if not left:
+        return
+    for node in left:
+        observer = modules[str(node.target)]
         weight = _constant(prepared, node.args[0]).detach()
         axis = getattr(observer, "ch_axis", 0)
         channels_first = weight.transpose(0, axis)

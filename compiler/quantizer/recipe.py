@@ -100,6 +100,12 @@ class Scheme:
         return self.clusters > 0 or self.sparsity > 0
 
     @property
+    def weight_form(self) -> str:
+        """How weights are stored, in words: "int8", "int8, 16 values, 50% zero"."""
+        values = f", {self.clusters} values" if self.clusters else ""
+        return self.weights + values + (f", {self.sparsity:.0%} zero" if self.sparsity else "")
+
+    @property
     def fits_weights(self) -> bool:
         """Whether weights are rounded for the least error of what their layer computes."""
         if self.rounding == "auto":

@@ -181,7 +181,7 @@ class _Annotator:
             if isinstance(weight, Node) and _is_parameter(weight):
                 training = self.quantizer.training
                 inputs[weight] = weight_spec(scheme, entry.weight_axis, training=training)
-                weights = scheme.weights
+                weights = scheme.weight_form
             elif isinstance(weight, Node):
                 inputs[weight] = self._read(weight, scheme, entry)
                 reads += (dtype_of(inputs[weight]),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
@@ -37,6 +38,7 @@ class _Dask:
         self._distributed = distributed
 
     def run(self, study: Study, recipes: Sequence[str]) -> Iterator[tuple[str, Figures]]:
+        _send_by_value(study.metric)
         # A task's result, unlike data sent to workers, is made anew where its worker died.
         held = self._client.submit(_same, study, key=f"study-{study.key}")
         futures = {self._client.submit(run_trial, held, text, pure=False): text for text in recipes}
@@ -50,6 +52,13 @@ class _Dask:
 
 def _same(study: Study) -> Study:
     return study
+
+
+def _send_by_value(metric: Any) -> None:
+    """Let a function of a file that was run, not imported, cross to workers with its code."""
+    module = sys.modules.get(getattr(metric, "__module__", ""))
+    if module is not None and module.__spec__ is None and module.__name__ != "__main__":
+        importlib.import_module("cloudpickle").register_pickle_by_value(module)
 
 
 def open_workers(count: int, scheduler: str | None) -> AbstractContextManager[Workers]:

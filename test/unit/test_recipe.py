@@ -128,6 +128,12 @@ def test_selectors(selector, names):
     assert {name for name, (how, _, _) in found.items() if how == "float"} == names
 
 
+def test_clustered_weights_are_told():
+    found = decided(QuantRecipe(clusters=16, overrides=(Override(module="body", sparsity=0.5),)))
+    assert found["conv2d"][2] == "int8, 16 values, 50% zero"
+    assert found["linear"][2] == "int8, 16 values"
+
+
 def test_later_overrides_win():
     recipe = QuantRecipe(
         overrides=(

@@ -14,6 +14,7 @@ from torch import nn
 import tosaic
 from tosaic.errors import InputError
 from tosaic.quantizer import Override, QuantRecipe
+from tosaic.tools import user_model
 from tosaic.tuning import workers as workers_module
 from tosaic.tuning.choices import Choice, Unit, find_units, recipe_of, setting
 from tosaic.tuning.search import Goal, Search
@@ -267,6 +268,17 @@ def test_other_studies_are_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 2])
 def test_any_number_of_workers(net: nn.Module, result: TuneResult, count: int) -> None:
     assert same(tuned(net, workers=count), result)
+
+
+@pytest.mark.slow
+def test_a_metric_of_a_file_that_is_no_module(net: nn.Module, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def spread(outputs, labels):\n    return outputs.max() - outputs.min()\n")
+    metric = user_model.load_value(f"{file}:spread", "--metric")
+    found = tuned(net, workers=1, metric=metric, trials=1)
+    assert found.metric == "spread"
+    assert not any(trial.figures.error for trial in found.trials)
+    assert all(trial.figures.quality > 0 for trial in found.trials)
 
 
 @pytest.mark.slow

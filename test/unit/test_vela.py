@@ -67,6 +67,19 @@ def test_cycles_name_the_users_lines(context, tmp_path):
     assert "'second' at model.py:20" in report and "Conv2D" in report
 
 
+def test_in_this_process_it_says_the_same(context):
+    data = serialize(module_of(context, [([1, 16, 16, 8], 8)], two_convs), target=U55)
+    apart, here = (run_vela(data, U55, in_process=here) for here in (False, True))
+    assert here.layers == apart.layers and here.cycles_total == apart.cycles_total
+    assert (here.flash_kib, here.sram_kib) == (apart.flash_kib, apart.sram_kib)
+    reasons = []
+    for in_process in (False, True):
+        with pytest.raises(VelaError) as error:
+            run_vela(data[:200], U55, in_process=in_process)
+        reasons.append(error.value.reason)
+    assert reasons[0] == reasons[1] and "Failed to load TOSA model" in reasons[0]
+
+
 def test_targets_differ(context):
     module = module_of(context, [([1, 16, 16, 8], 8)], two_convs)
     assert run_vela(serialize(module), target("ethos-u65-512")).cycles_npu > 0

@@ -285,13 +285,6 @@ class Statistics:
                 "quantisation of the same inputs, where 1 or 2 are usual. That is the compiler's "
                 "fault, not the recipe's; please report it with the model"
             )
-        assert tensor.weights is not None or cause == "weights"
-        gain = self._given_by_reference / self._power["signal"]
-        if not 2 / 3 < gain < 3 / 2:
-            return (
-                f"with its weights as stored, it gives {gain:.3g} times what it should: the scale "
-                "of the weights is wrong, or they saturate"
-            )
         if cause == "outlier channels":
             weights = tensor.weights
             assert weights is not None
@@ -299,6 +292,12 @@ class Statistics:
                 f"one scale for all weights leaves {self._short} of {len(weights.reach)} channels "
                 f"less than 1/8 of the {weights.bits} bits, because other channels are so much "
                 "larger. Quantise the weights per channel"
+            )
+        gain = self._given_by_reference / self._power["signal"]
+        if not 2 / 3 < gain < 3 / 2:
+            return (
+                f"with its weights as stored, it gives {gain:.3g} times what it should: the scale "
+                "of the weights is wrong, or they saturate"
             )
         bits = f"{tensor.weights.bits} bits are" if tensor.weights is not None else "they are"
         return (

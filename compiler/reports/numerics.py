@@ -39,7 +39,6 @@ from tosaic.reports.numerics_layers import (
     LayerNumerics,
     Statistics,
     Values,
-    first_broken,
     first_useless,
 )
 from tosaic.stages import Options
@@ -84,8 +83,9 @@ class Numerics:
         """The result as a sentence or two."""
         if self.first is None:
             return "No layer breaks."
-        others = [f"'{layer.name}'" for layer in self.layers if layer.cause][1:]
-        also = f" Others break by themselves too: {', '.join(others)}." if others else ""
+        broken = [layer for layer in self.layers if layer.cause and layer is not self.first]
+        others = [f"'{layer.name}' ({layer.cause}, {layer.local_db:.1f} dB)" for layer in broken]
+        also = f" Alone, these break too: {', '.join(others)}." if others else ""
         place = f" at {self.first.where}" if self.first.where else ""
         module = f" (module {self.first.module})" if self.first.module else ""
         return f"'{self.first.name}'{module}{place} breaks first: {self.reason}.{also}"
@@ -206,7 +206,8 @@ def compare(
             for key, values in _values(tensors, reader, reference, inputs, stored):
                 statistics[key].add(values)
     layers = tuple(s.result() for s in statistics.values())
-    first, reason = first_broken(layers) or first_useless(layers) or (None, "")
+    broken = next(((layer, layer.reason) for layer in layers if layer.cause), None)
+    first, reason = broken or first_useless(layers) or (None, "")
     return Numerics(layers, first, reason, target.name, executor, len(data), reference.kind, exact)
 
 

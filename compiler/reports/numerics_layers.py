@@ -23,8 +23,6 @@ _AVOIDABLE_DB = 13.0
 # A layer with weights of b bits has about 6 b - 6 dB (b = 8: 42, Gaussian weights, a scale for each
 # channel) if nothing is wrong.
 _WEIGHT_MARGIN_DB = 20.0
-# Of layers that break, one that is this much better than the worst is not what breaks the model.
-_AS_BAD_DB = 6.0
 # What has less signal than this is of no use whatever the cause.
 _USELESS_DB = 10.0
 # A channel that reaches less than this far into the weights' range has lost three bits of them.
@@ -304,17 +302,6 @@ class Statistics:
             f"its weights lose too much ({self._decibels(self._power['weights']):.1f} dB): {bits} "
             "too few for them, or their scales do not fit. Give this layer wider weights"
         )
-
-
-def first_broken(layers: Sequence[LayerNumerics]) -> tuple[LayerNumerics, str] | None:
-    """Return the first layer that breaks by itself about as badly as the worst, and why.
-
-    None where none does.
-    """
-    broken = [layer for layer in layers if layer.cause]
-    worst = min((layer.local_db for layer in broken), default=0.0)
-    found = next((layer for layer in broken if layer.local_db <= worst + _AS_BAD_DB), None)
-    return None if found is None else (found, found.reason)
 
 
 def first_useless(layers: Sequence[LayerNumerics]) -> tuple[LayerNumerics, str] | None:

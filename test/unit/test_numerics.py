@@ -27,6 +27,7 @@ from tosaic.reports.numerics_page import html_page
 from tosaic.reports.numerics_programs import compare_programs
 from tosaic.stages import Options
 from tosaic.targets import target
+from tosaic.tools.bench import models as bench
 
 INT = target("tosa-1.0-int")
 
@@ -121,6 +122,27 @@ def test_a_sound_model_has_no_layer_that_breaks(seed: int) -> None:
     report = compare(*quantized(seed), INT)
     assert report.first is None, report.verdict
     assert all(layer.integer_lsb <= 1 for layer in report.layers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        *(("ds_cnn", recipe) for recipe in ("int8", "a16w8", "a8w4")),
+        *((name, "int8") for name in ("resnet8", "deep_autoencoder", "mobilenet_v1_025", "lstm")),
+        *((name, "transformer") for name in ("deit_tiny_d2", "llama_block")),
+    ],
+)
+def test_models_are_read_as_they_are(name: str, recipe: str) -> None:
+    calibration, held_out = bench.calibration_inputs(name), bench.held_out_inputs(name)
+    model = bench.load_models().build(name)
+    report = numerics(
+        model, calibration[:1], quantize=recipe, calibration=calibration, data=held_out[:4]
+    )
+    assert report.exact and report.reference == "float"
+    assert max(layer.integer_lsb for layer in report.layers) == 1
+    # Untrained as they are, none loses more by its integers than by fake quantisation.
+    assert all(layer.integer_db > layer.fake_db - 2 for layer in report.layers)
 
 
 def weighted(program: ExportedProgram) -> torch.fx.Node:

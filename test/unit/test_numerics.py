@@ -230,6 +230,10 @@ def test_inputs_are_needed() -> None:
         numerics(model, (x,), quantize="int8", calibration=[])
     with pytest.raises(InputError, match=r"no quantised activation|computes in integers"):
         numerics(model, (x,), data=[x])
+    with pytest.raises(InputError, match=r"Data item 1 holds NaN or infinity in 'input'"):
+        numerics(model, (x,), quantize="int8", calibration=[x], data=[x, x / 0])
+    with pytest.raises(InputError, match=r"Data item 0 has 2 tensor\(s\); .* 1 \(input\)"):
+        numerics(model, (x,), quantize="int8", calibration=[x], data=[(x, x)])
 
 
 @pytest.fixture(scope="module")

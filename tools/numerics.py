@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,14 @@ from tosaic.tools.program_files import as_stored, manifest_of, slot_of, tosa_fil
 if TYPE_CHECKING:
     from tosaic.reports.numerics import Numerics
     from tosaic.reports.numerics_programs import ProgramComparison
+
+
+_LEGEND = (
+    "dB of signal to noise against float, what all inputs have in common taken off: of fake\n"
+    "quantisation, of the integers (plain: nothing taken off), and of the layer alone, from right\n"
+    "inputs. LSB: largest error of the integers. beyond: values that saturate. range: how much of\n"
+    "the integers' range is used."
+)
 
 
 @click.command("numerics")
@@ -164,18 +173,18 @@ def _print_layers(report: Numerics) -> None:
     from tosaic.reports.numerics import format_numerics
 
     table = console.table(
-        *("layer", "ops", "module", "from", "dtype", ">fake dB", ">int dB", ">plain dB"),
-        *(">alone dB", ">error LSB", ">beyond %", ">range %", "cause"),
+        *("layer", "ops", "module", "from", "dtype", ">fake", ">int", ">plain"),
+        *(">alone", ">LSB", ">beyond %", ">range %", "cause"),
     )
     for layer in report.layers:
         table.add_row(
-            *(layer.name, " ".join(layer.ops), layer.module, layer.where, layer.dtype),
+            *(layer.name, " ".join(layer.ops), layer.module, _near(layer.where), layer.dtype),
             *(f"{layer.fake_db:.1f}", f"{layer.integer_db:.1f}", f"{layer.integer_plain_db:.1f}"),
             *(f"{layer.local_db:.1f}", f"{layer.error_lsb:.1f}", f"{100 * layer.saturated:.2f}"),
             *(f"{100 * layer.range_used:.0f}", layer.cause),
         )
     console.show(table)
-    console.stdout().print(f"\n{format_numerics(report)}", markup=False)
+    console.stdout().print(f"\n{_LEGEND}\n\n{_near(format_numerics(report))}", markup=False)
 
 
 def _print_comparison(comparison: ProgramComparison) -> None:
@@ -187,11 +196,16 @@ def _print_comparison(comparison: ProgramComparison) -> None:
         if not tensor.differing:
             continue
         table.add_row(
-            *(tensor.name, tensor.operator, tensor.where, tensor.dtype),
+            *(tensor.name, tensor.operator, _near(tensor.where), tensor.dtype),
             *("x".join(map(str, tensor.shape)) or "scalar", f"{100 * tensor.differing:.2f}"),
             *(f"{tensor.largest:g}", f"{tensor.sqnr_db:.1f}"),
             "differ" if tensor.constants_differ else "",
         )
     if comparison.first is not None:
         console.show(table)
-    console.stdout().print(f"\n{comparison.verdict}", markup=False)
+    console.stdout().print(f"\n{_near(comparison.verdict)}", markup=False)
+
+
+def _near(text: str) -> str:
+    """Return `text` with places as seen from the working directory, where they are inside."""
+    return text.replace(f"{Path.cwd()}{os.sep}", "")

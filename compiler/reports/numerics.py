@@ -17,7 +17,7 @@ from torch.fx import GraphModule
 from tosaic.api import lower_program
 from tosaic.clock import Clock, Progress
 from tosaic.collector import collector_paused
-from tosaic.emit import TensorInfo, dequantize
+from tosaic.emit import Manifest, TensorInfo, dequantize
 from tosaic.emit import quantize as quantize_array
 from tosaic.errors import InputError
 from tosaic.executors import make_executor
@@ -39,7 +39,6 @@ from tosaic.reports.numerics_layers import (
     LayerNumerics,
     Statistics,
     Values,
-    first_broken,
     first_useless,
 )
 from tosaic.stages import Options
@@ -84,8 +83,9 @@ class Numerics:
         """The result as a sentence or two."""
         if self.first is None:
             return "No layer breaks."
-        others = [f"'{layer.name}'" for layer in self.layers if layer.cause][1:]
-        also = f" Others break by themselves too: {', '.join(others)}." if others else ""
+        broken = [layer for layer in self.layers if layer.cause and layer is not self.first]
+        others = [f"'{layer.name}' ({layer.cause}, {layer.local_db:.1f} dB)" for layer in broken]
+        also = f" Alone, these break too: {', '.join(others)}." if others else ""
         place = f" at {self.first.where}" if self.first.where else ""
         module = f" (module {self.first.module})" if self.first.module else ""
         return f"'{self.first.name}'{module}{place} breaks first: {self.reason}.{also}"
@@ -192,8 +192,8 @@ def compare(
     statistics = {tensor.key: Statistics(tensor) for tensor in tensors}
     exact = True
     with clock("run"):
-        for item in data:
-            inputs = _tensors(item)
+        for number, item in enumerate(data):
+            inputs = _tensors(item, number, program.manifest)
             expected = program.run(inputs)
             got = read.run(inputs)
             exact &= all(map(np.array_equal, expected, got[:outputs]))
@@ -206,7 +206,8 @@ def compare(
             for key, values in _values(tensors, reader, reference, inputs, stored):
                 statistics[key].add(values)
     layers = tuple(s.result() for s in statistics.values())
-    first, reason = first_broken(layers) or first_useless(layers) or (None, "")
+    broken = next(((layer, layer.reason) for layer in layers if layer.cause), None)
+    first, reason = broken or first_useless(layers) or (None, "")
     return Numerics(layers, first, reason, target.name, executor, len(data), reference.kind, exact)
 
 
@@ -313,9 +314,23 @@ def _quantizer(recipe: QuantRecipe | Quantizer) -> Quantizer:
     return TosaQuantizer(recipe) if isinstance(recipe, QuantRecipe) else recipe
 
 
-def _tensors(item: Any) -> tuple[Tensor, ...]:
+def _tensors(item: Any, number: int, manifest: Manifest) -> tuple[Tensor, ...]:
+    """Return an item of the data as tensors, after comparing it with what the program takes."""
     parts = item if isinstance(item, list | tuple) else (item,)
-    return tuple(torch.from_numpy(p) if isinstance(p, np.ndarray) else p for p in parts)
+    inputs = tuple(torch.from_numpy(p) if isinstance(p, np.ndarray) else p for p in parts)
+    if len(inputs) != len(manifest.inputs):
+        names = ", ".join(info.name for info in manifest.inputs)
+        raise InputError(
+            f"Data item {number} has {len(inputs)} tensor(s); the program takes "
+            f"{len(manifest.inputs)} ({names}). Make every item a tensor or a tuple of tensors."
+        )
+    for info, value in zip(manifest.inputs, inputs, strict=True):
+        if not bool(value.isfinite().all()):
+            raise InputError(
+                f"Data item {number} holds NaN or infinity in '{info.name}', which has no integer "
+                "form. Remove it or repair the data."
+            )
+    return inputs
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:

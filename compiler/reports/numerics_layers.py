@@ -23,8 +23,6 @@ _AVOIDABLE_DB = 13.0
 # A layer with weights of b bits has about 6 b - 6 dB (b = 8: 42, Gaussian weights, a scale for each
 # channel) if nothing is wrong.
 _WEIGHT_MARGIN_DB = 20.0
-# Of layers that break, one that is this much better than the worst is not what breaks the model.
-_AS_BAD_DB = 6.0
 # What has less signal than this is of no use whatever the cause.
 _USELESS_DB = 10.0
 # A channel that reaches less than this far into the weights' range has lost three bits of them.
@@ -285,13 +283,6 @@ class Statistics:
                 "quantisation of the same inputs, where 1 or 2 are usual. That is the compiler's "
                 "fault, not the recipe's; please report it with the model"
             )
-        assert tensor.weights is not None or cause == "weights"
-        gain = self._given_by_reference / self._power["signal"]
-        if not 2 / 3 < gain < 3 / 2:
-            return (
-                f"with its weights as stored, it gives {gain:.3g} times what it should: the scale "
-                "of the weights is wrong, or they saturate"
-            )
         if cause == "outlier channels":
             weights = tensor.weights
             assert weights is not None
@@ -300,22 +291,17 @@ class Statistics:
                 f"less than 1/8 of the {weights.bits} bits, because other channels are so much "
                 "larger. Quantise the weights per channel"
             )
+        gain = self._given_by_reference / self._power["signal"]
+        if not 2 / 3 < gain < 3 / 2:
+            return (
+                f"with its weights as stored, it gives {gain:.3g} times what it should: the scale "
+                "of the weights is wrong, or they saturate"
+            )
         bits = f"{tensor.weights.bits} bits are" if tensor.weights is not None else "they are"
         return (
             f"its weights lose too much ({self._decibels(self._power['weights']):.1f} dB): {bits} "
             "too few for them, or their scales do not fit. Give this layer wider weights"
         )
-
-
-def first_broken(layers: Sequence[LayerNumerics]) -> tuple[LayerNumerics, str] | None:
-    """Return the first layer that breaks by itself about as badly as the worst, and why.
-
-    None where none does.
-    """
-    broken = [layer for layer in layers if layer.cause]
-    worst = min((layer.local_db for layer in broken), default=0.0)
-    found = next((layer for layer in broken if layer.local_db <= worst + _AS_BAD_DB), None)
-    return None if found is None else (found, found.reason)
 
 
 def first_useless(layers: Sequence[LayerNumerics]) -> tuple[LayerNumerics, str] | None:

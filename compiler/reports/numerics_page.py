@@ -15,7 +15,6 @@ from tosaic.reports.numerics_layers import LayerNumerics
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_DB = 100.0  # what is drawn for a ratio without noise
 _MOST_NAMES = 40  # of layers along an axis
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem }
@@ -122,7 +121,6 @@ def _ratios(report: Numerics) -> Figure:
         if layer.cause or layer is report.first:
             axes.axvspan(place - 0.5, place + 0.5, color="C3", alpha=0.2)
     axes.set_ylabel("dB")
-    axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
     _name_layers(axes, layers)
@@ -208,4 +206,5 @@ def _text(place: int) -> str:
 
 
 def _drawn(ratio: float) -> float:
-    return min(max(ratio, 0.0), _MOST_DB)
+    """Return what to plot: a gap where there is no noise, or no signal."""
+    return ratio if math.isfinite(ratio) else math.nan

@@ -66,13 +66,15 @@ class ProgramComparison:
     """Two programs side by side.
 
     `tensors` are those that both compute, in the new program's order; `only_old` and `only_new`
-    name operators without a partner, as "RESCALE of 'conv2d'".
+    name operators without a partner, as "RESCALE of 'conv2d'". `inputs_differ` where the two store
+    the same inputs differently (another scale or dtype).
     """
 
     tensors: tuple[TensorDifference, ...]
     only_old: tuple[str, ...]
     only_new: tuple[str, ...]
     samples: int
+    inputs_differ: bool
 
     @property
     def first(self) -> TensorDifference | None:
@@ -92,11 +94,12 @@ class ProgramComparison:
             )
         if first is None:
             return f"The programs agree in every bit of {alike}.{apart}"
-        why = (
-            "constants or attributes of this operator differ"
-            if first.constants_differ
-            else "its own constants are equal, so an operator without a partner before it differs"
-        )
+        if first.constants_differ:
+            why = "constants or attributes of this operator differ"
+        elif self.inputs_differ:
+            why = "the programs store their inputs with different scales, and so all behind them"
+        else:
+            why = "its own constants are equal, so an operator without a partner before it differs"
         return (
             f"{first} is the first of {alike} to differ: in {100 * first.differing:.1f} % of its "
             f"elements, by up to {first.largest:g} ({first.sqnr_db:.1f} dB); {why}.{apart}"
@@ -112,6 +115,7 @@ class ProgramComparison:
             "verdict": self.verdict,
             "first": None if self.first is None else str(self.first),
             "samples": self.samples,
+            "inputs_differ": self.inputs_differ,
             "tensors": tensors,
             "only_old": list(self.only_old),
             "only_new": list(self.only_new),
@@ -128,7 +132,8 @@ def compare_programs(
     """Compare every tensor that two programs (static TOSA, as `deserialize` returns it) compute.
 
     Each item of `data` is one input to both: arrays as the old stores them, and as the new does.
-    Tensors are matched by the op of the user's model and the operator that writes them, in order.
+    Tensors are matched by the op of the user's model (unless one of the programs was written
+    without locations), the operator that writes them, shape and type, in order.
 
     Raises:
         InputError: there are no inputs, or they do not fit.
@@ -152,6 +157,7 @@ def compare_programs(
         tuple(t.label for n, t in enumerate(first.tensors) if n not in taken_old),
         tuple(t.label for n, t in enumerate(second.tensors) if n not in taken_new),
         len(data),
+        not all(np.array_equal(a, b) for pair in data for a, b in zip(*pair, strict=True)),
     )
 
 
@@ -165,9 +171,9 @@ class _Tensor:
     dtype: str
     told: tuple[Any, ...]
 
-    @property
-    def key(self) -> tuple[Any, ...]:
-        return self.site.name, self.operator, self.shape, self.dtype
+    def key(self, *, named: bool) -> tuple[Any, ...]:
+        """Return what tensors of two programs must have alike to correspond."""
+        return self.site.name if named else "", self.operator, self.shape, self.dtype
 
     @property
     def label(self) -> str:
@@ -228,7 +234,8 @@ def _return_also(function: Any, values: Sequence[ir.Value]) -> None:
 
 def _matched(old: Sequence[_Tensor], new: Sequence[_Tensor]) -> list[tuple[int, int]]:
     """Return pairs of places whose tensors correspond, in the new program's order."""
-    keys_old, keys_new = ([tensor.key for tensor in side] for side in (old, new))
+    named = all(any(tensor.site.name for tensor in side) for side in (old, new))
+    keys_old, keys_new = ([tensor.key(named=named) for tensor in side] for side in (old, new))
     blocks = SequenceMatcher(None, keys_old, keys_new, autojunk=False).get_matching_blocks()
     return [(block.a + k, block.b + k) for block in blocks for k in range(block.size)]
 

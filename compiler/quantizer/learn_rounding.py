@@ -14,7 +14,8 @@ and needs no gradients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -111,7 +112,8 @@ class RoundingLearner:
         layer = self._layers.get(node)
         if layer is not None:
             found = _Rounding(layer, real, rounded)
-            found.search()
+            with _one_thread():
+                found.search()
             replace(self._model, layer.weight, found.weight)
             holder = node.args[1]
             assert isinstance(holder, Node)
@@ -286,6 +288,17 @@ def _descend(found: Tensor, step: Tensor, wanted: Tensor, limit: int, cost: Tens
             off[:, :, column : column + 1] += change
         if not changed:
             return
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Many small steps, which threads would only slow down, and whose last bits they would change."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _last_uses(model: GraphModule) -> dict[Node, list[Node]]:

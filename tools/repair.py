@@ -73,6 +73,8 @@ def repair_command(
         table.add_row(s.name, *figures, "yes" if s.kept else "no", f"{s.seconds:.1f}")
     console.show(table)
     out = console.stdout()
-    out.print(f"SQNR {report.before_db:.1f} dB without, {report.after_db:.1f} dB with", markup=False)
+    out.print(
+        f"SQNR {report.before_db:.1f} dB without, {report.after_db:.1f} dB with", markup=False
+    )
     if output is not None:
         out.print(f"Written to {output}", markup=False)

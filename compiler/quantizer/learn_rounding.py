@@ -144,10 +144,10 @@ class _Rounding:
         groups = given.shape[0]
         self._rows = self._before.reshape(groups, self._before.shape[0] // groups, -1).double()
         centre = layer.observer.centred
-        self._means = [x.mean(2) if centre else torch.zeros_like(x[:, :, 0]) for x in (exact, given)]
-        exact, given = (
-            x - m[:, :, None] for x, m in zip((exact, given), self._means, strict=True)
-        )
+        self._means = [
+            x.mean(2) if centre else torch.zeros_like(x[:, :, 0]) for x in (exact, given)
+        ]
+        exact, given = (x - m[:, :, None] for x, m in zip((exact, given), self._means, strict=True))
         variance = given.square().mean()
         tiny, huge = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
         self._is_known = given.shape[1] <= MOST_COLUMNS and bool(tiny < variance < huge)
@@ -207,11 +207,12 @@ class _Rounding:
         identity = torch.eye(columns, dtype=torch.float64)
         cost = self._given @ self._given.mT / positions + ridge * identity
         right = self._given @ difference.mT / positions
-        return self._rows + torch.linalg.solve(cost, right).mT
+        change: Tensor = torch.linalg.solve(cost, right).mT
+        return self._rows + change
 
     def _ridge(self, difference: Tensor) -> float:
         """Return how much weights are held where they are, by what is best for items left out."""
-        groups, columns, positions = self._given.shape
+        positions = self._given.shape[2]
         if self._items < 2 or positions % self._items:
             return 1.0
         errors = torch.zeros(len(_RIDGES), dtype=torch.float64)
@@ -247,7 +248,9 @@ class _Rounding:
         observer.min_val.copy_(-bound)
         observer.max_val.copy_(bound)
         scale = observer.calculate_qparams()[0].reshape(-1, 1)
-        whole = (chosen / step).round().clamp(-limit, limit).reshape(self._before.shape[0], -1).float()
+        whole = (
+            (chosen / step).round().clamp(-limit, limit).reshape(self._before.shape[0], -1).float()
+        )
         self.weight = (whole * scale).reshape(self._before.shape)
         exact, given = self._means
         after = self.weight.reshape(self._rows.shape).double()
@@ -292,7 +295,7 @@ def _descend(found: Tensor, step: Tensor, wanted: Tensor, limit: int, cost: Tens
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Many small steps, which threads would only slow down, and whose last bits they would change."""
+    """Threads would slow many small steps down, and change their last bits."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

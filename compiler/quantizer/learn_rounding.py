@@ -142,7 +142,8 @@ class _Rounding:
             for known in (real, rounded)
         )
         groups = given.shape[0]
-        self._rows = self._before.reshape(groups, self._before.shape[0] // groups, -1).double()
+        rows = self._before.reshape(groups, self._before.shape[0] // groups, -1)
+        self._rows: Tensor = rows.double()
         centre = layer.observer.centred
         self._means = [
             x.mean(2) if centre else torch.zeros_like(x[:, :, 0]) for x in (exact, given)

@@ -140,7 +140,7 @@ class Balancer(Interpreter):
     def _rounded_weight(self, layer: Node, weight: Tensor) -> Tensor:
         holder: Any = layer.args[1]
         # The model's own observers keep the weights that they see first.
-        observer = copy.deepcopy(self.module.get_submodule(holder.target))
+        observer: Any = copy.deepcopy(self.module.get_submodule(holder.target))
         observer(weight)
         scale, zero = observer.calculate_qparams()
         axis = getattr(observer, "ch_axis", None) if scale.numel() > 1 else None

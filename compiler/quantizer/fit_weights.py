@@ -239,6 +239,7 @@ COLUMNS: dict[Any, Callable[..., Tensor]] = {
 
 
 def attribute(model: torch.nn.Module, node: Node) -> Tensor:
+    """Return the value of a get_attr node."""
     value: Any = model
     for name in str(node.target).split("."):
         value = getattr(value, name)

@@ -14,7 +14,8 @@ and needs no gradients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -112,7 +113,8 @@ class RoundingLearner:
         layer = self._layers.get(node)
         if layer is not None:
             found = _Rounding(layer, real, rounded)
-            found.search()
+            with _one_thread():
+                found.search()
             replace(self._model, layer.weight, found.weight)
             holder = node.args[1]
             assert isinstance(holder, Node)
@@ -141,7 +143,8 @@ class _Rounding:
             for known in (real, rounded)
         )
         groups = given.shape[0]
-        self._rows = self._before.reshape(groups, self._before.shape[0] // groups, -1).double()
+        rows = self._before.reshape(groups, self._before.shape[0] // groups, -1)
+        self._rows: Tensor = rows.double()
         centre = layer.observer.centred
         self._means = [
             x.mean(2) if centre else torch.zeros_like(x[:, :, 0]) for x in (exact, given)
@@ -206,11 +209,12 @@ class _Rounding:
         identity = torch.eye(columns, dtype=torch.float64)
         cost = self._given @ self._given.mT / positions + ridge * identity
         right = self._given @ difference.mT / positions
-        return self._rows + torch.linalg.solve(cost, right).mT
+        change: Tensor = torch.linalg.solve(cost, right).mT
+        return self._rows + change
 
     def _ridge(self, difference: Tensor) -> float:
         """Return how much weights are held where they are, by what is best for items left out."""
-        groups, columns, positions = self._given.shape
+        positions = self._given.shape[2]
         if self._items < 2 or positions % self._items:
             return 1.0
         errors = torch.zeros(len(_RIDGES), dtype=torch.float64)
@@ -289,6 +293,17 @@ def _descend(found: Tensor, step: Tensor, wanted: Tensor, limit: int, cost: Tens
             off[:, :, column : column + 1] += change
         if not changed:
             return
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Threads would slow many small steps down, and change their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _last_uses(model: GraphModule) -> dict[Node, list[Node]]:

@@ -13,7 +13,7 @@ from torch.fx import Node
 def rounded_as(
     x: Tensor, scale: Tensor, zero: Tensor, axis: int | None, limits: tuple[int, int]
 ) -> Tensor:
-    """Return `x` rounded to integers within `limits`; parameters are per index of `axis`, if any."""
+    """Return `x` rounded to integers within `limits`, with a scale per index of `axis`, if any."""
     if axis is not None:
         shape = [-1 if dim == axis % x.ndim else 1 for dim in range(x.ndim)]
         scale, zero = scale.reshape(shape), zero.reshape(shape)

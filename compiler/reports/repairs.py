@@ -32,7 +32,7 @@ REPAIRS: tuple[tuple[str, Any], ...] = (
     ("rounding", "fitted"),
     ("rounding", "learned"),
 )
-_WITHOUT = {
+_WITHOUT: dict[str, Any] = {
     "bias_correction": False,
     "equalisation": False,
     "migration": False,

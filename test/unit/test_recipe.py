@@ -12,9 +12,11 @@ MIXED = QuantRecipe(
     activations="int16",
     headroom=0.1,
     bias_correction=False,
+    migration=True,
     overrides=(
         Override(module="head.*", weights="int4", per_channel=False, residual="int16"),
         Override(op="softmax", leave_float=True),
+        Override(module="body", equalisation=True, rounding="learned"),
     ),
 )
 
@@ -85,6 +87,9 @@ def test_recipes_are_values():
         ("headroom = -1", "headroom=-1 must be zero or more"),
         ("percentile = 10", "percentile=10 must be above 50"),
         ("symmetric = 1", "symmetric=1 must be true or false"),
+        ("equalisation = 'on'", "equalisation='on' must be true or false"),
+        ("equalization = true", "Did you mean equalisation"),
+        ("rounding = 'leaned'", "rounding='leaned' is unknown. Did you mean learned"),
         ("observer = ", "is not valid TOML"),
         ("override = 3", "that is no table. Write [[override]]"),
         ("[[override]]\nop = 'add'", "must either leave its ops in float"),

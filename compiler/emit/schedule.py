@@ -113,10 +113,10 @@ def demands_of(model: Model, blocks: Sequence[Block]) -> list[Demand]:
     outputs = set(model.output_tensors())
     out = []
     for block in blocks:
-        masks = [reduce(or_, (sets[t] for t in block.tensors)) for sets in (writes, reads)]
+        made, used = (reduce(or_, (sets[t] for t in block.tensors)) for sets in (writes, reads))
         kept = not outputs.isdisjoint(block.tensors)
         given = not all(writes[t] for t in block.tensors)
-        out.append(Demand(aligned(block.bytes), *masks, kept=kept, given=given))
+        out.append(Demand(aligned(block.bytes), made, used, kept, given))
     return out
 
 

@@ -9,15 +9,18 @@ step. An order is taken only where the plan made with it is smaller.
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.emit.functions import main_function
-from tosaic.emit.memory_plan import aligned, blocks_of, plan_memory
+from tosaic.emit.memory_plan import Block, aligned, blocks_of, plan_memory
 from tosaic.emit.serialize import serialize
 from tosaic.targets import Target
 
@@ -51,12 +54,12 @@ def order_operators(module: ir.Module, target: Target, flatbuffer: bytes) -> byt
     from tosaic.runtime import Model  # noqa: PLC0415
 
     model = Model(flatbuffer, kernels=target.kernels)
-    demands = demands_of(model)
+    blocks = blocks_of(model)
     before = plan_memory(model).arena_bytes
     nodes, sizes = _nodes(module), model.step_sizes()
-    if before <= _least(demands, len(sizes)) or sum(sizes) != len(nodes):
+    if before <= _least(model, blocks) or sum(sizes) != len(nodes):
         return flatbuffer
-    order = best_order(demands, _needs(model))
+    order = best_order(demands_of(model, blocks), _needs(model))
     if order is None or order == sorted(order):
         return flatbuffer
     starts = np.cumsum([0, *sizes])
@@ -99,30 +102,31 @@ def best_order(demands: Sequence[Demand], needs: Sequence[int]) -> list[int] | N
     return None
 
 
-def demands_of(model: Model) -> list[Demand]:
+def demands_of(model: Model, blocks: Sequence[Block]) -> list[Demand]:
     """Return the demands of main's steps, as tensors share memory in the order they have."""
-    steps, outputs = model.steps(), set(model.output_tensors())
-    written = {tensor for _, writes in steps for tensor in writes}
+    reads: defaultdict[int, int] = defaultdict(int)
+    writes: defaultdict[int, int] = defaultdict(int)
+    for k, step in enumerate(model.steps()):
+        for sets, tensors in zip((reads, writes), step, strict=True):
+            for tensor in tensors:
+                sets[tensor] |= 1 << k
+    outputs = set(model.output_tensors())
     out = []
-    for block in blocks_of(model):
-        tensors = set(block.tensors)
-        reads, writes = (
-            sum(1 << k for k, step in enumerate(steps) if not tensors.isdisjoint(step[side]))
-            for side in (0, 1)
-        )
-        kept, given = not tensors.isdisjoint(outputs), not tensors <= written
-        out.append(Demand(aligned(block.bytes), writes, reads, kept, given))
+    for block in blocks:
+        made, used = (reduce(or_, (sets[t] for t in block.tensors)) for sets in (writes, reads))
+        kept = not outputs.isdisjoint(block.tensors)
+        given = not all(writes[t] for t in block.tensors)
+        out.append(Demand(aligned(block.bytes), made, used, kept, given))
     return out
 
 
-def _least(demands: Sequence[Demand], steps: int) -> int:
+def _least(model: Model, blocks: Sequence[Block]) -> int:
     """Return what a step needs at least, in any order: all it reads and writes."""
-    touched = ((d.bytes, d.reads | d.writes) for d in demands)
-    needed = [0] * steps
-    for size, mask in touched:
-        for k in range(steps):
-            needed[k] += size * (mask >> k & 1)
-    return max(needed, default=0)
+    owner = {tensor: k for k, block in enumerate(blocks) for tensor in block.tensors}
+    needed = (
+        {owner[t] for tensors in step for t in tensors if t in owner} for step in model.steps()
+    )
+    return max((sum(aligned(blocks[k].bytes) for k in ks) for ks in needed), default=0)
 
 
 def _needs(model: Model) -> list[int]:

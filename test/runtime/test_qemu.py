@@ -11,6 +11,7 @@ import tosaic
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.executors import make_executor
 from tosaic.executors.qemu import BOARDS
+from tosaic.tools.bench.runtime_tiny import PEERS, measure
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
@@ -69,3 +70,15 @@ def test_operators_equal_the_host(board, name):
     for g, w in zip(got, wanted, strict=True):
         assert g.dtype == w.dtype
         np.testing.assert_array_equal(g, w)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PEERS)
+def test_firmware_is_small_and_starts_fast(name):
+    cost, text = measure(name)
+    peer = PEERS[name]
+    assert text < 30_000
+    assert cost.init_trusted_instructions < peer.init / 10  # the peer checks nothing
+    assert cost.init_instructions < peer.init / 5
+    assert cost.invoke_instructions < peer.invoke
+    assert cost.arena_bytes < peer.arena

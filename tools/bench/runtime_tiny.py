@@ -20,7 +20,7 @@ import numpy as np
 import tosaic
 from tosaic.emit import quantize as stored_of
 from tosaic.executors import make_executor
-from tosaic.executors.qemu import BOARDS, QemuExecutor
+from tosaic.executors.qemu import BOARDS, Measurement, QemuExecutor
 from tosaic.quantizer import quantize
 from tosaic.runtime.library import cmake
 from tosaic.tools.bench import models as bench
@@ -46,8 +46,8 @@ PEERS = {
 PEER_TEXT = 90_288  # 7 operators
 
 
-def measure(name: str) -> list[str]:
-    """Return the table's row for one model.
+def measure(name: str) -> tuple[Measurement, int]:
+    """Return what one model costs, and the bytes of its image.
 
     Raises:
         AssertionError: the board's answer is not the JIT's.
@@ -69,8 +69,13 @@ def measure(name: str) -> list[str]:
         executor.runner = runner / "runner.elf"
         np.testing.assert_array_equal(executor.run([q])[0], program.run(q, executor="jit")[0])
         text = _text(executor.runner)
-    cost, peer = executor.measurement, PEERS[name]
-    assert cost is not None
+    assert executor.measurement is not None
+    return executor.measurement, text
+
+
+def row(name: str) -> list[str]:
+    """Return the table's row for one model; see `measure`."""
+    (cost, text), peer = measure(name), PEERS[name]
     return [
         name,
         f"{cost.init_instructions:,} ({peer.init:,})",
@@ -96,7 +101,7 @@ def main() -> None:
     print("| model (TFLM + CMSIS-NN) | init | trusted | invoke | arena B | stack B | .text B |")
     print("|---|---|---|---|---|---|---|")
     for name in names:
-        print(f"| {' | '.join(measure(name))} |", flush=True)
+        print(f"| {' | '.join(row(name))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "../arithmetic.h"
+#include "../copy_bytes.h"
 
 bool tosaic_gather(const tosaic_indexing *p, const void *values, const int32_t *indices,
                    void *output) {
@@ -10,7 +11,7 @@ bool tosaic_gather(const tosaic_indexing *p, const void *values, const int32_t *
     for (size_t k = 0; k < p->count; k++, to += p->row_size) {
       const int32_t index = indices[n * p->count + k];
       if (index < 0 || (size_t)index >= p->indexed) return false;
-      memmove(to, from + (size_t)index * p->row_size, p->row_size);
+      copy_bytes(to, from + (size_t)index * p->row_size, p->row_size);
     }
   return true;
 }
@@ -19,7 +20,7 @@ bool tosaic_scatter(const tosaic_indexing *p, const void *values_in, const int32
                     const void *input, void *output) {
   const char *from = (const char *)input;
   char *to = (char *)output;
-  memmove(output, values_in, p->batches * p->indexed * p->row_size);
+  copy_bytes(output, values_in, p->batches * p->indexed * p->row_size);
   for (size_t n = 0; n < p->batches; n++, to += p->indexed * p->row_size)
     for (size_t k = 0; k < p->count; k++, from += p->row_size) {
       const int32_t index = indices[n * p->count + k];
@@ -27,7 +28,7 @@ bool tosaic_scatter(const tosaic_indexing *p, const void *values_in, const int32
       /* Quadratic, but without memory; a batch rarely has more than some hundred indices. */
       for (size_t before = 0; before < k; before++)
         if (indices[n * p->count + before] == index) return false;
-      memmove(to + (size_t)index * p->row_size, from, p->row_size);
+      copy_bytes(to + (size_t)index * p->row_size, from, p->row_size);
     }
   return true;
 }

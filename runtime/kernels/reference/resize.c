@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "../arithmetic.h"
+#include "../copy_bytes.h"
 
 /* Where output `at` falls in the input: between index and next, at fraction / scale_n. */
 typedef struct place {
@@ -35,7 +36,7 @@ void tosaic_resize_nearest(const tosaic_resize *p, size_t element_size, const vo
     const place x = place_of(ox, p->scale_x_n, p->scale_x_d, p->offset_x, p->input_width);
     const int32_t iy = y.fraction * 2 >= p->scale_y_n ? y.next : y.index;
     const int32_t ix = x.fraction * 2 >= p->scale_x_n ? x.next : x.index;
-    memmove(to, from + pixel(p, n, iy, ix) * element_size, bytes);
+    copy_bytes(to, from + pixel(p, n, iy, ix) * element_size, bytes);
     to += bytes;
   }
 }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.export import ExportedProgram
+from torch.fx import GraphModule
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
@@ -46,15 +47,10 @@ def quantize(
     """
     # PT2E puts casts between an in-place op and the tensor that it writes to.
     program = functional(export_model(model, example_inputs, dynamic_shapes=dynamic_shapes))
-    prepared = prepare_pt2e(program.module(check_guards=False), quantizer or TosaQuantizer())
-    name_origins(prepared)
-    balancer = Balancer(prepared, [*equalisable(prepared), *migratable(prepared)])
+    prepared, calibration = prepare(program, quantizer or TosaQuantizer(), calibration)
     fitter, learner = WeightFitter(prepared), RoundingLearner(prepared)
-    if balancer.is_needed or learner.is_needed:
+    if learner.is_needed:
         calibration = list(calibration)  # it is read more than once
-    if balancer.is_needed:
-        calibrate(balancer, calibration)
-        balancer.balance()
     if calibrate(fitter if fitter.is_needed else prepared, calibration) == 0:
         raise InputError(
             "Quantisation needs calibration data and got none. Pass a few representative inputs: "
@@ -66,6 +62,23 @@ def quantize(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return lift(convert_pt2e(prepared), program)
+
+
+def prepare(
+    program: ExportedProgram, quantizer: Quantizer, calibration: Iterable[Any]
+) -> tuple[GraphModule, Iterable[Any]]:
+    """Return PT2E's graph with observers, not calibrated yet, and the calibration items.
+
+    Where the recipe wants it, scales have been moved between its layers.
+    """
+    prepared = prepare_pt2e(program.module(check_guards=False), quantizer)
+    name_origins(prepared)
+    balancer = Balancer(prepared, [*equalisable(prepared), *migratable(prepared)])
+    if balancer.is_needed:
+        calibration = list(calibration)  # it is read more than once
+        calibrate(balancer, calibration)
+        balancer.balance()
+    return prepared, calibration
 
 
 def calibrate(prepared: Callable[..., Any], calibration: Iterable[Any]) -> int:

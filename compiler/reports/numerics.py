@@ -155,7 +155,7 @@ def numerics(
         # torchao is slow to import: nobody pays for it who only reads a report.
         from tosaic.quantizer import quantize as quantize_model  # noqa: PLC0415
 
-        original = _float_graph(program, recipe)
+        original = _float_graph(program, recipe, items)
         quantized = quantize_model(program, example_inputs, items, quantizer=_quantizer(recipe))
     return compare(quantized, original, given, chosen, executor, clock)
 
@@ -301,12 +301,12 @@ def _stored(tensor: QuantizedTensor, info: TensorInfo, array: Array) -> Tensor:
     return (real / tensor.written.scale).round() + tensor.written.zero_point
 
 
-def _float_graph(program: ExportedProgram, recipe: QuantRecipe | Quantizer) -> GraphModule:
-    from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e  # noqa: PLC0415
+def _float_graph(
+    program: ExportedProgram, recipe: QuantRecipe | Quantizer, calibration: Iterable[Any]
+) -> GraphModule:
+    from tosaic.quantizer.prepare import prepare  # noqa: PLC0415
 
-    prepared = prepare_pt2e(program.module(check_guards=False), _quantizer(recipe))
-    assert isinstance(prepared, GraphModule)
-    return prepared
+    return prepare(program, _quantizer(recipe), calibration)[0]
 
 
 def _quantizer(recipe: QuantRecipe | Quantizer) -> Quantizer:

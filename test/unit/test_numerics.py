@@ -282,3 +282,18 @@ def test_two_programs() -> None:
 
 def _stored_inputs(program: CompiledProgram, data: list[Tensor]) -> list[np.ndarray]:
     return [quantize_array(program.manifest.inputs[0], x.numpy()) for x in data]
+
+
+def test_scales_that_a_recipe_moves_are_no_fault():
+    """Float is the model after equalisation: its inner values are others than the user's."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 8)).eval()
+    with torch.no_grad():
+        model[0].weight[:4] *= 300
+        model[2].weight[:, :4] /= 300
+    data = [torch.randn(4, 16) for _ in range(8)]
+    recipe = QuantRecipe(equalisation=True, per_channel=False)
+    report = numerics(model, data[:1], quantize=recipe, calibration=data)
+    assert report.reference == "float"
+    assert report.exact
+    assert all(layer.local_db > 20 for layer in report.layers)

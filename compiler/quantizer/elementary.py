@@ -147,14 +147,17 @@ def _vector_norm(
     return e(aten.pow.Tensor_Scalar, e(aten.sum.dim_IntList, powers, dims, keepdim), 1 / order)
 
 
+def _factors(e: Emitter, x: Node, dim: int, dtype: Any) -> int:
+    """Return how many elements are multiplied along `dim`, 0 where it is not done in parts."""
+    shape = e.shape(x)
+    same = dtype in (None, x.meta["val"].dtype)
+    return shape[dim] if same and shape and shape[dim] <= _MOST_FACTORS else 0
+
+
 def _product(
     e: Emitter, x: Node, dim: int = 0, keepdim: bool = False, *, dtype: Any = None
 ) -> Node | None:
-    shape = e.shape(x)
-    if not shape or dtype not in (None, x.meta["val"].dtype):
-        return None
-    dim %= len(shape)
-    if not 0 < shape[dim] <= _MOST_FACTORS:
+    if not _factors(e, x, dim, dtype):
         return None
     while (count := e.shape(x)[dim]) > 1:
         half = count // 2
@@ -173,17 +176,14 @@ def _product_of_all(e: Emitter, x: Node, *, dtype: Any = None) -> Node | None:
 
 def _cumprod(e: Emitter, x: Node, dim: int, *, dtype: Any = None) -> Node | None:
     """Products of runs of twice the length each time; Hillis and Steele, 1986."""
-    shape = e.shape(x)
-    if not shape or dtype not in (None, x.meta["val"].dtype):
-        return None
-    dim %= len(shape)
-    if not 0 < shape[dim] <= _MOST_FACTORS:
+    count = _factors(e, x, dim, dtype)
+    if not count:
         return None
     step = 1
-    while step < shape[dim]:
+    while step < count:
         first = e(aten.slice.Tensor, x, dim, 0, step)
-        left = e(aten.slice.Tensor, x, dim, 0, shape[dim] - step)
-        right = e(aten.slice.Tensor, x, dim, step, shape[dim])
+        left = e(aten.slice.Tensor, x, dim, 0, count - step)
+        right = e(aten.slice.Tensor, x, dim, step, count)
         x = e(aten.cat.default, [first, e(aten.mul.Tensor, left, right)], dim)
         step *= 2
     return x

@@ -96,7 +96,7 @@ def _legalize(target: Target) -> str:
     # Ethos-U85 has RESIZE by any factor, comparisons and SELECT of its own.
     small = (
         "tosaic-bilinear-upscale,tosaic-resize-by-weights,tosaic-reverse-rows,"
-        "tosaic-boolean-io,tosaic-booleans-by-arithmetic,"
+        "tosaic-gather-by-product,tosaic-boolean-io,tosaic-booleans-by-arithmetic,"
     )
     return (
         f"{'' if device == 'u85' else small}tosaic-split-strided-conv,tosaic-lower-transpose-conv,"
@@ -104,6 +104,7 @@ def _legalize(target: Target) -> str:
         f"tosaic-sink-reshapes,canonicalize,cse,"
         f"tosaic-matrix-transpose{family},tosaic-fold-columns{family},"
         f"tosaic-lower-global-mean{family},tosaic-fold-pad,tosaic-requantize,"
-        f"canonicalize,cse,tosaic-unshare-rescales,tosaic-legalize,"
+        f"canonicalize,cse,tosaic-unshare-rescales,"
+        f"{'' if device == 'u85' else 'tosaic-scale-by-product,'}tosaic-legalize,"
         f"tosaic-check-ethos-u{family}"
     )

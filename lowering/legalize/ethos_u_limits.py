@@ -215,7 +215,7 @@ def _wide_bilinear(op: Any) -> str | None:
     return f"a bilinear resize of {width} bits" if bilinear and width > 8 else None
 
 
-def _unequal_integer_factors(op: Any) -> str | None:
+def unequal_integer_factors(op: Any) -> str | None:
     """Both operands scaled by different integers: Vela 5.2 emits the wrong scaling mode."""
     reader = sole_reader(op.results[0])
     out = None if reader is None else Rescale.of(reader)
@@ -445,7 +445,7 @@ LIMITS: tuple[Limit, ...] = (
         "sum of scaled",
         ("add", "sub"),
         _SMALL,
-        _unequal_integer_factors,
+        unequal_integer_factors,
         "equal factors, or 2**19 for the larger",
         "Scale the operand of the larger scale by 2**19 and the other by less.",
         silent=True,

@@ -21,15 +21,43 @@ def split_strided(op: Any, b: Builder) -> ir.Value | None:
     conv = Convolution.of(op)
     if conv is None or max(conv.stride) <= _MAX_STRIDE:
         return None
+    single = shape_of(conv.x)[0] == 1
+    if conv.stride[0] > _MAX_STRIDE and not single:
+        return None
+    rows, columns = _folds(conv)
+    if rows is None or columns is None:
+        conv = _padded(b, conv)
+        rows, columns = _folds(conv)
+        assert rows is not None
+        assert columns is not None
+    transpose = defining(conv.x, "transpose") if single else None
+    planes = transpose is not None and attr_ints(transpose, "perms") == list(NHWC)
+    source = transpose.operands[0] if planes and transpose is not None else conv.x
+    return fold_convolution(b, conv, rows, columns, source, planes=planes)
+
+
+def _folds(conv: Convolution) -> tuple[Fold | None, Fold | None]:
     down, across = conv.stride
     rows = Fold.of(conv, 0, down if down > _MAX_STRIDE else 1)
     columns = Fold.of(conv, 1, across) or (Fold.of(conv, 1, 1) if across <= _MAX_STRIDE else None)
-    transpose = defining(conv.x, "transpose")
-    planes = transpose is not None and attr_ints(transpose, "perms") == list(NHWC)
-    source = transpose.operands[0] if planes and transpose is not None else conv.x
-    if rows is None or columns is None or (shape_of(source)[0] != 1 and (planes or rows.group > 1)):
-        return None
-    return fold_convolution(b, conv, rows, columns, source, planes=planes)
+    return rows, columns
+
+
+def _padded(b: Builder, conv: Convolution) -> Convolution:
+    """Return `conv` reading whole groups of pixels, its padding among them."""
+    before, after = [0] * 4, [0] * 4
+    pad = list(conv.pad)
+    for axis, stride in enumerate(conv.stride):
+        if stride > _MAX_STRIDE:
+            size, out = shape_of(conv.x)[axis + 1], conv.out_shape[axis + 1]
+            groups = out - 1 + -(-conv.weight.shape[axis + 1] // stride)
+            before[axis + 1] = pad[2 * axis]
+            after[axis + 1] = groups * stride - size - pad[2 * axis]
+            pad[2 * axis : 2 * axis + 2] = [0, 0]
+    kept = [size + min(n, 0) for size, n in zip(shape_of(conv.x), after, strict=True)]
+    x = b.slice(conv.x, [0] * 4, kept)  # pixels that no window reads
+    added = [(n, max(m, 0)) for n, m in zip(before, after, strict=True)]
+    return dataclasses.replace(conv, x=b.pad(x, added, conv.zero_points[0]), pad=tuple(pad))
 
 
 @register_pass
@@ -40,8 +68,9 @@ class SplitStridedConv(PatternPass):
     Ethos-U has strides up to 3; Vela cuts anything else into one operation per output row or worse.
     Pixels that share a window become channels: columns by a reshape, rows by slices that a
     depthwise 1x1 copies into a concat. A kernel longer than the stride gets zero taps. An NCHW
-    input is read plane by plane, so its transpose goes away too. Height and width must be multiples
-    of the stride; other convolutions are left for the limits check to report.
+    input is read plane by plane, so its transpose goes away too. Height or width that is no
+    multiple of the stride is padded to one. Dilated convolutions are left for the limits check to
+    report.
     """
 
     name: ClassVar[str] = "tosaic-split-strided-conv"

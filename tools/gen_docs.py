@@ -63,6 +63,7 @@ Every op below is lowered in float. The column int8 says what `TosaQuantizer` do
 quantised model:
 
 {legend}
+- `in parts`: written with other ops before it is quantised, where it computes with floats
 
 In-place forms (`relu_`, `add_`) count as their functional ones. An op that is not here, or a form
 of it that its lowering refuses, fails the compile with its line in the model's source. A target may
@@ -77,12 +78,13 @@ Measured by `test/opinfo/opinfo_targets.py`; whether the results are right is te
 `test/opinfo` (float) and `test/e2e` (integers).
 """
 _UNTOLD = "The TOSA operator of that name."
+_IN_PARTS = "in parts"
 _SHORT = {
     Quantized.NO: "-",
     Quantized.WEIGHTED: "weighted",
     Quantized.SHARED: "shared",
     Quantized.RESCALED: "rescaled",
-    Quantized.SUM: "rescaled",
+    Quantized.SUM: "sum",
     Quantized.TABLE: "table",
     Quantized.COMPOSITE: "composite",
     Quantized.CLAMP: "clamp",
@@ -92,7 +94,11 @@ _SHORT = {
 
 def op_support_markdown() -> str:
     """Return the text of docs/op_support.md."""
+    console.quiet_torch()
+    from tosaic.quantizer.decompose import decomposed_ops
+
     legend = "\n".join(f"- `{_SHORT[kind]}`: {kind.value}" for kind in Quantized)
+    in_parts = decomposed_ops()
     parts = [_OPS_HEADER.format(legend=legend)]
     by_file = itertools.groupby(
         sorted(op_table().values(), key=_file_of), key=_file_of
@@ -101,7 +107,7 @@ def op_support_markdown() -> str:
         title = inspect.cleandoc(sys.modules[module].__doc__ or "").partition("\n\n")[0]
         path = f"{module.removeprefix('tosaic.').replace('.', '/')}.py"
         name = path.rsplit("/", 1)[-1].removesuffix(".py")
-        rows = "\n".join(_op_rows(list(entries)))
+        rows = "\n".join(_op_rows(list(entries), in_parts))
         if rows:
             head = "| torch op | int8 | what is lowered |\n|---|---|---|"
             text = " ".join(title.split()).replace("``", "`")
@@ -140,20 +146,21 @@ def _file_of(entry: OpEntry) -> str:
     return _lowered_by(entry).__module__
 
 
-def _op_rows(entries: list[OpEntry]) -> Iterator[str]:
+def _op_rows(entries: list[OpEntry], in_parts: set[str]) -> Iterator[str]:
     """Return a row per lowering; ops that share one (and how it is quantised) share the row."""
-    rows: dict[tuple[str, str, Quantized], list[str]] = {}
+    rows: dict[tuple[str, str, str], list[str]] = {}
     for entry in entries:
         if entry.name.startswith("torch.aten."):
-            name = f"`{entry.name.removeprefix('torch.aten.')}`"
+            name = entry.name.removeprefix("torch.aten.")
             # One function for a table of ops is made anew for each; its name is the same.
             function = _lowered_by(entry)
-            key = function.__qualname__, function.__doc__ or _UNTOLD, entry.quantized
-            rows.setdefault(key, []).append(name)
-    for (_, doc, quantized), names in rows.items():
+            how = _IN_PARTS if name in in_parts else _SHORT[entry.quantized]
+            key = function.__qualname__, function.__doc__ or _UNTOLD, how
+            rows.setdefault(key, []).append(f"`{name}`")
+    for (_, doc, how), names in rows.items():
         text = inspect.cleandoc(doc).partition("\n\n")[0]
         text = " ".join(text.split()).replace("``", "`").replace("|", "\\|")
-        yield f"| {', '.join(names)} | {_SHORT[quantized]} | {text} |"
+        yield f"| {', '.join(names)} | {how} | {text} |"
 
 
 DOCS = {"passes.md": passes_markdown, "op_support.md": op_support_markdown}

@@ -51,6 +51,12 @@ def decompose(model: GraphModule) -> GraphModule:
     return model
 
 
+def decomposed_ops() -> set[str]:
+    """Return the names of the ops that are quantised in parts, such as ``addcmul``."""
+    targets = [*ELEMENTARY, *_PARTS]
+    return {str(t).removeprefix("aten.").removesuffix(".default") for t in targets}
+
+
 def _parts(node: Node) -> Parts | None:
     if node.op != "call_function":
         return None

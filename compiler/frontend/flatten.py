@@ -228,7 +228,7 @@ def _while_loop(flattener: _Flattener, node: Node) -> list[Any]:
     state, more = list(carried), list(others)  # type: ignore[arg-type]
     known, known_more = (list(map(flattener.known, values)) for values in (state, more))
     turns = 0
-    while (again := _Known(condition).run(*known, *known_more)) and again is not _UNKNOWN:
+    while (again := _goes_on(condition, [*known, *known_more])) and again is not _UNKNOWN:
         if turns == _MOST_TURNS:
             raise InputError(
                 f"The loop '{node.name}'{_place(node)} takes more than {_MOST_TURNS} turns, and "
@@ -245,6 +245,10 @@ def _while_loop(flattener: _Flattener, node: Node) -> list[Any]:
             "right one with torch.where."
         )
     return state
+
+
+def _goes_on(condition: GraphModule, values: list[Any]) -> Any:
+    return tree_leaves(_Known(condition).run(*values))[0]
 
 
 def _map(flattener: _Flattener, node: Node) -> list[Any]:

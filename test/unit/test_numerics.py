@@ -82,7 +82,7 @@ def quantized(seed: int) -> tuple[ExportedProgram, GraphModule, list[Tensor]]:
     """
     model, data = random_model(seed)
     program = torch.export.export(model, (data[0],))
-    original = module._float_graph(program, QuantRecipe())
+    original = module._float_graph(program, QuantRecipe(), ())
     converted = quantize(program, (data[0],), data, quantizer=TosaQuantizer())
     return converted, original, data[:6]
 

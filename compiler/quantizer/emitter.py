@@ -10,6 +10,7 @@ import torch
 from torch.fx import GraphModule, Node
 
 aten = torch.ops.aten
+_MOST_OPS = 64  # that a constant is computed by
 
 
 def arguments(node: Node) -> tuple[Any, ...]:
@@ -62,6 +63,21 @@ def _is_pure(target: Any) -> bool:
     return schema is not None and not schema.is_mutable and not random
 
 
+def _constants_above(node: Node) -> list[Node]:
+    """Return `node` and all it is computed from, in order; nothing where that is not constant."""
+    found: set[Node] = set()
+    work = [node]
+    while work:
+        current = work.pop()
+        computed = current.op == "call_function" and _is_pure(current.target)
+        if not (computed or current.op == "get_attr") or len(found) > _MOST_OPS:
+            return []
+        if current not in found:
+            found.add(current)
+            work += current.all_input_nodes
+    return sorted(found)
+
+
 @dataclass(frozen=True)
 class Emitter:
     """Adds nodes in place of `origin`, with its metadata."""
@@ -88,17 +104,18 @@ class Emitter:
         return node
 
     def value(self, node: Node) -> torch.Tensor | None:
-        """Return the value of a parameter or buffer, or of what is computed from those alone."""
-        if node.op == "get_attr":
-            value: torch.Tensor = operator.attrgetter(str(node.target))(self.model)
-            return value.detach()
-        if node.op != "call_function" or not _is_pure(node.target):
-            return None
-        known = {source: self.value(source) for source in node.all_input_nodes}
-        if any(v is None for v in known.values()):
-            return None
-        args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda n: known[n])
-        result = node.target(*args, **kwargs)  # type: ignore[operator]
+        """Return the value of a parameter or buffer, or of what a few ops compute of those alone.
+
+        (What many ops compute is folded before there is an Emitter.)
+        """
+        values: dict[Node, Any] = {}
+        for source in _constants_above(node):
+            if source.op == "get_attr":
+                values[source] = operator.attrgetter(str(source.target))(self.model).detach()
+            else:
+                args, kwargs = torch.fx.map_arg((source.args, source.kwargs), values.__getitem__)
+                values[source] = source.target(*args, **kwargs)  # type: ignore[operator]
+        result = values.get(node)
         return result if isinstance(result, torch.Tensor) else None
 
     def shape(self, node: Node) -> list[int]:

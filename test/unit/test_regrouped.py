@@ -236,3 +236,19 @@ def test_recurrent_cells_have_one_function(cell: nn.Module) -> None:
 
     _, ops = graph_of(Step(), torch.randn(2, 4), torch.randn(2, 3), torch.randn(2, 3))
     assert ops["linear.default"] == 2 and ops["sigmoid.default"] == 0
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.eye(4) / 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x @ self.weight + x
+        return y + y.abs()
+
+
+def test_paths_of_a_deep_residual_net_are_not_counted() -> None:
+    """There are 2**60 of them from the input to the last sum."""
+    _, ops = graph_of(nn.Sequential(*(Residual() for _ in range(30))), torch.rand(4, 4) * 1e-9)
+    assert ops["matmul.default"] == 30

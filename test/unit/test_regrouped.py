@@ -239,16 +239,11 @@ def test_recurrent_cells_have_one_function(cell: nn.Module) -> None:
 
 
 class Residual(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.eye(4) / 2)
-
     def forward(self, x: Tensor) -> Tensor:
-        y = x @ self.weight + x
-        return y + y.abs()
+        return F.softmax(x.abs() + x, -1) - x
 
 
 def test_paths_of_a_deep_residual_net_are_not_counted() -> None:
-    """There are 2**60 of them from the input to the last sum."""
-    _, ops = graph_of(nn.Sequential(*(Residual() for _ in range(30))), torch.rand(4, 4) * 1e-9)
-    assert ops["matmul.default"] == 30
+    """Thrice as many at each block, where what softmax reads may be a mask."""
+    _, ops = graph_of(nn.Sequential(*(Residual() for _ in range(30))), torch.rand(4, 4))
+    assert ops["softmax.int"] == 30

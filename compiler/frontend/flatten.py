@@ -69,6 +69,7 @@ class _Flattener:
         self._program = program
         self._module = program.module(check_guards=False)
         self.graph = self._module.graph
+        self._known: dict[Node, Any] = {}
         for node in self.graph.find_nodes(op="get_attr"):
             self._note_value(node)
 
@@ -146,16 +147,26 @@ class _Flattener:
         """Return what `value` is where it is no node or depends on constants only."""
         if not isinstance(value, Node):
             return value
-        if value.op == "get_attr":
-            return _small(attribute(self._module, str(value.target)))
-        if value.op != "call_function" or _is_higher_order(value):
+        fresh: set[Node] = set()
+        work = [value]
+        while work:
+            node = work.pop()
+            if node not in self._known and node not in fresh:
+                fresh.add(node)
+                work += node.all_input_nodes
+        for node in sorted(fresh):
+            self._known[node] = self._evaluated(node)
+        return self._known[value]
+
+    def _evaluated(self, node: Node) -> Any:
+        """Return what `node` is, its inputs being known or _UNKNOWN."""
+        if node.op == "get_attr":
+            return _small(attribute(self._module, str(node.target)))
+        unknown = any(self._known[operand] is _UNKNOWN for operand in node.all_input_nodes)
+        if unknown or node.op != "call_function" or _is_higher_order(node):
             return _UNKNOWN
-        known = [self.known(operand) for operand in value.all_input_nodes]
-        if any(v is _UNKNOWN for v in known):
-            return _UNKNOWN
-        given = dict(zip(value.all_input_nodes, known, strict=True))
-        args, kwargs = map_arg((value.args, value.kwargs), given.__getitem__)
-        return _small(value.target(*args, **kwargs))  # type: ignore[operator]
+        args, kwargs = map_arg((node.args, node.kwargs), self._known.__getitem__)
+        return _small(node.target(*args, **kwargs))  # type: ignore[operator]
 
     def finish(self) -> ExportedProgram:
         """Return the program of the flat graph."""

@@ -57,6 +57,16 @@ class CountedLoop(Linear):
         return while_loop(lambda i, v: i < 2, lambda i, v: (i + 1, self.a(v)), (0, x))[1]
 
 
+class LoopAfterResiduals(Linear):
+    """There are 2**40 paths to where the loop begins."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(40):
+            x = (x + x.relu()) * 0.5
+        body = lambda i, v: (i + 1, self.a(v))  # noqa: E731
+        return while_loop(lambda i, v: i < 2, body, (torch.tensor(0), x))[1]
+
+
 class LoopUntil(Linear):
     def forward(self, x: Tensor) -> Tensor:
         return while_loop(lambda v: v.sum() < 3, lambda v: (v * 2 + 1,), (x,))[0]
@@ -127,6 +137,11 @@ def test_float(kind: type[nn.Module]) -> None:
             assert len(found) == len(wanted)
             for a, b in zip(found, wanted, strict=True):
                 np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_loop_behind_a_deep_net() -> None:
+    program = tosaic.compile(LoopAfterResiduals().eval(), DATA[:1], target="tosa-1.0-fp")
+    assert program.report.operators["CONV2D"] == 2
 
 
 def test_a_loop_that_counts_in_numbers() -> None:

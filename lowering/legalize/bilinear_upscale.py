@@ -1,4 +1,4 @@
-"""Bilinear upscaling as one depthwise convolution and a pixel shuffle, for Ethos-U55 and U65."""
+"""Bilinear upscaling of int16 as a depthwise convolution and a shuffle, for Ethos-U55 and U65."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder, accumulator_of
 from tosaic.dialects.types import constant_value, element_of, i, shape_of
-from tosaic.lowering.legalize.forms import Rescale, defining, is_i8, is_i16, scalar, sole_reader
+from tosaic.lowering.legalize.forms import Rescale, defining, is_i16, scalar, sole_reader
 from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
 
 _MAX_WEIGHT = 127
@@ -28,7 +28,7 @@ def upscaled_by_convolution(op: Any, b: Builder) -> ir.Value | None:
         return None
     x = resize.operands[0]
     scale, offset = (constant_value(v) for v in list(resize.operands)[1:3])
-    if "BILINEAR" not in str(resize.attributes["mode"]) or not (is_i8(x) or is_i16(x)):
+    if "BILINEAR" not in str(resize.attributes["mode"]) or not is_i16(x):
         return None
     if scale is None or offset is None or sole_reader(resize.results[0]) is None:
         return None
@@ -84,11 +84,12 @@ def _edges_doubled(b: Builder, x: ir.Value, axis: int) -> ir.Value:
 @register_pass
 @dataclasses.dataclass(frozen=True)
 class BilinearUpscale(PatternPass):
-    """Replace an int8 bilinear RESIZE by a whole factor with a depthwise convolution.
+    """Replace an int16 bilinear RESIZE by a whole factor with a depthwise convolution.
 
     Ethos-U55 and U65 run no bilinear RESIZE with half-pixel centres. The weights are the small
     integers that RESIZE itself multiplies with, so the result is the same to the bit. Factors above
-    5 in both dims have weights beyond 8 bits and stay.
+    5 in both dims have weights beyond 8 bits and stay. (int8 is left to tosaic-resize-by-weights,
+    whose sums in between int16 has no room for.)
     """
 
     name: ClassVar[str] = "tosaic-bilinear-upscale"

@@ -15,7 +15,7 @@ from tosaic.lowering.legalize.forms import UNIT, is_i8
 from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
 
 _MAX_WEIGHT = 127
-_NATIVE = (2.0, 4.0, 8.0)
+_NATIVE = (2.0, 4.0, 8.0)  # factors by which the NPU copies the nearest
 
 
 @pattern("tosa.resize")
@@ -26,9 +26,10 @@ def weighted(op: Any, b: Builder) -> ir.Value | None:
     if scale is None or offset is None or not is_i8(x):
         return None
     units, steps = (scale[0], scale[2]), (scale[1], scale[3])
-    if {int(u) / int(s) for u, s in zip(units, steps, strict=True)} <= set(_NATIVE):
-        return None
     bilinear = "BILINEAR" in str(op.attributes["mode"])
+    factors = {int(u) / int(s) for u, s in zip(units, steps, strict=True)}
+    if not bilinear and factors.issubset(_NATIVE):
+        return None
     sizes = zip(shape_of(x)[1:3], shape_of(op.results[0])[1:3], strict=True)
     weights = [
         _weights(*size, int(unit), int(step), int(start), bilinear=bilinear)
@@ -79,11 +80,12 @@ def _product(
 @register_pass
 @dataclasses.dataclass(frozen=True)
 class ResizeByWeights(PatternPass):
-    """Replace an int8 RESIZE by factors other than 2, 4 and 8 with two 1x1 convolutions.
+    """Replace an int8 RESIZE with two 1x1 convolutions, but the nearest by factors of 2, 4 and 8.
 
     Along each dim a result is a sum of two elements with whole weights, which RESIZE itself
     multiplies with, or a copy of one; a convolution over that dim, brought to the channels, is the
-    same to the bit. Where a weight exceeds 127 the RESIZE is left.
+    same to the bit, and has a third of the cycles of a depthwise one that writes each phase. Where
+    a weight exceeds 127 the RESIZE is left.
     """
 
     name: ClassVar[str] = "tosaic-resize-by-weights"

@@ -17,7 +17,7 @@ func.func @bilinear(%x: tensor<1x3x4x2xi8>) -> tensor<1x5x8x2xi32> {
 
 // -----
 
-// By 2 the device resizes itself.
+// The nearest by 2 is copied by the device itself.
 // CHECK-LABEL: @native
 // CHECK: tosa.resize
 func.func @native(%x: tensor<1x3x4x2xi8>) -> tensor<1x6x8x2xi8> {
@@ -26,4 +26,19 @@ func.func @native(%x: tensor<1x3x4x2xi8>) -> tensor<1x6x8x2xi8> {
   %border = tosa.const_shape {values = dense<[1, 1]> : tensor<2xindex>} : () -> !tosa.shape<2>
   %0 = tosa.resize %x, %scale, %offset, %border {mode = NEAREST_NEIGHBOR} : (tensor<1x3x4x2xi8>, !tosa.shape<4>, !tosa.shape<2>, !tosa.shape<2>) -> tensor<1x6x8x2xi8>
   return %0 : tensor<1x6x8x2xi8>
+}
+
+// -----
+
+// The mean of the nearest by 2 is not.
+// CHECK-LABEL: @twice
+// CHECK-NOT: tosa.resize
+// CHECK: tosa.conv2d {{.*}} -> tensor<1x4x2x6xi32>
+// CHECK: tosa.conv2d {{.*}} -> tensor<1x6x2x8xi48>
+func.func @twice(%x: tensor<1x3x4x2xi8>) -> tensor<1x6x8x2xi32> {
+  %scale = tosa.const_shape {values = dense<[4, 2, 4, 2]> : tensor<4xindex>} : () -> !tosa.shape<4>
+  %offset = tosa.const_shape {values = dense<[-1, -1]> : tensor<2xindex>} : () -> !tosa.shape<2>
+  %border = tosa.const_shape {values = dense<[1, 1]> : tensor<2xindex>} : () -> !tosa.shape<2>
+  %0 = tosa.resize %x, %scale, %offset, %border {mode = BILINEAR} : (tensor<1x3x4x2xi8>, !tosa.shape<4>, !tosa.shape<2>, !tosa.shape<2>) -> tensor<1x6x8x2xi32>
+  return %0 : tensor<1x6x8x2xi32>
 }

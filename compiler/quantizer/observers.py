@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch.fx import GraphModule
 from torchao.quantization.pt2e import (
     HistogramObserver,
     MinMaxObserver,
@@ -15,7 +14,6 @@ from torchao.quantization.pt2e import (
 )
 
 from tosaic.errors import InputError
-from tosaic.frontend.frames import user_frame
 from tosaic.quantizer.histograms import (
     Histogram,
     by_divergence,
@@ -33,6 +31,10 @@ _LEAST_VARIANCE = 1e-3
 Search = Callable[[Histogram, int, float], tuple[float, float]]
 
 
+class NaNObservedError(InputError):
+    """A range is to be found from data with NaN in it."""
+
+
 class _Headroom:
     """Widens what an observer has seen by a fraction, not beyond what the op can produce."""
 
@@ -40,24 +42,18 @@ class _Headroom:
         super().__init__(**options)
         self.headroom = headroom
         self.bounds = bounds
-        self.origins: list[str] = []  # of what it observes, in the order of a run
-        self.calls = 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Look at what of `x` is finite: an infinity (of a mask, say) is cut off in any case.
 
         Raises:
-            InputError: there is a NaN; tells where it comes from.
+            NaNObservedError: there is a NaN.
         """
         seen = x.detach()
-        self.calls += 1
         if not bool(seen.sum().isfinite()):
             if bool(seen.isnan().any()):
-                count = len(self.origins)
-                origin = self.origins[(self.calls - 1) % count] if count else ""
-                raise InputError(
-                    f"The calibration data gives NaN{origin}, so no range can be found. "
-                    "Repair the data, or the model there."
+                raise NaNObservedError(
+                    "The data gives NaN, so no range can be found. Repair the data, or the model."
                 )
             seen = seen[seen.isfinite()]
         super().forward(seen)  # type: ignore[misc]
@@ -145,17 +141,6 @@ class _LeastError(_Searched):
 
 class _Divergence(_Searched):
     search = staticmethod(by_divergence)
-
-
-def name_origins(prepared: GraphModule) -> None:
-    """Tell each observer what it observes, for its messages; some observe several values."""
-    for node in prepared.graph.nodes:
-        observer = prepared.get_submodule(node.target) if node.op == "call_module" else None
-        if isinstance(observer, _Headroom):
-            source = node.args[0]
-            frame = user_frame(str(source.meta.get("stack_trace") or ""))
-            where = f" at {frame[0]}:{frame[1]}" if frame else ""
-            observer.origins.append(f" in '{source.name}'{where}")
 
 
 ACTIVATION_OBSERVERS: dict[str, Any] = {

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch.export import ExportedProgram
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Interpreter, Node
+from torch.utils._pytree import tree_leaves
 from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
 from tosaic.collector import collector_paused
 from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
+from tosaic.frontend.frames import user_frame
 from tosaic.frontend.lift import lift
 from tosaic.frontend.mutation import functional
 from tosaic.quantizer.balance import Balancer
@@ -23,7 +25,7 @@ from tosaic.quantizer.equalise import equalisable
 from tosaic.quantizer.fit_weights import WeightFitter
 from tosaic.quantizer.learn_rounding import RoundingLearner
 from tosaic.quantizer.migrate import migratable
-from tosaic.quantizer.observers import name_origins
+from tosaic.quantizer.observers import NaNObservedError
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
 
@@ -70,7 +72,6 @@ def prepare(
     Where the recipe wants it, scales have been moved between its layers.
     """
     prepared = prepare_pt2e(program.module(check_guards=False), quantizer)
-    name_origins(prepared)
     balancer = Balancer(prepared, [*equalisable(prepared), *migratable(prepared)])
     if balancer.is_needed:
         calibration = list(calibration)  # it is read more than once
@@ -103,6 +104,9 @@ def calibrate(prepared: Callable[..., Any], calibration: Iterable[Any]) -> int:
                     )
             try:
                 prepared(*inputs)
+            except NaNObservedError:
+                _FirstNaN(getattr(prepared, "module", prepared)).run(*inputs)
+                raise
             except (RuntimeError, ValueError, TypeError, AssertionError) as error:
                 shapes = ", ".join(str(tuple(t.shape)) for t in inputs)
                 reason = str(error).strip().splitlines()
@@ -113,6 +117,30 @@ def calibrate(prepared: Callable[..., Any], calibration: Iterable[Any]) -> int:
                 ) from error
             count += 1
     return count
+
+
+class _FirstNaN(Interpreter):
+    """Runs a model up to the op that makes the first NaN, which need not be an observed one."""
+
+    def run_node(self, n: Node) -> Any:
+        """Run a node.
+
+        Raises:
+            InputError: its result has NaN; tells its name and place.
+        """
+        result = super().run_node(n)
+        if n.op == "call_function" and any(_has_nan(value) for value in tree_leaves(result)):
+            frame = user_frame(str(n.meta.get("stack_trace") or ""))
+            where = f" at {frame[0]}:{frame[1]}" if frame else ""
+            raise InputError(
+                f"The calibration data gives NaN in '{n.name}'{where}, so no range can be found. "
+                "Repair the data, or the model there."
+            )
+        return result
+
+
+def _has_nan(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and bool(value.isnan().any())
 
 
 def _tensors(item: Any) -> tuple[Any, ...]:

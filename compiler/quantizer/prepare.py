@@ -105,7 +105,9 @@ def calibrate(prepared: Callable[..., Any], calibration: Iterable[Any]) -> int:
             try:
                 prepared(*inputs)
             except NaNObservedError:
-                _FirstNaN(getattr(prepared, "module", prepared)).run(*inputs)
+                module = prepared.module if isinstance(prepared, Interpreter) else prepared
+                assert isinstance(module, torch.nn.Module)
+                _FirstNaN(module).run(*inputs)
                 raise
             except (RuntimeError, ValueError, TypeError, AssertionError) as error:
                 shapes = ", ".join(str(tuple(t.shape)) for t in inputs)

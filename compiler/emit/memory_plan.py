@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,10 +91,7 @@ def plan_memory(model: Model) -> MemoryPlan:
     steps = model.steps()
     words = _words(model)
     blocks = _blocks(model, steps, words.places, words.in_arena)
-    live = [0] * len(steps)
-    for block in blocks:
-        for k in range(block.first, min(block.last + 1, len(steps))):
-            live[k] += aligned(block.bytes)
+    live = _live(blocks, len(steps))
     bound = max(live, default=0)
     # Other graphs lie behind main, and their places depend on its size.
     if words.graphs == 1 and bound < words.main[_ARENA]:
@@ -121,19 +119,28 @@ def _blocks(
             first[tensor] = last[tensor] = k
     last |= dict.fromkeys(model.output_tensors(), len(steps))
     out: list[Block] = []
+    at: dict[int, int] = {}  # of each place, the block that was there last
     tensors = [t for t in last if in_arena[t]]
     for tensor in sorted(tensors, key=lambda t: first.get(t, 0)):
-        begin, end = first.get(tensor, 0), last[tensor]
-        block = Block((tensor,), begin, end, model.tensor_bytes(tensor))
-        for k, other in enumerate(out):
-            if places[other.tensors[0]] == places[tensor] and other.last >= begin:
-                joined = (*other.tensors, tensor)
-                size = max(other.bytes, block.bytes)
-                out[k] = Block(joined, other.first, max(other.last, end), size)
-                break
+        begin, end, place = first.get(tensor, 0), last[tensor], int(places[tensor])
+        size = model.tensor_bytes(tensor)
+        other = out[at[place]] if place in at else None
+        if other is not None and other.last >= begin:
+            joined, size = (*other.tensors, tensor), max(other.bytes, size)
+            out[at[place]] = Block(joined, other.first, max(other.last, end), size)
         else:
-            out.append(block)
+            at[place] = len(out)
+            out.append(Block((tensor,), begin, end, size))
     return out
+
+
+def _live(blocks: Sequence[Block], steps: int) -> list[int]:
+    """Return the bytes alive at each step."""
+    changes = [0] * (steps + 2)
+    for block in blocks:
+        changes[block.first] += aligned(block.bytes)
+        changes[block.last + 1] -= aligned(block.bytes)
+    return list(accumulate(changes))[:steps]
 
 
 def _search(blocks: Sequence[Block], ceiling: int) -> list[tuple[Block, int]]:

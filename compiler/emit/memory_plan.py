@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from tosaic.runtime import Model
 
 # Words of a plan's header, and of the record of a graph (runtime/src/plan.h).
-_TENSOR_BYTES, _OPERATORS, _VARIABLES, _TYPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 9, 10
-_VARIABLE, _TYPE, _GRAPH = 2, 8, 8
-_TENSORS, _ARENA = 0, 6
-_IN_ARENA = 0  # the kind in a tensor's type
+_TENSOR_BYTES, _OPERATORS, _VARIABLES, _TYPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 10, 11
+_VARIABLE, _TYPE, _GRAPH = 2, 8, 11
+_TENSORS, _ARENA = 0, 9
+_IN_ARENA = 2  # the kind of a tensor
 _ALIGNMENT = 16
 _BUDGET = 20_000  # places tried
 
@@ -59,45 +59,49 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class _Words:
-    """A plan's words, and what is in them of main: views, by which the plan is changed."""
+    """A plan's words, and views of it by which it is changed.
+
+    `places` has the place of each tensor in the plan's order, in which the block's tensor `t` is
+    number `numbers[t]`.
+    """
 
     all: npt.NDArray[np.uint32]
     graphs: int
     main: npt.NDArray[np.uint32]
     places: npt.NDArray[np.uint32]
-    in_arena: npt.NDArray[np.bool_]
+    numbers: npt.NDArray[np.intp]
 
 
-def _words(model: Model) -> _Words:
+def _words(model: Model, kinds: Sequence[int]) -> _Words:
     words = np.frombuffer(model.plan(), np.uint32).copy()
     operators, variables, types, graphs = (
         int(words[k]) for k in (_OPERATORS, _VARIABLES, _TYPES, _GRAPHS)
     )
-    records = words[_HEADER + operators + _VARIABLE * variables :]
-    kinds = records[_TYPE - 1 : _TYPE * types : _TYPE] >> 16 & 0xFF
-    main = records[_TYPE * types :]
+    main = words[_HEADER + operators + _VARIABLE * variables + _TYPE * types :]
     tensors = main[_GRAPH * graphs :][: 2 * int(main[_TENSORS])]
-    return _Words(words, graphs, main, tensors[::2], kinds[tensors[1::2]] == _IN_ARENA)
+    numbers = np.argsort(np.argsort(kinds, kind="stable"))
+    return _Words(words, graphs, main, tensors[::2], numbers)
 
 
 def blocks_of(model: Model) -> list[Block]:
     """Return what has to be placed for main, as the loader lets tensors share memory."""
-    words = _words(model)
-    return _blocks(model, model.steps(), words.places, words.in_arena)
+    kinds = model.tensor_kinds()
+    return _blocks(model, model.steps(), kinds, _words(model, kinds))
 
 
 def plan_memory(model: Model) -> MemoryPlan:
     """Return the smallest plan found for `model`."""
     steps = model.steps()
-    words = _words(model)
-    blocks = _blocks(model, steps, words.places, words.in_arena)
+    kinds = model.tensor_kinds()
+    words = _words(model, kinds)
+    blocks = _blocks(model, steps, kinds, words)
     live = _live(blocks, len(steps))
     bound = max(live, default=0)
     # Other graphs lie behind main, and their places depend on its size.
     if words.graphs == 1 and bound < words.main[_ARENA]:
         found = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
         for block, place in found:
-            words.places[list(block.tensors)] = place
+            words.places[words.numbers[list(block.tensors)]] = place
         if found:
             words.main[_ARENA] = words.all[_TENSOR_BYTES] = bound
     outputs = tuple(writes[0] if writes else 0 for _, writes in steps)
@@ -107,8 +111,8 @@ def plan_memory(model: Model) -> MemoryPlan:
 def _blocks(
     model: Model,
     steps: Sequence[tuple[list[int], list[int]]],
-    places: npt.NDArray[np.uint32],
-    in_arena: npt.NDArray[np.bool_],
+    kinds: Sequence[int],
+    words: _Words,
 ) -> list[Block]:
     """Return what has to be placed: tensors alive together at one place are one block."""
     first: dict[int, int] = {}
@@ -118,11 +122,12 @@ def _blocks(
         for tensor in writes:
             first[tensor] = last[tensor] = k
     last |= dict.fromkeys(model.output_tensors(), len(steps))
+    places = words.places[words.numbers].tolist()
     out: list[Block] = []
     at: dict[int, int] = {}  # of each place, the block that was there last
-    tensors = [t for t in last if in_arena[t]]
+    tensors = [t for t in last if kinds[t] == _IN_ARENA]
     for tensor in sorted(tensors, key=lambda t: first.get(t, 0)):
-        begin, end, place = first.get(tensor, 0), last[tensor], int(places[tensor])
+        begin, end, place = first.get(tensor, 0), last[tensor], places[tensor]
         size = model.tensor_bytes(tensor)
         other = out[at[place]] if place in at else None
         if other is not None and other.last >= begin:

@@ -160,13 +160,27 @@ class Model:
 
     def tensor_bytes(self, tensor: int) -> int:
         """Return the bytes of a tensor of main, by its index among the block's tensors."""
-        size: int = self._library.tosaic_describe_tensor(self._model, 0, tensor)
+        size: int = self._tensor(tensor).bytes
         return size
+
+    def tensor_kinds(self) -> list[int]:
+        """Return of main's tensors where they are, as PlanKind in runtime/src/plan.h has it.
+
+        A plan has tensors of a kind together, and in the order of these numbers.
+        """
+        out: list[int] = []
+        while self._library.tosaic_describe_tensor(self._model, 0, len(out)):
+            out.append(self._library.tosaic_describe_kind(self._model, 0, len(out)))
+        return out
 
     def reset(self) -> None:
         """Give all variables their initial values again."""
         with self._lock:
             self._library.tosaic_model_reset(self._model)
+
+    def _tensor(self, tensor: int) -> Tensor:
+        found: Tensor = self._library.tosaic_describe_tensor(self._model, 0, tensor).contents
+        return found
 
     def _with_arena(self, size: ctypes.c_size_t) -> int:
         self._config.arena = self._arena.ctypes.data

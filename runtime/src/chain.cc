@@ -42,6 +42,14 @@ bool is_chain(const tosaic_model *model, const Graph &graph, size_t first, size_
 
 tosaic_status run_chain(const Step &step) {
   const size_t count = size_t{1} + step.node->fused;
+  const auto first = static_cast<size_t>(step.node - step.graph->nodes);
+  if (count > kMaxChain || !is_chain(step.model, *step.graph, first, count)) {
+    return TOSAIC_BAD_MODEL;
+  }
+  for (size_t n = 0; n < count; n++) {
+    const Step part = step.behind(n);
+    if (part.op().check(part) != TOSAIC_OK) return TOSAIC_BAD_MODEL;
+  }
   const size_t total = elements(step.result());
   int32_t between[kMaxChain - 1][kPiece];
   Argument storage[kMaxChain];

@@ -1,4 +1,4 @@
-// Which nodes run as one step, made where the loader plans, and checked where a plan tells.
+// Which nodes run as one step.
 #include <algorithm>
 #include <cstring>
 
@@ -53,20 +53,6 @@ void fuse(const tosaic_model *model, Graph *graph, uint8_t *readers) {
       break;
     }
   }
-}
-
-bool fits_fused(const tosaic_model *model, const Graph &graph, size_t first) {
-  const Node &node = graph.nodes[first];
-  const size_t count = size_t{1} + node.fused;
-  if (count > graph.node_count - first) return false;
-  if (!(model->operators[node.op]->flags & kFusesRescale)) {
-    return count <= kMaxChain && is_chain(model, graph, first, count);
-  }
-  const auto follows = [&](size_t k, tosa::Op op) {
-    const Node &before = graph.nodes[first + k - 1], &after = graph.nodes[first + k];
-    return is(model, after, op) && graph.inputs(after)[0] == graph.outputs(before)[0];
-  };
-  return count <= 3 && follows(1, tosa::Op::RESCALE) && (count < 3 || follows(2, tosa::Op::CLAMP));
 }
 
 bool is_written(const Graph &graph, const Node *first, const Node *end, uint16_t tensor) {

@@ -160,9 +160,6 @@ bool plan_graph(const tosaic_model *model, Graph *graph, void *workspace, uint32
 // tensor.
 void fuse(const tosaic_model *model, Graph *graph, uint8_t *readers);
 
-// Whether node `first` may do as many nodes behind it as it says.
-bool fits_fused(const tosaic_model *model, const Graph &graph, size_t first);
-
 // Whether a node from `first` on and ahead of `end`, all of one step, writes the tensor.
 bool is_written(const Graph &graph, const Node *first, const Node *end, uint16_t tensor);
 

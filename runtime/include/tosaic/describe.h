@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* The plan of a loaded model, for config->plan: how many words it has at most, and its words, of
+/* The plan of a loaded model, for config->plan: how many words writing it takes, and its words, of
  * which the number is returned.
  */
 size_t tosaic_describe_plan_words(const tosaic_model *model);
@@ -39,8 +39,11 @@ bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t index,
 /* The index of output `index` of a graph among its tensors. */
 uint16_t tosaic_describe_output(const tosaic_model *model, size_t graph, size_t index);
 
-/* Bytes of tensor `index` of a graph. */
-uint32_t tosaic_describe_tensor(const tosaic_model *model, size_t graph, size_t index);
+/* Tensor `index` of a graph, or NULL behind the last; and where it is (PlanKind in plan.h, by which
+ * a plan sorts them).
+ */
+const tosaic_tensor *tosaic_describe_tensor(const tosaic_model *model, size_t graph, size_t index);
+uint8_t tosaic_describe_kind(const tosaic_model *model, size_t graph, size_t index);
 
 #ifdef __cplusplus
 }

@@ -62,7 +62,7 @@ class _Words:
     """A plan's words, and views of it by which it is changed.
 
     `places` has the place of each tensor in the plan's order, in which the block's tensor `t` is
-    number `numbers[t]`.
+    number `numbers[t]`, unless it is nowhere.
     """
 
     all: npt.NDArray[np.uint32]
@@ -122,12 +122,12 @@ def _blocks(
         for tensor in writes:
             first[tensor] = last[tensor] = k
     last |= dict.fromkeys(model.output_tensors(), len(steps))
-    places = words.places[words.numbers].tolist()
+    places, numbers = words.places.tolist(), words.numbers.tolist()
     out: list[Block] = []
     at: dict[int, int] = {}  # of each place, the block that was there last
     tensors = [t for t in last if kinds[t] == _IN_ARENA]
     for tensor in sorted(tensors, key=lambda t: first.get(t, 0)):
-        begin, end, place = first.get(tensor, 0), last[tensor], places[tensor]
+        begin, end, place = first.get(tensor, 0), last[tensor], places[numbers[tensor]]
         size = model.tensor_bytes(tensor)
         other = out[at[place]] if place in at else None
         if other is not None and other.last >= begin:

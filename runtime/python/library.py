@@ -74,7 +74,8 @@ class Node(ctypes.Structure):
         ("operands", ctypes.POINTER(ctypes.c_uint16)),
         ("inputs", ctypes.c_uint16),
         ("outputs", ctypes.c_uint16),
-        ("fused", ctypes.c_uint16),
+        ("merged", ctypes.c_uint16),
+        ("chained", ctypes.c_uint16),
     )
 
 

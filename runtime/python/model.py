@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -130,27 +130,28 @@ class Model:
         return out
 
     def steps(self) -> list[tuple[list[int], list[int]]]:
-        """Return what each step of main reads and writes; fused nodes are one step."""
+        """Return what each step of main reads and writes; what runs fused is one step."""
         out: list[tuple[list[int], list[int]]] = []
-        node, index, behind = Node(), 0, 0
-        while self._library.tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
+        behind = 0
+        for node in self._nodes():
             operands = [node.operands[k] for k in range(node.inputs + node.outputs)]
             if behind:
                 out[-1][0].extend(operands[: node.inputs])
                 out[-1][1][:] = operands[node.inputs :]
             else:
                 out.append((operands[: node.inputs], operands[node.inputs :]))
-            behind = behind - 1 if behind else node.fused
-            index += 1
+            behind = behind - 1 if behind else node.chained
         return out
 
     def step_sizes(self) -> list[int]:
-        """Return how many nodes each step of main has; nodes are the operators but constants."""
+        """Return how many operators, but constants, each step of main has."""
         out: list[int] = []
-        node, index = Node(), 0
-        while self._library.tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
-            out.append(node.fused + 1)
-            index += out[-1]
+        behind = 0
+        for node in self._nodes():
+            if not behind:
+                out.append(0)
+            out[-1] += node.merged + 1
+            behind = behind - 1 if behind else node.chained
         return out
 
     def output_tensors(self) -> list[int]:
@@ -177,6 +178,12 @@ class Model:
         """Give all variables their initial values again."""
         with self._lock:
             self._library.tosaic_model_reset(self._model)
+
+    def _nodes(self) -> Iterator[Node]:
+        node, index = Node(), 0
+        while self._library.tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
+            yield node
+            index += 1
 
     def _tensor(self, tensor: int) -> Tensor:
         found: Tensor = self._library.tosaic_describe_tensor(self._model, 0, tensor).contents

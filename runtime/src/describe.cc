@@ -22,7 +22,7 @@ size_t operand_count(const Graph &graph) {
 size_t attribute_count(const tosaic_model &model, const Graph &graph) {
   size_t count = 0;
   for (const Node *node = graph.nodes; node < graph.nodes + graph.node_count; node++) {
-    count += model.operators[node->op]->attribute.words;
+    count += model.operators[node->op]->words(*node);
   }
   return count;
 }
@@ -75,20 +75,24 @@ class PlanWriter {
     types_ = reinterpret_cast<PlanType *>(at_);
     for (const bool shapes : {true, false}) {
       for_each_graph([&](const Graph &graph) {
-        for (size_t k = 0; k < graph.tensor_count; k++) {
-          if ((graph.tensors[k].type == TOSAIC_SHAPE) == shapes) describe(graph, graph.tensors[k]);
-        }
+        mark_used(graph);
+        for_each_tensor(graph, [&](size_t k) {
+          const Tensor &tensor = graph.tensors[k];
+          if ((tensor.type == TOSAIC_SHAPE) == shapes) describe(graph, tensor);
+        });
       });
       if (shapes) header->shape_types = type_count_;
     }
     header->types = type_count_;
     for_each_graph([&](const Graph &graph) {
-      uint32_t kinds[kNowhere + 1] = {};
-      for (size_t k = 0; k < graph.tensor_count; k++) {
+      mark_used(graph);
+      uint32_t tensors = 0, kinds[kNowhere + 1] = {};
+      for_each_tensor(graph, [&](size_t k) {
+        tensors++;
         kinds[kind_of(model_, graph, graph.tensors[k])]++;
-      }
-      put(PlanGraph{graph.tensor_count, kinds[kInModel], kinds[kIsVariable], kinds[kInArena],
-                    graph.node_count, static_cast<uint32_t>(attribute_count(model_, graph)),
+      });
+      put(PlanGraph{tensors, kinds[kInModel], kinds[kIsVariable], kinds[kInArena], graph.node_count,
+                    static_cast<uint32_t>(attribute_count(model_, graph)),
                     static_cast<uint32_t>(operand_count(graph)), graph.input_count,
                     graph.output_count, graph.arena_bytes, graph.arena_base});
     });
@@ -111,14 +115,12 @@ class PlanWriter {
   }
 
   void put_graph(const Graph &graph) {
+    mark_used(graph);
     uint16_t number = 0;
-    for (int kind = kInModel; kind <= kNowhere; kind++) {
-      for (size_t k = 0; k < graph.tensor_count; k++) {
-        if (kind_of(model_, graph, graph.tensors[k]) != kind) continue;
-        put(describe(graph, graph.tensors[k]));
-        numbers_[k] = number++;
-      }
-    }
+    for_each_tensor(graph, [&](size_t k) {
+      put(describe(graph, graph.tensors[k]));
+      numbers_[k] = number++;
+    });
     for (size_t n = 0; n < graph.node_count; n++) {
       Node node = graph.nodes[n];
       node.op = static_cast<uint16_t>(add_key(node));
@@ -130,6 +132,25 @@ class PlanWriter {
     for (size_t k = 0; k < operands; k += 2) {
       const uint32_t high = k + 1 < operands ? numbers_[graph.operands[k + 1]] : 0;
       put(numbers_[graph.operands[k]] | high << 16);
+    }
+  }
+
+  // Lets numbers_ tell which tensors are operands.
+  void mark_used(const Graph &graph) {
+    std::memset(numbers_, 0, graph.tensor_count * sizeof(*numbers_));
+    const size_t operands = operand_count(graph);
+    for (size_t k = 0; k < operands; k++) numbers_[graph.operands[k]] = 1;
+  }
+
+  // Calls `visit` with the index of each tensor that is in the plan, in the plan's order. A merged
+  // node's accumulators are not: they are nowhere, and nobody's operand.
+  template <class Visit>
+  void for_each_tensor(const Graph &graph, Visit visit) const {
+    for (int kind = kInModel; kind <= kNowhere; kind++) {
+      for (size_t k = 0; k < graph.tensor_count; k++) {
+        if (kind_of(model_, graph, graph.tensors[k]) != kind) continue;
+        if (kind < kNowhere || numbers_[k]) visit(k);
+      }
     }
   }
 
@@ -250,7 +271,8 @@ bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t index,
                           tosaic_described_node *node) {
   if (graph >= model->graph_count || index >= model->graphs[graph].node_count) return false;
   const tosaic::Node &source = model->graphs[graph].nodes[index];
-  *node = {model->graphs[graph].inputs(source), source.inputs, source.outputs, source.fused};
+  *node = {model->graphs[graph].inputs(source), source.inputs, source.outputs, source.merged,
+           source.chained};
   return true;
 }
 

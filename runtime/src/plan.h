@@ -5,12 +5,9 @@
 // Little endian, and in this order: PlanHeader; an operator_key for each operator in use;
 // PlanVariables; PlanTypes; PlanGraphs; then of each graph its PlanTensors, its Nodes, its
 // attributes and its operands (an even number of them). All is sorted so that a device has little
-// to check: PlanTypes of SHAPE come first, tensors are in the order of their PlanKind, and nodes
-// take their operands and attributes one behind the other.
+// to check: PlanTypes of SHAPE come first, and tensors are in the order of their PlanKind.
 #ifndef TOSAIC_RUNTIME_PLAN_H
 #define TOSAIC_RUNTIME_PLAN_H
-
-#include <cstddef>
 
 #include "model.h"
 
@@ -43,7 +40,7 @@ struct PlanVariable {
 // tensor never exists.
 enum PlanKind : uint8_t { kInModel, kIsVariable, kInArena, kNowhere };
 
-// What tensors have in common, each once in a plan. It ends like tosaic_tensor.
+// What tensors have in common, each once in a plan.
 struct PlanType {
   int32_t dims[TOSAIC_MAX_RANK];  // the first of a SHAPE, of rank 0, is how many values it has
   uint32_t bytes;
@@ -71,13 +68,6 @@ struct PlanGraph {
   uint32_t arena_base;
 };
 
-constexpr size_t kTypeTail = sizeof(PlanType) - offsetof(PlanType, bytes);
-static_assert(offsetof(Tensor, type) - offsetof(Tensor, bytes) ==
-                      offsetof(PlanType, type) - offsetof(PlanType, bytes) &&
-                  offsetof(Tensor, rank) - offsetof(Tensor, bytes) ==
-                      offsetof(PlanType, rank) - offsetof(PlanType, bytes) &&
-                  offsetof(Tensor, bytes) + kTypeTail == offsetof(Tensor, reserved) + 1,
-              "a tensor's end is copied from its type");
 static_assert(sizeof(PlanType) == 32 && sizeof(PlanTensor) == 8 && sizeof(Node) == 16,
               "a plan has no padding");
 

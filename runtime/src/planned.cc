@@ -4,7 +4,6 @@
 // checked before it is used, and what an operator asks of its tensors is checked here or, by most,
 // when it runs. A damaged plan may let the model compute nonsense; it cannot make it read or write
 // outside of model, plan and arena.
-#include <cstring>
 #include <new>
 
 #include "loader.h"
@@ -50,7 +49,7 @@ struct Types {
 struct Space {
   uint8_t *begin;
   uint32_t size;
-  uint32_t alignment;
+  uint32_t unaligned;  // bits that a place may not have
   uint8_t constant;
 };
 
@@ -71,7 +70,7 @@ bool is_inside(uint32_t offset, uint32_t bytes, uint32_t size) {
     *tensor = {space.begin + place, type.dims, type.bytes,     type.type,
                type.rank,           space.constant, 0};
   }
-  return places % space.alignment == 0;
+  return !(places & space.unaligned);
 }
 
 class Loader {
@@ -229,10 +228,10 @@ class Loader {
     const Types all = {types_, 0, header_->types};
     const Types others = {types_ + shapes, shapes, header_->types - shapes};
     const Space model = {static_cast<uint8_t *>(const_cast<void *>(config_.model)),
-                         header_->model_bytes, 4, true};
-    const Space arena = {model_->tensors + graph.arena_base, graph.arena_bytes, TOSAIC_ALIGNMENT,
-                         false};
-    const Space nowhere = {nullptr, kMaxTensorBytes, 1, false};
+                         header_->model_bytes, 3, true};
+    const Space arena = {model_->tensors + graph.arena_base, graph.arena_bytes,
+                         TOSAIC_ALIGNMENT - 1, false};
+    const Space nowhere = {nullptr, kMaxTensorBytes, UINT32_MAX, false};
     // The tensors' records lie ahead of the nodes.
     const auto *source = reinterpret_cast<const PlanTensor *>(graph.nodes) - graph.tensor_count;
     Tensor *tensor = graph.tensors;
@@ -242,7 +241,7 @@ class Loader {
     for (Tensor *const end = tensor + counts.variables; tensor < end; tensor++, source++) {
       const uint32_t variable = source->place;
       if (variable >= header_->variables) return false;
-      const Space own = {model_->variables[variable].data, variables_[variable].bytes, 1, false};
+      const Space own = {model_->variables[variable].data, variables_[variable].bytes, 0, false};
       const PlanTensor at_begin = {0, source->type};
       if (!place_tensors(others, &at_begin, 1, own, tensor) || tensor->bytes != own.size) {
         return false;
@@ -252,9 +251,7 @@ class Loader {
     source += counts.in_arena;
     tensor += counts.in_arena;
     const auto left = static_cast<uint32_t>(graph.tensors + graph.tensor_count - tensor);
-    if (!place_tensors(others, source, left, nowhere, tensor)) return false;
-    for (Tensor *const end = tensor + left; tensor < end; tensor++) tensor->data = nullptr;
-    return true;
+    return place_tensors(others, source, left, nowhere, tensor);
   }
 
   // Tensors are sorted by kind: those below `constants` are in the model, and those from `placed`
@@ -272,33 +269,30 @@ class Loader {
     for (const uint16_t *input = inputs; input < outputs; input++) {
       if (*input < kinds.constants) return TOSAIC_BAD_PLAN;
     }
-    uint32_t operands = source.inputs + source.outputs, attributes = 0;
+    const Node *chain = graph.nodes;  // where the one that `node` is in begins
     const Node *const end = graph.nodes + graph.node_count;
-    for (const Node *first = graph.nodes, *last; first < end; first = last + 1) {
-      last = first + first->fused;
-      if (last >= end) return TOSAIC_BAD_PLAN;
-      for (const Node *node = first; node <= last; node++) {
-        // Nodes have their operands and attributes in order.
-        if (node->op >= header_->operators || node->operands != operands ||
-            node->attributes != attributes) {
-          return TOSAIC_BAD_PLAN;
-        }
-        const tosaic_operator &op = *operators_[node->op];
-        operands += uint32_t{node->inputs} + node->outputs;
-        attributes += op.attribute.words;
-        if (!op.takes(*node) || operands > source.operands || attributes > source.attributes ||
-            !check_operands(graph, kinds, op, *first, *node, node == last)) {
-          return TOSAIC_BAD_PLAN;
-        }
-        // Chains, too, are checked when they run.
-        if (op.flags & kChecksWhenRun || first < last) continue;
-        const Step step{model_, &graph, node};
-        const tosaic_status status = op.check(step);
-        if (status == TOSAIC_OK) continue;
-        if (config_.failed) *config_.failed = place_of(step);
-        return status;
+    for (const Node *node = graph.nodes; node < end; node++) {
+      if (node->op >= header_->operators || node->merged > kMaxMerged) return TOSAIC_BAD_PLAN;
+      const tosaic_operator &op = *operators_[node->op];
+      const uint32_t operands = uint32_t{node->inputs} + node->outputs;
+      if (!op.takes(*node) || (node->merged && !(op.flags & kFusesRescale)) ||
+          !is_inside(node->operands, operands, source.operands) ||
+          !is_inside(node->attributes, op.words(*node), source.attributes)) {
+        return TOSAIC_BAD_PLAN;
       }
-      if (first < last && !may_fuse(graph, first)) return TOSAIC_BAD_PLAN;
+      if (node > chain + chain->chained) chain = node;
+      const Node *const last = chain + chain->chained;
+      if (last >= end || (chain < last && !op.operands) ||
+          !check_operands(graph, kinds, op, *chain, *node, node == last)) {
+        return TOSAIC_BAD_PLAN;
+      }
+      // Chains, too, are checked when they run.
+      if (op.flags & kChecksWhenRun || chain < last) continue;
+      const Step step{model_, &graph, node};
+      const tosaic_status status = op.check(step);
+      if (status == TOSAIC_OK) continue;
+      if (config_.failed) *config_.failed = place_of(step);
+      return status;
     }
     return TOSAIC_OK;
   }
@@ -310,21 +304,16 @@ class Loader {
     return true;
   }
 
-  // Whether `node`, of the step that `first` begins, has all memory it needs, and writes only what
+  // Whether `node`, of the chain that `first` begins, has all memory it needs, and writes only what
   // may be written.
   static bool check_operands(const Graph &graph, const Kinds &kinds, const tosaic_operator &op,
                              const Node &first, const Node &node, bool last) {
     const uint16_t *const inputs = graph.inputs(node), *const outputs = inputs + node.inputs;
     const uint16_t *input = inputs;
     if (&first < &node) {
-      // Inside of a step values go from node to node, but not zero points, tables and the like.
-      const uint16_t *const before = graph.outputs(*(&node - 1));
-      if (op.operands == 1 && *input == *before) {
-        input++;
-      } else {
-        for (; input < inputs + op.operands && input < outputs; input++) {
-          if (*input >= kinds.placed && !is_written(graph, &first, &node, *input)) return false;
-        }
+      // Inside of a chain values go from node to node, but not zero points, tables and the like.
+      for (; input < inputs + op.operands; input++) {
+        if (*input >= kinds.placed && !is_written(graph, &first, &node, *input)) return false;
       }
     }
     if (!are_below(kinds.placed, input, outputs)) return false;
@@ -337,18 +326,6 @@ class Loader {
       }
     }
     return true;
-  }
-
-  // Whether `first`, whose nodes are right each for itself, may do those behind it that it says.
-  bool may_fuse(const Graph &graph, const Node *first) const {
-    const tosaic_operator &op = *operators_[first->op];
-    if (!(op.flags & kFusesRescale)) return op.operands != 0;
-    const auto follows = [&](const Node *node, tosa::Op what) {
-      return operators_[node->op]->op == what &&
-             *graph.inputs(*node) == *graph.outputs(*(node - 1));
-    };
-    return first->fused <= 2 && follows(first + 1, tosa::Op::RESCALE) &&
-           (first->fused < 2 || follows(first + 2, tosa::Op::CLAMP));
   }
 
   const tosaic_config &config_;

@@ -25,12 +25,12 @@ size_t tosaic_describe_device_arena(const tosaic_model *model);
 const char *tosaic_describe_operator_name(size_t index);
 size_t tosaic_describe_operator_uses(const tosaic_model *model, size_t index);
 
-/* Node `index` of a graph: the indices of the tensors it reads and then writes, and how many nodes
- * behind it run as one step with it. False behind the last.
+/* Node `index` of a graph: the indices of the tensors it reads and then writes, how many operators
+ * are merged into it, and how many nodes behind it run as one step with it. False behind the last.
  */
 typedef struct tosaic_described_node {
   const uint16_t *operands;
-  uint16_t inputs, outputs, fused;
+  uint16_t inputs, outputs, merged, chained;
 } tosaic_described_node;
 
 bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t index,

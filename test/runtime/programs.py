@@ -58,7 +58,16 @@ FUSED = """
       (tensor<1x4x5xi8>) -> tensor<1x4x5xi8>
     return %2 : tensor<1x4x5xi8> }"""
 
+CHAIN = """
+  func.func @main(%x: tensor<1xi32>) -> tensor<1xi32> {
+    %shift = "tosa.const"() <{values = dense<0> : tensor<1xi8>}> : () -> tensor<1xi8>
+    %0 = tosa.cast %x : (tensor<1xi32>) -> tensor<1xi8>
+    %1 = tosa.cast %0 : (tensor<1xi8>) -> tensor<1xi32>
+    %2 = tosa.mul %1, %1, %shift : (tensor<1xi32>, tensor<1xi32>, tensor<1xi8>) -> tensor<1xi32>
+    return %2 : tensor<1xi32> }"""
+
 PROGRAMS = {
+    "chain": CHAIN,
     "counter": COUNTER,
     "loop": LOOP,
     "choice": CHOICE,

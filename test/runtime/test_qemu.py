@@ -78,7 +78,6 @@ def test_firmware_is_small_and_starts_fast(name):
     cost, text = measure(name)
     peer = PEERS[name]
     assert text < 30_000
-    assert cost.init_trusted_instructions < peer.init / 10  # the peer checks nothing
-    assert cost.init_instructions < peer.init / 5
+    assert cost.init_instructions < peer.init / 10  # although the peer checks nothing
     assert cost.invoke_instructions < peer.invoke
     assert cost.arena_bytes < peer.arena

@@ -3,18 +3,19 @@
 The loader places tensors by falling size, which is quick and often optimal. Where it is not, the
 search here takes the tensors in order of time and puts each at the lowest or at the highest free
 place below a ceiling, the bytes that must be alive at once: in a chain of operators the tensors
-then alternate between the two ends.
+then alternate between the two ends. Before that, tensors are put inside of others (views.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from tosaic.emit.views import Block, aligned, live_bytes, with_views
 
 if TYPE_CHECKING:
     from tosaic.runtime import Model
@@ -24,23 +25,7 @@ _TENSOR_BYTES, _OPERATORS, _VARIABLES, _TYPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 10
 _VARIABLE, _TYPE, _GRAPH = 2, 8, 11
 _TENSORS, _ARENA = 0, 9
 _IN_ARENA = 2  # the kind of a tensor
-_ALIGNMENT = 16
 _BUDGET = 20_000  # places tried
-
-
-def aligned(size: int) -> int:
-    """Return what a tensor of `size` bytes takes."""
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
-
-
-@dataclass(frozen=True)
-class Block:
-    """Tensors of main that share memory: alive from step `first` to step `last`."""
-
-    tensors: tuple[int, ...]
-    first: int
-    last: int
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -95,15 +80,24 @@ def plan_memory(model: Model) -> MemoryPlan:
     kinds = model.tensor_kinds()
     words = _words(model, kinds)
     blocks = _blocks(model, steps, kinds, words)
-    live = _live(blocks, len(steps))
-    bound = max(live, default=0)
+    live = live_bytes(blocks, len(steps))
     # Other graphs lie behind main, and their places depend on its size.
-    if words.graphs == 1 and bound < words.main[_ARENA]:
-        found = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
-        for block, place in found:
-            words.places[words.numbers[list(block.tensors)]] = place
-        if found:
-            words.main[_ARENA] = words.all[_TENSOR_BYTES] = bound
+    if words.graphs == 1:
+        shared = with_views(model, blocks, len(steps))
+        for tried in (shared, blocks):
+            # Of two plans of one size, the one that copies less; the loader's is one of blocks.
+            most = int(words.main[_ARENA]) - (len(tried) == len(blocks))
+            tried_live = live_bytes(tried, len(steps))
+            if max(tried_live, default=0) > most:
+                continue
+            size, found = _placed(tried, max(tried_live, default=0))
+            if size <= most:
+                for block, place in found:
+                    for tensor, offset in block.tensors.items():
+                        words.places[words.numbers[tensor]] = place + offset
+                words.main[_ARENA] = words.all[_TENSOR_BYTES] = size
+                live = tried_live
+                break
     outputs = tuple(writes[0] if writes else 0 for _, writes in steps)
     return MemoryPlan(words.all.tobytes(), int(words.main[_ARENA]), tuple(live), outputs)
 
@@ -131,21 +125,40 @@ def _blocks(
         size = model.tensor_bytes(tensor)
         other = out[at[place]] if place in at else None
         if other is not None and other.last >= begin:
-            joined, size = (*other.tensors, tensor), max(other.bytes, size)
-            out[at[place]] = Block(joined, other.first, max(other.last, end), size)
+            joined, size = {**other.tensors, tensor: 0}, max(other.bytes, size)
+            out[at[place]] = Block(joined, other.first, max(other.last, end), begin, size)
         else:
             at[place] = len(out)
-            out.append(Block((tensor,), begin, end, size))
+            out.append(Block({tensor: 0}, begin, end, begin, size))
     return out
 
 
-def _live(blocks: Sequence[Block], steps: int) -> list[int]:
-    """Return the bytes alive at each step."""
-    changes = [0] * (steps + 2)
-    for block in blocks:
-        changes[block.first] += aligned(block.bytes)
-        changes[block.last + 1] -= aligned(block.bytes)
-    return list(accumulate(changes))[:steps]
+def _placed(blocks: Sequence[Block], bound: int) -> tuple[int, list[tuple[Block, int]]]:
+    """Return an arena's size and the place of each block in it; `bound` is the least size."""
+    found = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
+    if found or not blocks:
+        return bound, found
+    for block in sorted(blocks, key=lambda block: -block.bytes):
+        found.append((block, _lowest(block, found)))
+    return max(place + aligned(block.bytes) for block, place in found), found
+
+
+def _lowest(block: Block, placed: Sequence[tuple[Block, int]]) -> int:
+    end = 0
+    for begin, after in _taken(block, placed):
+        if begin - end >= aligned(block.bytes):
+            break
+        end = max(end, after)
+    return end
+
+
+def _taken(block: Block, placed: Sequence[tuple[Block, int]]) -> list[tuple[int, int]]:
+    """Return where others lie that are alive together with `block`, lowest first."""
+    return sorted(
+        (place, place + aligned(other.bytes))
+        for other, place in placed
+        if other.last >= block.first and block.last >= other.first
+    )
 
 
 def _search(blocks: Sequence[Block], ceiling: int) -> list[tuple[Block, int]]:
@@ -170,15 +183,10 @@ def _search(blocks: Sequence[Block], ceiling: int) -> list[tuple[Block, int]]:
 
 def _places(block: Block, placed: Sequence[tuple[Block, int]], ceiling: int) -> Iterator[int]:
     """Yield the lowest and the highest free place; the end that is nearer to empty first."""
-    taken = sorted(
-        (place, place + aligned(other.bytes))
-        for other, place in placed
-        if other.last >= block.first and block.last >= other.first
-    )
     size = aligned(block.bytes)
     free = []
     end = 0
-    for begin, after in (*taken, (ceiling, ceiling)):
+    for begin, after in (*_taken(block, placed), (ceiling, ceiling)):
         if begin - end >= size:
             free += [end, begin - size]
         end = max(end, after)

@@ -21,8 +21,9 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.emit.functions import main_function
-from tosaic.emit.memory_plan import Block, aligned, blocks_of, plan_memory
+from tosaic.emit.memory_plan import blocks_of, plan_memory
 from tosaic.emit.serialize import serialize
+from tosaic.emit.views import Block, aligned
 from tosaic.targets import Target
 
 if TYPE_CHECKING:

@@ -71,6 +71,8 @@ class Node(ctypes.Structure):
     """`tosaic_described_node`."""
 
     _fields_ = (
+        ("op", ctypes.c_uint32),
+        ("attributes", ctypes.POINTER(ctypes.c_int32)),
         ("operands", ctypes.POINTER(ctypes.c_uint16)),
         ("inputs", ctypes.c_uint16),
         ("outputs", ctypes.c_uint16),

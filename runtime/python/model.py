@@ -6,6 +6,8 @@ import ctypes
 import importlib
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,26 @@ Array = npt.NDArray[Any]
 
 # By number in tosa.fbs' DType.
 _DTYPES = {1: "bool", 2: "int4", 3: "int8", 4: "int16", 5: "int32", 6: "int48", 7: "float32"}
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Step `step` makes tensor `output` of `inputs`, one behind the other along `axis`."""
+
+    step: int
+    output: int
+    inputs: tuple[int, ...]
+    axis: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Step `step` makes tensor `output` of what begins at `start` (elements) in `input`."""
+
+    step: int
+    output: int
+    input: int
+    start: tuple[int, ...]
 
 
 class Model:
@@ -154,6 +176,30 @@ class Model:
             behind = behind - 1 if behind else node.chained
         return out
 
+    def moves(self) -> list[Concat | Slice]:
+        """Return the steps of main that are a CONCAT or a SLICE."""
+        out: list[Concat | Slice] = []
+        step = -1
+        behind = 0
+        for node in self._nodes():
+            if not behind:
+                step += 1
+            behind = behind - 1 if behind else node.chained
+            name = _op_name(node.op)
+            operands = [node.operands[k] for k in range(node.inputs + node.outputs)]
+            if name == "CONCAT":
+                out.append(Concat(step, operands[-1], tuple(operands[:-1]), node.attributes[0]))
+            elif name == "SLICE":
+                start = self._tensor(operands[1])
+                values = np.frombuffer(ctypes.string_at(start.data, start.bytes), np.int64)
+                out.append(Slice(step, operands[-1], operands[0], tuple(values.tolist())))
+        return out
+
+    def tensor_shape(self, tensor: int) -> tuple[int, ...]:
+        """Return the shape of a tensor of main, by its index among the block's tensors."""
+        found = self._tensor(tensor)
+        return tuple(found.shape[: found.rank])
+
     def output_tensors(self) -> list[int]:
         """Return main's outputs as indices among the block's tensors."""
         count = self._library.tosaic_model_output_count(self._model)
@@ -210,6 +256,7 @@ class Model:
         )
 
 
+@cache
 def _op_name(number: int) -> str:
     # The accessors that flatc generated, from the tosa-tools wheel; they carry no types.
     op: Any = importlib.import_module("tosa.Op").Op

@@ -271,7 +271,12 @@ bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t index,
                           tosaic_described_node *node) {
   if (graph >= model->graph_count || index >= model->graphs[graph].node_count) return false;
   const tosaic::Node &source = model->graphs[graph].nodes[index];
-  *node = {model->graphs[graph].inputs(source), source.inputs, source.outputs, source.merged,
+  *node = {static_cast<uint32_t>(model->operators[source.op]->op),
+           model->graphs[graph].attributes + source.attributes,
+           model->graphs[graph].inputs(source),
+           source.inputs,
+           source.outputs,
+           source.merged,
            source.chained};
   return true;
 }

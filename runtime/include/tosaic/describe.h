@@ -25,10 +25,13 @@ size_t tosaic_describe_device_arena(const tosaic_model *model);
 const char *tosaic_describe_operator_name(size_t index);
 size_t tosaic_describe_operator_uses(const tosaic_model *model, size_t index);
 
-/* Node `index` of a graph: the indices of the tensors it reads and then writes, how many operators
- * are merged into it, and how many nodes behind it run as one step with it. False behind the last.
+/* Node `index` of a graph: its number in tosa.fbs' enum Op, its attributes (attributes.h), the
+ * indices of the tensors it reads and then writes, how many operators are merged into it, and how
+ * many nodes behind it run as one step with it. False behind the last.
  */
 typedef struct tosaic_described_node {
+  uint32_t op;
+  const int32_t *attributes;
   const uint16_t *operands;
   uint16_t inputs, outputs, merged, chained;
 } tosaic_described_node;

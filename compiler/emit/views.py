@@ -1,4 +1,4 @@
-"""Which tensors of main may lie inside of others, so that CONCAT and SLICE copy nothing or need less.
+"""Which tensors of main may lie inside of others, so that CONCAT and SLICE copy less or need less.
 
 Where all dims ahead of the axis are 1, each input of a CONCAT is one piece of the output: it is
 computed in its place. Elsewhere one input may lie at the output's end, from where the runtime
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 

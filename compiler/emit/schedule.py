@@ -58,7 +58,7 @@ def order_operators(module: ir.Module, target: Target, flatbuffer: bytes) -> byt
     model = Model(flatbuffer, kernels=target.kernels)
     blocks = blocks_of(model)
     before = plan_memory(model).arena_bytes
-    nodes, sizes = _nodes(module), model.step_sizes()
+    nodes, sizes = nodes_of(module), model.step_sizes()
     if before <= _least(model, blocks) or sum(sizes) != len(nodes):
         return flatbuffer
     order = best_order(demands_of(model, blocks), _needs(model))
@@ -174,7 +174,7 @@ def _needs(model: Model) -> list[int]:
     return out
 
 
-def _nodes(module: ir.Module) -> list[Any]:
+def nodes_of(module: ir.Module) -> list[Any]:
     """Return main's operators that the runtime has nodes for; none where there are variables."""
     if any(op.operation.name == "tosa.variable" for op in module.body.operations):
         return []

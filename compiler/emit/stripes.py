@@ -224,9 +224,8 @@ def _cut_chain(
         if tried.arena >= (best[0].arena if best else program.arena):
             continue
         once = chain.macs(begin, end)
-        first, last = (operations[layers[k].indices[0]] for k in (0, -1))
-        sites = (str(source_site(op.location)) for op in (first, last))
-        best = tried, Cut(len(stripes), len(layers), *sites, once, macs - once)
+        first, last = (str(source_site(operations[layers[k].indices[0]].location)) for k in (0, -1))
+        best = tried, Cut(len(stripes), len(layers), first, last, once, macs - once)
         if tried.arena <= most:
             break
     return best
@@ -319,7 +318,7 @@ def _is_constant(value: ir.Value) -> bool:
 
 
 def _bytes(value: ir.Value) -> int:
-    bits = ir.IntegerType(element_of(value)).width
+    bits: int = ir.IntegerType(element_of(value)).width
     return math.prod(shape_of(value)) * -(-bits // 8)
 
 

@@ -1,8 +1,5 @@
 """Chains of convolutions cut in stripes of rows: the same bits in less memory."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -15,9 +12,7 @@ from tosaic.emit.stripes import Rows, _chains, _copy, _rewrite
 from tosaic.errors import CompileError
 from tosaic.executors import make_executor
 from tosaic.quantizer import quantize
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-from test_models import quantized
+from tosaic.runtime import Model
 
 
 class Mixed(nn.Module):
@@ -88,20 +83,29 @@ def test_rows_that_a_stripe_needs(mixed):
 
 
 def test_a_program_is_cut_to_fit():
-    model = quantized("mobilenet_v1_025")
+    torch.manual_seed(0)
+    x = torch.randn(1, 3, 32, 32)
+    net = nn.Sequential(
+        nn.Conv2d(3, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3, stride=2, padding=1, groups=32),
+        nn.ReLU(),
+        nn.Conv2d(32, 8, 1),
+    )
+    model = quantize(net.eval(), (x,), [(x,)])
     whole = tosaic.compile(model, target="cortex-m55", io_layout="nhwc")
-    cut = tosaic.compile(model, target="cortex-m55", io_layout="nhwc", max_arena=50_000)
+    cut = tosaic.compile(model, target="cortex-m55", io_layout="nhwc", max_arena=20_000)
     assert whole.firmware.cuts == ()
-    assert whole.firmware.arena_bytes > 60_000
-    assert cut.firmware.arena_bytes <= 50_000
+    assert whole.firmware.arena_bytes > 40_000
+    assert cut.firmware.arena_bytes <= 20_000
     assert cut.firmware.tensor_bytes == cut.firmware.live_bytes
     (only,) = cut.firmware.cuts
+    assert only.layers in (2, 3)
     assert only.count > 1
     assert 0 < only.again < only.macs
     assert f"in {only.count} stripes" in str(only)
-    assert "mlperf_tiny.py" in only.first
     q = np.random.default_rng(0).integers(-128, 128, whole.manifest.inputs[0].shape, np.int8)
-    planned = tosaic.runtime.Model(cut.flatbuffer, cut.firmware.plan)
+    planned = Model(cut.flatbuffer, cut.firmware.plan)
     np.testing.assert_array_equal(planned.run([q])[0], whole.run(q, executor="jit")[0])
     with pytest.raises(CompileError, match="cutting convolutions in stripes of rows does not"):
-        tosaic.compile(model, target="cortex-m55", io_layout="nhwc", max_arena=30_000)
+        tosaic.compile(model, target="cortex-m55", io_layout="nhwc", max_arena=6_000)

@@ -60,17 +60,15 @@ bool is_inside(uint32_t offset, uint32_t bytes, uint32_t size) {
 // Makes `count` tensors, each at its place in `space`.
 [[gnu::noinline]] bool place_tensors(const Types types, const PlanTensor *source, uint32_t count,
                                      const Space space, Tensor *tensor) {
-  uint32_t places = 0;
   for (const PlanTensor *const end = source + count; source < end; source++, tensor++) {
     const uint32_t place = source->place, number = source->type - types.first;
     if (number >= types.count) return false;
     const PlanType &type = types.begin[number];
-    if (!is_inside(place, type.bytes, space.size)) return false;
-    places |= place;
-    *tensor = {space.begin + place, type.dims, type.bytes,     type.type,
+    if (!is_inside(place, type.bytes, space.size) || place & space.unaligned) return false;
+    *tensor = {space.begin + place, type.dims,      type.bytes, type.type,
                type.rank,           space.constant, 0};
   }
-  return !(places & space.unaligned);
+  return true;
 }
 
 class Loader {

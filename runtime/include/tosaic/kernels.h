@@ -238,7 +238,7 @@ tosaic_reduce tosaic_argmax_i8, tosaic_argmax_i16; /* results are int32; the fir
 
 /* A copy between two strided arrays of equal shape: TRANSPOSE, SLICE, REVERSE, CONCAT, TILE, PAD.
  * Strides are in bytes; the input's may be negative or 0. Rows (the last dimension) are copied in
- * order, each as if by memmove.
+ * order; the output of each may overlap inputs that do not begin ahead of it.
  */
 enum { TOSAIC_COPY_RANK = 12 };
 typedef struct tosaic_copy {

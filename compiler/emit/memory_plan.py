@@ -74,8 +74,8 @@ def blocks_of(model: Model) -> list[Block]:
     return _blocks(model, model.steps(), kinds, _words(model, kinds))
 
 
-def plan_memory(model: Model) -> MemoryPlan:
-    """Return the smallest plan found for `model`."""
+def plan_memory(model: Model, *, views: bool = True) -> MemoryPlan:
+    """Return the smallest plan found for `model`; without `views`, all lie apart."""
     steps = model.steps()
     kinds = model.tensor_kinds()
     words = _words(model, kinds)
@@ -83,7 +83,7 @@ def plan_memory(model: Model) -> MemoryPlan:
     live = live_bytes(blocks, len(steps))
     # Other graphs lie behind main, and their places depend on its size.
     if words.graphs == 1:
-        shared = with_views(model, blocks, len(steps))
+        shared = with_views(model, blocks, len(steps)) if views else blocks
         for tried in (shared, blocks):
             # Of two plans of one size, the one that copies less; the loader's is one of blocks.
             most = int(words.main[_ARENA]) - (len(tried) == len(blocks))

@@ -26,6 +26,9 @@ OPERATORS = (
     "resize_BILINEAR_i16_(4, 2, 4, 2)_(-1, -1)",
     "rescale_i16_i8_DOUBLE_ROUND_1",
     "table_i16",
+    "concat_i8",
+    "pad_i16",
+    "transpose_i16",
     "many",
 )
 

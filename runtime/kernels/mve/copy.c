@@ -3,11 +3,11 @@
 #include <stddef.h>
 
 static inline void copy_row(char *to, const char *from, size_t bytes) {
-  for (size_t done = 0; done < bytes; done += 16) {
-    const mve_pred16_t p = vctp8q((uint32_t)(bytes - done));
-    const uint8x16_t row = vldrbq_z_u8((const uint8_t *)from + done, p);
-    vstrbq_p_u8((uint8_t *)to + done, row, p);
-  }
+  uint8_t *y = (uint8_t *)to;
+  const uint8_t *x = (const uint8_t *)from;
+  for (; bytes > 16; bytes -= 16, x += 16, y += 16) vst1q_u8(y, vld1q_u8(x));
+  const mve_pred16_t rest = vctp8q((uint32_t)bytes);
+  vstrbq_p_u8(y, vldrbq_z_u8(x, rest), rest);
 }
 
 #include "../strided_copy.h"

@@ -14,7 +14,7 @@ from tosaic.runtime import Model
 from tosaic.runtime.library import build, library_path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from programs import CHAIN, COUNTER
+from programs import CHAIN, CONSTANT_SLICE, COUNTER
 from seeds import write_seeds
 
 # What a freestanding C library has, and what the dynamic linker adds.
@@ -100,3 +100,15 @@ def test_a_plan_cannot_merge_or_chain_what_does_not_fit():
         damaged[at + field] = value
         with pytest.raises(ToolError, match="the memory plan does not belong to the model"):
             Model(model, bytes(damaged))
+
+
+def test_a_plan_cannot_make_a_slice_write_a_constant():
+    data = serialize(ir.Module.parse(CONSTANT_SLICE, make_context()), locations=False)
+    plan = np.frombuffer(Model(data).plan(), np.uint16).copy()
+    # Its operands end: c, start, size, slice; x, slice, result; and one for an even number.
+    start, size = -7, -6
+    assert plan[start] != plan[size]
+    plan[start] = plan[size]  # the slice is said to begin at 2
+    model = Model(data, plan.tobytes())
+    model.run([np.zeros(2, np.int8)])
+    assert model._flatbuffer.tobytes() == data

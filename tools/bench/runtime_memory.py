@@ -42,9 +42,9 @@ class Halves(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return [1, 4, H, W] of [1, 3, H, W]."""
-        halves = torch.relu(self.stem(x)).chunk(2, 2)
-        halves = [torch.relu(conv(y)) for conv, y in zip(self.halves, halves, strict=True)]
-        out: torch.Tensor = self.head(torch.cat(halves, 2))
+        halves = zip(self.halves, torch.relu(self.stem(x)).chunk(2, 2), strict=True)
+        joined = torch.cat([torch.relu(conv(half)) for conv, half in halves], 2)
+        out: torch.Tensor = self.head(joined)
         return out
 
 

@@ -24,6 +24,7 @@ from tosaic.emit import Manifest, dequantize, quantize, serialize, validate, wri
 from tosaic.emit.firmware import Firmware, make_firmware
 from tosaic.emit.functions import argument_attributes, main_function
 from tosaic.emit.schedule import order_operators
+from tosaic.emit.stripes import Cut, fit_arena
 from tosaic.emit.vela import VelaResult, compile_module
 from tosaic.errors import InputError, TosaicError
 from tosaic.executors import Executor, make_executor
@@ -191,6 +192,7 @@ def compile(
         dynamic_shapes: which dims of the inputs vary, as torch.export takes it.
         dims: sizes for dynamic dims, by symbol or by place: ``{"x.0": 4}`` is dim 0 of input x.
         max_arena: the most bytes of arena that a Cortex-M program may need; no limit by default.
+            Above it, chains of convolutions are cut in stripes of rows where that makes it fit.
         progress: called with each stage's name as it starts.
 
     Raises:
@@ -247,7 +249,10 @@ def compile_program(
     firmware = None
     if target.kind == "cortex-m":
         with clock("plan"):
-            firmware = make_firmware(module, target, flatbuffer, options.max_arena)
+            cuts: list[Cut] = []
+            if options.max_arena is not None:
+                module, flatbuffer, cuts = fit_arena(module, target, flatbuffer, options.max_arena)
+            firmware = make_firmware(module, target, flatbuffer, options.max_arena, cuts)
     report = Report(target.name, dict(clock.seconds), _operators(module), vela)
     return CompiledProgram(module, target, flatbuffer, manifest, report, firmware)
 

@@ -89,8 +89,8 @@ def _legalize(target: Target) -> str:
         # Vela compresses weights itself, and passes for Ethos-U read them as i8.
         pack = "tosaic-pack-int4," if "int4" in target.extensions else ""
         # The embedded runtime has MATMUL with its RESCALE as one step, and little memory.
-        sums = "tosaic-sum-by-matmul,canonicalize,cse," if target.kind == "cortex-m" else ""
-        return f"{pack}{sums}tosaic-legalize"
+        small = "tosaic-sum-by-matmul,canonicalize,cse,tosaic-nest-concats,"
+        return f"{pack}{small if target.kind == 'cortex-m' else ''}tosaic-legalize"
     device = target.accelerator.split("-")[1]
     family = f"{{accelerator={device}}}"
     # Ethos-U85 has RESIZE by any factor, comparisons and SELECT of its own.

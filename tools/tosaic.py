@@ -187,6 +187,8 @@ def _print_summary(program: CompiledProgram, files: Sequence[Path]) -> None:
         )
         bound = f"{firmware.tensor_bytes:,} B; at least {firmware.live_bytes:,} B are alive at once"
         table.add_row("tensors", bound)
+        for cut in firmware.cuts:
+            table.add_row("cut", str(cut))
     table.add_row("files", "\n".join(str(file) for file in files))
     console.show(table)
 

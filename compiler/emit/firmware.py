@@ -6,7 +6,7 @@ The runtime's own loader makes the plan, on this machine: plan and device follow
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -15,6 +15,7 @@ from tosaic.emit.flatbuffer import sites_by_tensor, tensor_names_of
 from tosaic.emit.manifest import Manifest, TensorInfo
 from tosaic.emit.memory_plan import MemoryPlan, plan_memory
 from tosaic.emit.serialize import serialize
+from tosaic.emit.stripes import Cut
 from tosaic.errors import CompileError, Diagnostic
 from tosaic.targets import Target
 
@@ -27,6 +28,7 @@ class Firmware:
 
     `arena_bytes` is what the device needs: the tensors, which take `tensor_bytes`, scratch memory
     and the model's tables. `live_bytes` of tensors must be alive at once, whatever their places.
+    `cuts` tells what was cut in stripes to fit the limit.
     """
 
     plan: bytes
@@ -34,6 +36,7 @@ class Firmware:
     arena_bytes: int
     tensor_bytes: int
     live_bytes: int
+    cuts: tuple[Cut, ...]
     kernels: str
     model_bytes: int
     manifest: Manifest
@@ -70,9 +73,15 @@ class Firmware:
 
 
 def make_firmware(
-    module: ir.Module, target: Target, flatbuffer: bytes, max_arena: int | None
+    module: ir.Module,
+    target: Target,
+    flatbuffer: bytes,
+    max_arena: int | None,
+    cuts: Sequence[Cut] = (),
 ) -> Firmware:
     """Plan the memory of `flatbuffer`, which is `module`; `max_arena` is the most it may need.
+
+    `cuts` is what `fit_arena` has done for it.
 
     Raises:
         CompileError: it needs more; the operators with the largest tensors are named.
@@ -87,8 +96,8 @@ def make_firmware(
     if max_arena is not None and needed > max_arena:
         raise CompileError(
             f"The program needs {needed:,} bytes of arena, {needed - max_arena:,} more than the "
-            f"{max_arena:,} allowed. Make the tensors of these operators smaller, or raise "
-            "max_arena.",
+            f"{max_arena:,} allowed, and cutting convolutions in stripes of rows does not make it "
+            "fit. Make the tensors of these operators smaller, or raise max_arena.",
             _largest(serialize(module, target=target), plan),
         )
     operators = tuple(model.operators_used())
@@ -99,6 +108,7 @@ def make_firmware(
         needed,
         plan.arena_bytes,
         max(plan.live, default=0),
+        tuple(cuts),
         target.kernels,
         len(flatbuffer),
         manifest,

@@ -3,7 +3,7 @@
 The loader places tensors by falling size, which is quick and often optimal. Where it is not, the
 search here takes the tensors in order of time and puts each at the lowest or at the highest free
 place below a ceiling, the bytes that must be alive at once: in a chain of operators the tensors
-then alternate between the two ends.
+then alternate between the two ends. Before that, tensors are put inside of others (views.py).
 """
 
 from __future__ import annotations
@@ -15,31 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from tosaic.emit.views import Block, aligned, live_bytes, with_views
+
 if TYPE_CHECKING:
     from tosaic.runtime import Model
 
 # Words of a plan's header, and of the record of a graph (runtime/src/plan.h).
-_TENSOR_BYTES, _OPERATORS, _VARIABLES, _TYPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 9, 10
-_VARIABLE, _TYPE, _GRAPH = 2, 8, 8
-_TENSORS, _ARENA = 0, 6
-_IN_ARENA = 0  # the kind in a tensor's type
-_ALIGNMENT = 16
+_TENSOR_BYTES, _OPERATORS, _VARIABLES, _TYPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 10, 11
+_VARIABLE, _TYPE, _GRAPH = 2, 8, 11
+_TENSORS, _ARENA = 0, 9
+_IN_ARENA = 2  # the kind of a tensor
 _BUDGET = 20_000  # places tried
-
-
-def aligned(size: int) -> int:
-    """Return what a tensor of `size` bytes takes."""
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
-
-
-@dataclass(frozen=True)
-class Block:
-    """Tensors of main that share memory: alive from step `first` to step `last`."""
-
-    tensors: tuple[int, ...]
-    first: int
-    last: int
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -58,50 +44,60 @@ class MemoryPlan:
 
 @dataclass(frozen=True)
 class _Words:
-    """A plan's words, and what is in them of main: views, by which the plan is changed."""
+    """A plan's words, and views of it by which it is changed.
+
+    `places` has the place of each tensor in the plan's order, in which the block's tensor `t` is
+    number `numbers[t]`, unless it is nowhere.
+    """
 
     all: npt.NDArray[np.uint32]
     graphs: int
     main: npt.NDArray[np.uint32]
     places: npt.NDArray[np.uint32]
-    in_arena: npt.NDArray[np.bool_]
+    numbers: npt.NDArray[np.intp]
 
 
-def _words(model: Model) -> _Words:
+def _words(model: Model, kinds: Sequence[int]) -> _Words:
     words = np.frombuffer(model.plan(), np.uint32).copy()
     operators, variables, types, graphs = (
         int(words[k]) for k in (_OPERATORS, _VARIABLES, _TYPES, _GRAPHS)
     )
-    records = words[_HEADER + operators + _VARIABLE * variables :]
-    kinds = records[_TYPE - 1 : _TYPE * types : _TYPE] >> 16 & 0xFF
-    main = records[_TYPE * types :]
+    main = words[_HEADER + operators + _VARIABLE * variables + _TYPE * types :]
     tensors = main[_GRAPH * graphs :][: 2 * int(main[_TENSORS])]
-    return _Words(words, graphs, main, tensors[::2], kinds[tensors[1::2]] == _IN_ARENA)
+    numbers = np.argsort(np.argsort(kinds, kind="stable"))
+    return _Words(words, graphs, main, tensors[::2], numbers)
 
 
 def blocks_of(model: Model) -> list[Block]:
     """Return what has to be placed for main, as the loader lets tensors share memory."""
-    words = _words(model)
-    return _blocks(model, model.steps(), words.places, words.in_arena)
+    kinds = model.tensor_kinds()
+    return _blocks(model, model.steps(), kinds, _words(model, kinds))
 
 
-def plan_memory(model: Model) -> MemoryPlan:
-    """Return the smallest plan found for `model`."""
+def plan_memory(model: Model, *, views: bool = True) -> MemoryPlan:
+    """Return the smallest plan found for `model`; without `views`, all lie apart."""
     steps = model.steps()
-    words = _words(model)
-    blocks = _blocks(model, steps, words.places, words.in_arena)
-    live = [0] * len(steps)
-    for block in blocks:
-        for k in range(block.first, min(block.last + 1, len(steps))):
-            live[k] += aligned(block.bytes)
-    bound = max(live, default=0)
+    kinds = model.tensor_kinds()
+    words = _words(model, kinds)
+    blocks = _blocks(model, steps, kinds, words)
+    live = live_bytes(blocks, len(steps))
     # Other graphs lie behind main, and their places depend on its size.
-    if words.graphs == 1 and bound < words.main[_ARENA]:
-        found = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
-        for block, place in found:
-            words.places[list(block.tensors)] = place
-        if found:
-            words.main[_ARENA] = words.all[_TENSOR_BYTES] = bound
+    if words.graphs == 1:
+        shared = with_views(model, blocks, len(steps)) if views else blocks
+        for tried in (shared, blocks):
+            # Of two plans of one size, the one that copies less; the loader's is one of blocks.
+            most = int(words.main[_ARENA]) - (len(tried) == len(blocks))
+            tried_live = live_bytes(tried, len(steps))
+            if max(tried_live, default=0) > most:
+                continue
+            size, found = _placed(tried, max(tried_live, default=0))
+            if size <= most:
+                for block, place in found:
+                    for tensor, offset in block.tensors.items():
+                        words.places[words.numbers[tensor]] = place + offset
+                words.main[_ARENA] = words.all[_TENSOR_BYTES] = size
+                live = tried_live
+                break
     outputs = tuple(writes[0] if writes else 0 for _, writes in steps)
     return MemoryPlan(words.all.tobytes(), int(words.main[_ARENA]), tuple(live), outputs)
 
@@ -109,8 +105,8 @@ def plan_memory(model: Model) -> MemoryPlan:
 def _blocks(
     model: Model,
     steps: Sequence[tuple[list[int], list[int]]],
-    places: npt.NDArray[np.uint32],
-    in_arena: npt.NDArray[np.bool_],
+    kinds: Sequence[int],
+    words: _Words,
 ) -> list[Block]:
     """Return what has to be placed: tensors alive together at one place are one block."""
     first: dict[int, int] = {}
@@ -120,20 +116,49 @@ def _blocks(
         for tensor in writes:
             first[tensor] = last[tensor] = k
     last |= dict.fromkeys(model.output_tensors(), len(steps))
+    places, numbers = words.places.tolist(), words.numbers.tolist()
     out: list[Block] = []
-    tensors = [t for t in last if in_arena[t]]
+    at: dict[int, int] = {}  # of each place, the block that was there last
+    tensors = [t for t in last if kinds[t] == _IN_ARENA]
     for tensor in sorted(tensors, key=lambda t: first.get(t, 0)):
-        begin, end = first.get(tensor, 0), last[tensor]
-        block = Block((tensor,), begin, end, model.tensor_bytes(tensor))
-        for k, other in enumerate(out):
-            if places[other.tensors[0]] == places[tensor] and other.last >= begin:
-                joined = (*other.tensors, tensor)
-                size = max(other.bytes, block.bytes)
-                out[k] = Block(joined, other.first, max(other.last, end), size)
-                break
+        begin, end, place = first.get(tensor, 0), last[tensor], places[numbers[tensor]]
+        size = model.tensor_bytes(tensor)
+        other = out[at[place]] if place in at else None
+        if other is not None and other.last >= begin:
+            joined, size = {**other.tensors, tensor: 0}, max(other.bytes, size)
+            out[at[place]] = Block(joined, other.first, max(other.last, end), begin, size)
         else:
-            out.append(block)
+            at[place] = len(out)
+            out.append(Block({tensor: 0}, begin, end, begin, size))
     return out
+
+
+def _placed(blocks: Sequence[Block], bound: int) -> tuple[int, list[tuple[Block, int]]]:
+    """Return an arena's size and the place of each block in it; `bound` is the least size."""
+    found = _search(sorted(blocks, key=lambda block: (block.first, -block.bytes)), bound)
+    if found or not blocks:
+        return bound, found
+    for block in sorted(blocks, key=lambda block: -block.bytes):
+        found.append((block, _lowest(block, found)))
+    return max(place + aligned(block.bytes) for block, place in found), found
+
+
+def _lowest(block: Block, placed: Sequence[tuple[Block, int]]) -> int:
+    end = 0
+    for begin, after in _taken(block, placed):
+        if begin - end >= aligned(block.bytes):
+            break
+        end = max(end, after)
+    return end
+
+
+def _taken(block: Block, placed: Sequence[tuple[Block, int]]) -> list[tuple[int, int]]:
+    """Return where others lie that are alive together with `block`, lowest first."""
+    return sorted(
+        (place, place + aligned(other.bytes))
+        for other, place in placed
+        if other.last >= block.first and block.last >= other.first
+    )
 
 
 def _search(blocks: Sequence[Block], ceiling: int) -> list[tuple[Block, int]]:
@@ -158,15 +183,10 @@ def _search(blocks: Sequence[Block], ceiling: int) -> list[tuple[Block, int]]:
 
 def _places(block: Block, placed: Sequence[tuple[Block, int]], ceiling: int) -> Iterator[int]:
     """Yield the lowest and the highest free place; the end that is nearer to empty first."""
-    taken = sorted(
-        (place, place + aligned(other.bytes))
-        for other, place in placed
-        if other.last >= block.first and block.last >= other.first
-    )
     size = aligned(block.bytes)
     free = []
     end = 0
-    for begin, after in (*taken, (ceiling, ceiling)):
+    for begin, after in (*_taken(block, placed), (ceiling, ceiling)):
         if begin - end >= size:
             free += [end, begin - size]
         end = max(end, after)

@@ -9,8 +9,9 @@ step. An order is taken only where the plan made with it is smaller.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -20,8 +21,9 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.emit.functions import main_function
-from tosaic.emit.memory_plan import Block, aligned, blocks_of, plan_memory
+from tosaic.emit.memory_plan import blocks_of, plan_memory
 from tosaic.emit.serialize import serialize
+from tosaic.emit.views import Block, aligned
 from tosaic.targets import Target
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def order_operators(module: ir.Module, target: Target, flatbuffer: bytes) -> byt
     model = Model(flatbuffer, kernels=target.kernels)
     blocks = blocks_of(model)
     before = plan_memory(model).arena_bytes
-    nodes, sizes = _nodes(module), model.step_sizes()
+    nodes, sizes = nodes_of(module), model.step_sizes()
     if before <= _least(model, blocks) or sum(sizes) != len(nodes):
         return flatbuffer
     order = best_order(demands_of(model, blocks), _needs(model))
@@ -77,29 +79,63 @@ def best_order(demands: Sequence[Demand], needs: Sequence[int]) -> list[int] | N
     `needs` are the steps, as a bit mask, that must run before each one.
     """
     count = len(needs)
-    by_step = [[d for d in demands if (d.writes | d.reads) >> k & 1] for k in range(count)]
+    touched: list[list[Demand]] = [[] for _ in needs]
+    for demand in demands:
+        for step in _bits(demand.writes | demand.reads):
+            touched[step].append(demand)
+    needed_by: list[list[int]] = [[] for _ in needs]
+    for step, need in enumerate(needs):
+        for before in _bits(need):
+            needed_by[before].append(step)
     given = sum(d.bytes for d in demands if d.given)
-    # Peak, then the farthest first; steps done; bytes alive behind them; the order so far.
-    queue: list[tuple[int, int, int, int, tuple[int, ...]]] = [(given, 0, 0, given, ())]
+    first = sum(1 << step for step, need in enumerate(needs) if not need)
+    # Peak, then the farthest first; a number, for the heap; steps done, those that may be next,
+    # bytes alive behind the done, and the order so far, last step first.
+    numbers = itertools.count()
+    queue: list[tuple[int, int, int, int, int, int, Any]]
+    queue = [(given, 0, next(numbers), 0, first, given, None)]
     seen: set[int] = set()
     while queue and len(seen) < _BUDGET:
-        peak, _, done, alive, order = heapq.heappop(queue)
-        if len(order) == count:
-            return list(order)
+        peak, depth, _, done, ready, alive, order = heapq.heappop(queue)
+        if -depth == count:
+            return _unrolled(order)
         if done in seen:
             continue
         seen.add(done)
-        for step in range(count):
+        for step in _bits(ready):
             after = done | 1 << step
-            if done >> step & 1 or needs[step] & ~done or after in seen:
+            if after in seen:
                 continue
-            touched = by_step[step]
-            made = [d for d in touched if not (d.given or d.writes & done) and d.writes >> step & 1]
+            made = [
+                d
+                for d in touched[step]
+                if not (d.given or d.writes & done) and d.writes >> step & 1
+            ]
             during = alive + sum(d.bytes for d in made)
-            behind = during - sum(d.bytes for d in touched if not (d.kept or d.reads & ~after))
-            state = (max(peak, during), -len(order) - 1, after, behind, (*order, step))
-            heapq.heappush(queue, state)
+            dead = (d.bytes for d in touched[step] if not (d.kept or d.reads & ~after))
+            next_ready = ready & ~(1 << step)
+            for k in needed_by[step]:
+                if not needs[k] & ~after:
+                    next_ready |= 1 << k
+            state = (after, next_ready, during - sum(dead), (step, order))
+            heapq.heappush(queue, (max(peak, during), depth - 1, next(numbers), *state))
     return None
+
+
+def _bits(mask: int) -> Iterator[int]:
+    """Yield the numbers of the bits that are set, lowest first."""
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest
+
+
+def _unrolled(order: Any) -> list[int]:
+    out = []
+    while order is not None:
+        step, order = order
+        out.append(step)
+    return out[::-1]
 
 
 def demands_of(model: Model, blocks: Sequence[Block]) -> list[Demand]:
@@ -138,7 +174,7 @@ def _needs(model: Model) -> list[int]:
     return out
 
 
-def _nodes(module: ir.Module) -> list[Any]:
+def nodes_of(module: ir.Module) -> list[Any]:
     """Return main's operators that the runtime has nodes for; none where there are variables."""
     if any(op.operation.name == "tosa.variable" for op in module.body.operations):
         return []

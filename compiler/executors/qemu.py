@@ -83,7 +83,7 @@ class QemuExecutor:
         self.runner = build(board.preset) / "runner.elf"
         self._manifest = Manifest.from_module(module).held
         self._program = serialize(module, locations=False)
-        self._plan: bytes | None = plan_memory(
+        self.plan: bytes | None = plan_memory(
             Model(self._program, kernels=target(board.preset).kernels)
         ).data
         self.measurement: Measurement | None = None
@@ -99,15 +99,15 @@ class QemuExecutor:
         )
         with tempfile.TemporaryDirectory(prefix="tosaic-") as folder:
             Path(folder, "model").write_bytes(self._program)
-            if self._plan is not None:
-                Path(folder, "plan").write_bytes(self._plan)
+            if self.plan is not None:
+                Path(folder, "plan").write_bytes(self.plan)
             Path(folder, "inputs").write_bytes(data)
             self.measurement = _measurement(self._simulate(folder))
             return self._outputs(Path(folder, "outputs").read_bytes())
 
     def _simulate(self, folder: str) -> str:
         """Return what the runner prints, with its files in `folder`."""
-        plan = "-" if self._plan is None else "plan"
+        plan = "-" if self.plan is None else "plan"
         arguments = f"arg=runner,arg=model,arg={plan},arg=inputs,arg=outputs"
         command = ["qemu-system-arm", "-M", self._board.machine, "-kernel", str(self.runner)]
         command += [

@@ -71,10 +71,13 @@ class Node(ctypes.Structure):
     """`tosaic_described_node`."""
 
     _fields_ = (
+        ("op", ctypes.c_uint32),
+        ("attributes", ctypes.POINTER(ctypes.c_int32)),
         ("operands", ctypes.POINTER(ctypes.c_uint16)),
         ("inputs", ctypes.c_uint16),
         ("outputs", ctypes.c_uint16),
-        ("fused", ctypes.c_uint16),
+        ("merged", ctypes.c_uint16),
+        ("chained", ctypes.c_uint16),
     )
 
 
@@ -109,7 +112,8 @@ def library(kernels: str = "") -> ctypes.CDLL:
         ("tosaic_describe_operator_uses", ctypes.c_size_t, (model, ctypes.c_size_t)),
         ("tosaic_describe_node", ctypes.c_bool, (model, index, index, ctypes.POINTER(Node))),
         ("tosaic_describe_output", ctypes.c_uint16, (model, index, index)),
-        ("tosaic_describe_tensor", ctypes.c_uint32, (model, index, index)),
+        ("tosaic_describe_tensor", ctypes.POINTER(Tensor), (model, index, index)),
+        ("tosaic_describe_kind", ctypes.c_uint8, (model, index, index)),
     ):
         function = getattr(out, name)
         function.restype, function.argtypes = result, arguments

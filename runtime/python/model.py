@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import importlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,26 @@ Array = npt.NDArray[Any]
 
 # By number in tosa.fbs' DType.
 _DTYPES = {1: "bool", 2: "int4", 3: "int8", 4: "int16", 5: "int32", 6: "int48", 7: "float32"}
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Step `step` makes tensor `output` of `inputs`, one behind the other along `axis`."""
+
+    step: int
+    output: int
+    inputs: tuple[int, ...]
+    axis: int
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Step `step` makes tensor `output` of what begins at `start` (elements) in `input`."""
+
+    step: int
+    output: int
+    input: int
+    start: tuple[int, ...]
 
 
 class Model:
@@ -130,28 +152,53 @@ class Model:
         return out
 
     def steps(self) -> list[tuple[list[int], list[int]]]:
-        """Return what each step of main reads and writes; fused nodes are one step."""
+        """Return what each step of main reads and writes; what runs fused is one step."""
         out: list[tuple[list[int], list[int]]] = []
-        node, index, behind = Node(), 0, 0
-        while self._library.tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
+        behind = 0
+        for node in self._nodes():
             operands = [node.operands[k] for k in range(node.inputs + node.outputs)]
             if behind:
                 out[-1][0].extend(operands[: node.inputs])
                 out[-1][1][:] = operands[node.inputs :]
             else:
                 out.append((operands[: node.inputs], operands[node.inputs :]))
-            behind = behind - 1 if behind else node.fused
-            index += 1
+            behind = behind - 1 if behind else node.chained
         return out
 
     def step_sizes(self) -> list[int]:
-        """Return how many nodes each step of main has; nodes are the operators but constants."""
+        """Return how many operators, but constants, each step of main has."""
         out: list[int] = []
-        node, index = Node(), 0
-        while self._library.tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
-            out.append(node.fused + 1)
-            index += out[-1]
+        behind = 0
+        for node in self._nodes():
+            if not behind:
+                out.append(0)
+            out[-1] += node.merged + 1
+            behind = behind - 1 if behind else node.chained
         return out
+
+    def moves(self) -> list[Concat | Slice]:
+        """Return the steps of main that are a CONCAT or a SLICE."""
+        out: list[Concat | Slice] = []
+        step = -1
+        behind = 0
+        for node in self._nodes():
+            if not behind:
+                step += 1
+            behind = behind - 1 if behind else node.chained
+            name = _op_name(node.op)
+            operands = [node.operands[k] for k in range(node.inputs + node.outputs)]
+            if name == "CONCAT":
+                out.append(Concat(step, operands[-1], tuple(operands[:-1]), node.attributes[0]))
+            elif name == "SLICE":
+                start = self._tensor(operands[1])
+                values = np.frombuffer(ctypes.string_at(start.data, start.bytes), np.int64)
+                out.append(Slice(step, operands[-1], operands[0], tuple(values.tolist())))
+        return out
+
+    def tensor_shape(self, tensor: int) -> tuple[int, ...]:
+        """Return the shape of a tensor of main, by its index among the block's tensors."""
+        found = self._tensor(tensor)
+        return tuple(found.shape[: found.rank])
 
     def output_tensors(self) -> list[int]:
         """Return main's outputs as indices among the block's tensors."""
@@ -160,13 +207,33 @@ class Model:
 
     def tensor_bytes(self, tensor: int) -> int:
         """Return the bytes of a tensor of main, by its index among the block's tensors."""
-        size: int = self._library.tosaic_describe_tensor(self._model, 0, tensor)
+        size: int = self._tensor(tensor).bytes
         return size
+
+    def tensor_kinds(self) -> list[int]:
+        """Return of main's tensors where they are, as PlanKind in runtime/src/plan.h has it.
+
+        A plan has tensors of a kind together, and in the order of these numbers.
+        """
+        out: list[int] = []
+        while self._library.tosaic_describe_tensor(self._model, 0, len(out)):
+            out.append(self._library.tosaic_describe_kind(self._model, 0, len(out)))
+        return out
 
     def reset(self) -> None:
         """Give all variables their initial values again."""
         with self._lock:
             self._library.tosaic_model_reset(self._model)
+
+    def _nodes(self) -> Iterator[Node]:
+        node, index = Node(), 0
+        while self._library.tosaic_describe_node(self._model, 0, index, ctypes.byref(node)):
+            yield node
+            index += 1
+
+    def _tensor(self, tensor: int) -> Tensor:
+        found: Tensor = self._library.tosaic_describe_tensor(self._model, 0, tensor).contents
+        return found
 
     def _with_arena(self, size: ctypes.c_size_t) -> int:
         self._config.arena = self._arena.ctypes.data
@@ -189,6 +256,7 @@ class Model:
         )
 
 
+@cache
 def _op_name(number: int) -> str:
     # The accessors that flatc generated, from the tosa-tools wheel; they carry no types.
     op: Any = importlib.import_module("tosa.Op").Op

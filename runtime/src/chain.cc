@@ -41,8 +41,17 @@ bool is_chain(const tosaic_model *model, const Graph &graph, size_t first, size_
 }
 
 tosaic_status run_chain(const Step &step) {
-  const size_t count = size_t{1} + step.node->fused;
-  const size_t total = elements(step.result());
+  const size_t count = size_t{1} + step.node->chained;
+  const auto first = static_cast<size_t>(step.node - step.graph->nodes);
+  if (count > kMaxChain || !is_chain(step.model, *step.graph, first, count)) {
+    return TOSAIC_BAD_MODEL;
+  }
+  for (size_t n = 0; n < count; n++) {
+    const Step part = step.behind(n);
+    if (part.op().check(part) != TOSAIC_OK) return TOSAIC_BAD_MODEL;
+  }
+  const Tensor &result = step.behind(count - 1).output(0);
+  const size_t total = elements(result);
   int32_t between[kMaxChain - 1][kPiece];
   Argument storage[kMaxChain];
   const void *argument[kMaxChain];
@@ -63,8 +72,8 @@ tosaic_status run_chain(const Step &step) {
       }
     }
   }
-  auto *output = static_cast<char *>(step.result().data);
-  const size_t output_advance = kPiece * element_size(step.result().type);
+  auto *output = static_cast<char *>(result.data);
+  const size_t output_advance = kPiece * element_size(result.type);
   for (size_t done = 0, piece = 0; done < total; done += kPiece, piece++) {
     const size_t size = std::min(kPiece, total - done);
     for (size_t n = 0; n < count; n++) {

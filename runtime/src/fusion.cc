@@ -1,4 +1,4 @@
-// Which nodes run as one step, made where the loader plans, and checked where a plan tells.
+// Which operators run as one.
 #include <algorithm>
 #include <cstring>
 
@@ -10,6 +10,51 @@ namespace {
 bool is(const tosaic_model *model, const Node &node, tosa::Op op) {
   return model->operators[node.op]->op == op;
 }
+
+// Moves nodes, with their operands and attributes, to the front of their tables.
+class Mover {
+ public:
+  explicit Mover(const tosaic_model *model, Graph *graph)
+      : model_(model),
+        graph_(graph),
+        operand_(graph->input_count + uint32_t{graph->output_count}) {}
+
+  // The node, without its last output where nodes are merged into it.
+  Node *move(const Node &node, uint8_t merged) {
+    Node *out = &graph_->nodes[count_++];
+    const Node from = node;  // which *out may be
+    *out = {from.op, 0, 0, from.inputs, from.outputs, operand_, attribute_};
+    copy(from, 0, uint32_t{from.inputs} + (merged ? 0 : from.outputs),
+         model_->operators[from.op]->attribute.words);
+    return out;
+  }
+
+  // What a RESCALE or CLAMP adds to the node moved last: operands from number `first` on, the last
+  // of them only where it is the node's output.
+  void merge(const Node &node, bool last, Node *into) {
+    const uint32_t inputs = node.inputs - 1U;
+    copy(node, 1, inputs + (last ? 1 : 0), model_->operators[node.op]->attribute.words);
+    into->inputs = static_cast<uint16_t>(into->inputs + inputs);
+    into->merged++;
+  }
+
+  void finish() { graph_->node_count = static_cast<uint16_t>(count_); }
+
+ private:
+  void copy(const Node &from, uint32_t first, uint32_t operands, uint32_t attributes) {
+    auto *const to = const_cast<uint16_t *>(graph_->operands);  // the loader's own
+    auto *const words = const_cast<int32_t *>(graph_->attributes);
+    const uint32_t source = from.operands + first;
+    for (uint32_t k = 0; k < operands; k++) to[operand_++] = to[source + k];
+    for (uint32_t k = 0; k < attributes; k++) words[attribute_++] = words[from.attributes + k];
+  }
+
+  const tosaic_model *model_;
+  Graph *graph_;
+  uint32_t operand_;
+  uint32_t attribute_ = 0;
+  size_t count_ = 0;
+};
 
 }  // namespace
 
@@ -38,35 +83,27 @@ void fuse(const tosaic_model *model, Graph *graph, uint8_t *readers) {
   const auto follows = [&](size_t n, tosa::Op op) {
     return n < graph->node_count && is(model, graph->nodes[n], op) && stays_inside(n - 1, n + 1);
   };
-  for (size_t n = 0; n < graph->node_count; n += size_t{1} + graph->nodes[n].fused) {
-    Node &node = graph->nodes[n];
+  Mover mover(model, graph);
+  for (size_t n = 0; n < graph->node_count;) {
+    const Node &node = graph->nodes[n];
+    uint8_t merged = 0, length = 1;
     if (model->operators[node.op]->flags & kFusesRescale) {
-      if (!follows(n + 1, tosa::Op::RESCALE)) continue;
-      node.fused = follows(n + 2, tosa::Op::CLAMP) ? 2 : 1;
-      continue;
+      if (follows(n + 1, tosa::Op::RESCALE)) merged = follows(n + 2, tosa::Op::CLAMP) ? 2 : 1;
+    } else {
+      length = static_cast<uint8_t>(std::min<size_t>(kMaxChain, graph->node_count - n));
+      for (; length > 1; length--) {
+        bool fits = is_chain(model, *graph, n, length);
+        for (size_t m = n; fits && m + 1 < n + length; m++) fits = stays_inside(m, n + length);
+        if (fits) break;
+      }
     }
-    for (size_t length = std::min<size_t>(kMaxChain, graph->node_count - n); length > 1; length--) {
-      bool fits = is_chain(model, *graph, n, length);
-      for (size_t m = n; fits && m + 1 < n + length; m++) fits = stays_inside(m, n + length);
-      if (!fits) continue;
-      node.fused = static_cast<uint16_t>(length - 1);
-      break;
-    }
+    Node *out = mover.move(node, merged);
+    for (uint8_t k = 1; k <= merged; k++) mover.merge(graph->nodes[n + k], k == merged, out);
+    for (uint8_t k = 1; k < length; k++) mover.move(graph->nodes[n + k], 0);
+    out->chained = static_cast<uint8_t>(length - 1);
+    n += size_t{merged} + length;
   }
-}
-
-bool fits_fused(const tosaic_model *model, const Graph &graph, size_t first) {
-  const Node &node = graph.nodes[first];
-  const size_t count = size_t{1} + node.fused;
-  if (count > graph.node_count - first) return false;
-  if (!(model->operators[node.op]->flags & kFusesRescale)) {
-    return count <= kMaxChain && is_chain(model, graph, first, count);
-  }
-  const auto follows = [&](size_t k, tosa::Op op) {
-    const Node &before = graph.nodes[first + k - 1], &after = graph.nodes[first + k];
-    return is(model, after, op) && graph.inputs(after)[0] == graph.outputs(before)[0];
-  };
-  return count <= 3 && follows(1, tosa::Op::RESCALE) && (count < 3 || follows(2, tosa::Op::CLAMP));
+  mover.finish();
 }
 
 bool is_written(const Graph &graph, const Node *first, const Node *end, uint16_t tensor) {
@@ -83,8 +120,8 @@ bool has_memory(const Graph &graph) {
   for (size_t k = 0; k < graph.output_count; k++) {
     if (!graph.tensors[graph.outputs()[k]].data) return false;
   }
-  for (size_t n = 0; n < graph.node_count; n += size_t{1} + graph.nodes[n].fused) {
-    const Node &node = graph.nodes[n], &last = graph.nodes[n + node.fused];
+  for (size_t n = 0; n < graph.node_count; n += size_t{1} + graph.nodes[n].chained) {
+    const Node &node = graph.nodes[n], &last = graph.nodes[n + node.chained];
     for (const Node *part = &node; part <= &last; part++) {
       const uint16_t *inputs = graph.inputs(*part);
       for (size_t k = 0; k < part->inputs; k++) {

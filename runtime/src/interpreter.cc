@@ -6,24 +6,28 @@
 namespace tosaic {
 
 tosaic_place place_of(const Step &step) {
-  return {static_cast<uint32_t>(step.graph - step.model->graphs),
-          static_cast<uint32_t>(step.node - step.graph->nodes),
+  uint32_t number = 0;
+  for (const Node *node = step.graph->nodes; node < step.node; node++) number += node->merged + 1U;
+  return {static_cast<uint32_t>(step.graph - step.model->graphs), number,
           static_cast<uint32_t>(step.op().op)};
 }
 
+static void trace(const Step &step, bool begins) {
+  const tosaic_place place = place_of(step);
+  step.model->trace(step.model->trace_context, &place, begins);
+}
+
 tosaic_status run_graph(const tosaic_model *model, const Graph &graph) {
-  for (size_t n = 0; n < graph.node_count; n += size_t{1} + graph.nodes[n].fused) {
+  for (size_t n = 0; n < graph.node_count; n += size_t{1} + graph.nodes[n].chained) {
     const Step step{model, &graph, &graph.nodes[n]};
-    const tosaic_place place = place_of(step);
-    if (model->trace) model->trace(model->trace_context, &place, true);
+    if (model->trace) trace(step, true);
     const tosaic_operator &op = step.op();
-    const bool chain = step.node->fused && op.operands;
-    const tosaic_status status = chain ? run_chain(step) : op.run(step);
-    if (model->trace) model->trace(model->trace_context, &place, false);
+    const tosaic_status status = step.node->chained ? run_chain(step) : op.run(step);
+    if (model->trace) trace(step, false);
     if (status != TOSAIC_OK) {
       // The innermost operator is the one to name; those around it fail with its status.
       const bool outer = op.flags & kCallsGraphs && status != TOSAIC_TOO_MANY_STEPS;
-      if (model->settings.failed && !outer) *model->settings.failed = place;
+      if (model->settings.failed && !outer) *model->settings.failed = place_of(step);
       return status;
     }
   }

@@ -3,9 +3,9 @@
 //
 // A graph is one region of the model; graph 0 is main. Operands are indices of `tensors`, first the
 // block's tensors and then its shapes. Nodes are the operators in file order, which is the order
-// they run in, without constants. Where a node does what the nodes behind it do as well (`fused` of
-// them), those are skipped and the tensors between them have no memory: a RESCALE and a CLAMP
-// behind an accumulator, or a chain of elementwise operators, which runs piece by piece.
+// they run in, without constants. Two things run fused, and the tensors inside have no memory:
+// a RESCALE and a CLAMP behind an accumulator are merged into its node, and a chain of elementwise
+// operators, whose nodes stay, runs piece by piece.
 #ifndef TOSAIC_RUNTIME_MODEL_H
 #define TOSAIC_RUNTIME_MODEL_H
 
@@ -17,9 +17,10 @@ namespace tosaic {
 using Tensor = tosaic_tensor;
 
 struct Node {
-  uint16_t op;  // index of tosaic_model.operators
-  uint16_t fused;
-  uint16_t inputs;
+  uint16_t op;      // index of tosaic_model.operators
+  uint8_t merged;   // a RESCALE behind it (1), or a RESCALE and a CLAMP (2), that it does as well
+  uint8_t chained;  // how many nodes behind it are of its chain, which it runs
+  uint16_t inputs;  // with those of the RESCALE but the first
   uint16_t outputs;
   uint32_t operands;    // where in Graph.operands its inputs and then its outputs begin
   uint32_t attributes;  // likewise in Graph.attributes
@@ -58,8 +59,6 @@ struct Step {
   const tosaic_operator &op() const;
   const Tensor &input(size_t k) const { return graph->tensors[graph->inputs(*node)[k]]; }
   const Tensor &output(size_t k) const { return graph->tensors[graph->outputs(*node)[k]]; }
-  // The output of the last node that this one does.
-  const Tensor &result() const { return behind(node->fused).output(0); }
   // The values of its attribute, in the order that attributes.h tells.
   const int32_t *attributes() const { return graph->attributes + node->attributes; }
   // The step `count` nodes later.
@@ -80,6 +79,10 @@ union Argument {
 
 constexpr uint16_t kNone = 0xffff;
 constexpr uint16_t kMaxChain = 6;  // operators in one chain
+// What a merged RESCALE adds: multiplier, shift and zero points; its flags, and a CLAMP's limits.
+constexpr uint16_t kRescaleInputs = 4;
+constexpr uint8_t kMaxMerged = 2;
+constexpr uint32_t kMergedAttributes[kMaxMerged + 1] = {0, 1, 3};
 constexpr size_t kMaxCustomOperands = 16;
 constexpr uint32_t kMaxTensorBytes = 1U << 30;
 
@@ -141,8 +144,13 @@ struct tosaic_operator {
 
   // Whether it has as many inputs and outputs as the node.
   bool takes(const tosaic::Node &node) const {
-    return (inputs == kAny || inputs == node.inputs) &&
-           (outputs == kAny || outputs == node.outputs);
+    const uint16_t own = node.merged ? node.inputs - tosaic::kRescaleInputs : node.inputs;
+    return (inputs == kAny || inputs == own) && (outputs == kAny || outputs == node.outputs);
+  }
+
+  // How many words of attributes the node has.
+  uint32_t words(const tosaic::Node &node) const {
+    return attribute.words + tosaic::kMergedAttributes[node.merged];
   }
 };
 
@@ -156,12 +164,8 @@ constexpr uint32_t kNoOffset = 0xffffffff;
 size_t planner_workspace(size_t tensor_count);
 bool plan_graph(const tosaic_model *model, Graph *graph, void *workspace, uint32_t *offsets);
 
-// Gives each node those behind it that it does as well. `readers` has room for a count of each
-// tensor.
+// Merges nodes and tells which are chains. `readers` has room for a count of each tensor.
 void fuse(const tosaic_model *model, Graph *graph, uint8_t *readers);
-
-// Whether node `first` may do as many nodes behind it as it says.
-bool fits_fused(const tosaic_model *model, const Graph &graph, size_t first);
 
 // Whether a node from `first` on and ahead of `end`, all of one step, writes the tensor.
 bool is_written(const Graph &graph, const Node *first, const Node *end, uint16_t tensor);

@@ -4,7 +4,8 @@
 //
 // Little endian, and in this order: PlanHeader; an operator_key for each operator in use;
 // PlanVariables; PlanTypes; PlanGraphs; then of each graph its PlanTensors, its Nodes, its
-// attributes and its operands (an even number of them).
+// attributes and its operands (an even number of them). All is sorted so that a device has little
+// to check: PlanTypes of SHAPE come first, and tensors are in the order of their PlanKind.
 #ifndef TOSAIC_RUNTIME_PLAN_H
 #define TOSAIC_RUNTIME_PLAN_H
 
@@ -13,7 +14,7 @@
 namespace tosaic {
 
 constexpr uint32_t kPlanMagic = 0x4e4c5054;  // "TPLN"
-constexpr uint32_t kPlanVersion = 3;
+constexpr uint32_t kPlanVersion = 4;
 
 struct PlanHeader {
   uint32_t magic;
@@ -25,6 +26,7 @@ struct PlanHeader {
   uint32_t operators;      // how many
   uint32_t variables;
   uint32_t types;
+  uint32_t shape_types;  // how many of them are of SHAPE
   uint32_t graphs;
 };
 
@@ -33,9 +35,10 @@ struct PlanVariable {
   uint32_t bytes;
 };
 
-// Where a tensor is: in the graph's part of the arena or in the model, `place` bytes behind the
-// beginning; nowhere, as it never exists; or it is variable number `place`.
-enum PlanKind : uint8_t { kInArena, kInModel, kNowhere, kIsVariable };
+// Where a tensor is, which tells what `place` means: bytes behind the model's beginning; the number
+// of a variable; bytes behind the beginning of the graph's part of the arena; or nothing, as the
+// tensor never exists.
+enum PlanKind : uint8_t { kInModel, kIsVariable, kInArena, kNowhere };
 
 // What tensors have in common, each once in a plan.
 struct PlanType {
@@ -43,8 +46,7 @@ struct PlanType {
   uint32_t bytes;
   uint8_t type;
   uint8_t rank;
-  uint8_t kind;
-  uint8_t reserved;
+  uint16_t zero;
 };
 
 struct PlanTensor {
@@ -53,7 +55,10 @@ struct PlanTensor {
 };
 
 struct PlanGraph {
-  uint32_t tensors;  // how many
+  uint32_t tensors;    // how many
+  uint32_t constants;  // of them that are in the model
+  uint32_t variables;
+  uint32_t in_arena;
   uint32_t nodes;
   uint32_t attributes;
   uint32_t operands;

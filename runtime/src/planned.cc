@@ -38,12 +38,38 @@ class Cursor {
   size_t left_;
 };
 
+// Types that tensors may have, which are numbered from `first` on.
+struct Types {
+  const PlanType *begin;
+  uint32_t first;
+  uint32_t count;
+};
+
 // Where tensors of one kind lie.
 struct Space {
   uint8_t *begin;
-  uint32_t bytes;
+  uint32_t size;
   uint32_t unaligned;  // bits that a place may not have
+  uint8_t constant;
 };
+
+bool is_inside(uint32_t offset, uint32_t bytes, uint32_t size) {
+  return offset <= size && bytes <= size - offset;
+}
+
+// Makes `count` tensors, each at its place in `space`.
+[[gnu::noinline]] bool place_tensors(const Types types, const PlanTensor *source, uint32_t count,
+                                     const Space space, Tensor *tensor) {
+  for (const PlanTensor *const end = source + count; source < end; source++, tensor++) {
+    const uint32_t place = source->place, number = source->type - types.first;
+    if (number >= types.count) return false;
+    const PlanType &type = types.begin[number];
+    if (!is_inside(place, type.bytes, space.size) || place & space.unaligned) return false;
+    *tensor = {space.begin + place, type.dims,      type.bytes, type.type,
+               type.rank,           space.constant, 0};
+  }
+  return true;
+}
 
 class Loader {
  public:
@@ -73,7 +99,8 @@ class Loader {
         header_->model_bytes != config_.model_size ||
         header_->model_sample != sample_of(config_.model, config_.model_size) ||
         header_->tensor_bytes > kMaxTensorBytes || header_->scratch_bytes > kMaxTensorBytes ||
-        header_->graphs < 1 || header_->graphs >= kNone) {
+        header_->shape_types > header_->types || header_->graphs < 1 ||
+        header_->graphs >= kNone) {
       return false;
     }
     keys_ = plan_.take<uint32_t>(header_->operators);
@@ -84,21 +111,26 @@ class Loader {
   }
 
   bool check_types() const {
-    for (const PlanType *type = types_; type < types_ + header_->types; type++) {
-      uint32_t elements = 1;
-      if (type->type == TOSAIC_SHAPE) {
-        elements = static_cast<uint32_t>(type->dims[0]);
-        if (elements > kMaxShapeValues || type->rank || type->kind != kInModel) return false;
-      } else if (type->type < TOSAIC_BOOL || type->type > TOSAIC_FP32) {
+    const PlanType *type = types_, *const end = types_ + header_->types;
+    for (const PlanType *shapes = type + header_->shape_types; type < shapes; type++) {
+      const auto values = static_cast<uint32_t>(type->dims[0]);
+      if (type->type != TOSAIC_SHAPE || type->rank || type->zero || values > kMaxShapeValues ||
+          type->bytes != values * element_size(TOSAIC_SHAPE)) {
         return false;
       }
-      if (type->rank > TOSAIC_MAX_RANK || type->kind > kIsVariable) return false;
-      for (const int32_t *dim = type->dims; dim < type->dims + type->rank; dim++) {
-        const uint64_t product = uint64_t{elements} * static_cast<uint32_t>(*dim);
-        if (*dim < 1 || product > kMaxTensorBytes) return false;
-        elements = static_cast<uint32_t>(product);
+    }
+    for (; type < end; type++) {
+      if (type->type - 1U >= TOSAIC_FP32 || type->rank > TOSAIC_MAX_RANK || type->zero ||
+          type->bytes > kMaxTensorBytes) {
+        return false;
       }
-      if (bytes_of(type->type, elements) != type->bytes) return false;
+      uint32_t elements = 1;  // becomes 0, or too large, with a dimension that is not positive
+      for (const int32_t *dim = type->dims, *last = dim + type->rank; dim < last; dim++) {
+        if (__builtin_mul_overflow(elements, static_cast<uint32_t>(*dim), &elements)) return false;
+      }
+      if (elements - 1 >= kMaxTensorBytes || bytes_of(type->type, elements) != type->bytes) {
+        return false;
+      }
     }
     return true;
   }
@@ -120,7 +152,11 @@ class Loader {
       const uint64_t end = uint64_t{source.arena_base} + source.arena_bytes;
       const bool interface =
           source.inputs <= source.operands && source.outputs <= source.operands - source.inputs;
-      if (!sources || !nodes || !attributes || !operands || !interface || source.tensors >= kNone ||
+      const bool kinds = source.constants <= source.tensors &&
+                         source.variables <= source.tensors - source.constants &&
+                         source.in_arena <= source.tensors - source.constants - source.variables;
+      if (!sources || !nodes || !attributes || !operands || !interface || !kinds ||
+          source.tensors >= kNone ||
           source.nodes >= kNone || source.inputs >= kNone || source.outputs >= kNone ||
           end > header_->tensor_bytes || source.arena_base % TOSAIC_ALIGNMENT) {
         return false;
@@ -183,104 +219,107 @@ class Loader {
     return true;
   }
 
-  static bool is_inside(uint32_t offset, uint32_t bytes, uint32_t size) {
-    return offset <= size && bytes <= size - offset;
-  }
-
   bool load_tensors(size_t number) {
     const Graph &graph = model_->graphs[number];
+    const PlanGraph &counts = graphs_[number];
+    const uint32_t shapes = header_->shape_types;  // which only constants may have
+    const Types all = {types_, 0, header_->types};
+    const Types others = {types_ + shapes, shapes, header_->types - shapes};
+    const Space model = {static_cast<uint8_t *>(const_cast<void *>(config_.model)),
+                         header_->model_bytes, 3, true};
+    const Space arena = {model_->tensors + graph.arena_base, graph.arena_bytes,
+                         TOSAIC_ALIGNMENT - 1, false};
+    const Space nowhere = {nullptr, kMaxTensorBytes, UINT32_MAX, false};
     // The tensors' records lie ahead of the nodes.
     const auto *source = reinterpret_cast<const PlanTensor *>(graph.nodes) - graph.tensor_count;
-    const Space spaces[] = {
-        {model_->tensors + graph.arena_base, graph.arena_bytes, TOSAIC_ALIGNMENT - 1},
-        {static_cast<uint8_t *>(const_cast<void *>(config_.model)), header_->model_bytes, 3},
-        {nullptr, kMaxTensorBytes, UINT32_MAX},
-    };
-    const uint32_t types = header_->types;
-    for (Tensor *tensor = graph.tensors; tensor < graph.tensors + graph.tensor_count; tensor++) {
-      const uint32_t place = source->place;
-      if (source->type >= types) return false;
-      const PlanType &type = types_[source->type];
-      source++;
-      tensor->shape = type.dims;
-      tensor->bytes = type.bytes;
-      tensor->type = type.type;
-      tensor->rank = type.rank;
-      tensor->constant = type.kind == kInModel;
-      tensor->reserved = 0;
-      if (type.kind == kIsVariable) {
-        if (place >= header_->variables || type.bytes != variables_[place].bytes) return false;
-        tensor->data = model_->variables[place].data;
-        continue;
+    Tensor *tensor = graph.tensors;
+    if (!place_tensors(all, source, counts.constants, model, tensor)) return false;
+    source += counts.constants;
+    tensor += counts.constants;
+    for (Tensor *const end = tensor + counts.variables; tensor < end; tensor++, source++) {
+      const uint32_t variable = source->place;
+      if (variable >= header_->variables) return false;
+      const Space own = {model_->variables[variable].data, variables_[variable].bytes, 0, false};
+      const PlanTensor at_begin = {0, source->type};
+      if (!place_tensors(others, &at_begin, 1, own, tensor) || tensor->bytes != own.size) {
+        return false;
       }
-      const Space &space = spaces[type.kind];
-      if (!is_inside(place, type.bytes, space.bytes) || place & space.unaligned) return false;
-      tensor->data = space.begin + place;
     }
-    return true;
+    if (!place_tensors(others, source, counts.in_arena, arena, tensor)) return false;
+    source += counts.in_arena;
+    tensor += counts.in_arena;
+    const auto left = static_cast<uint32_t>(graph.tensors + graph.tensor_count - tensor);
+    return place_tensors(others, source, left, nowhere, tensor);
   }
 
+  // Tensors are sorted by kind: those below `constants` are in the model, and those from `placed`
+  // up to `count` have no memory.
+  struct Kinds {
+    uint32_t constants, placed, count;
+  };
+
   tosaic_status check_nodes(const Graph &graph, const PlanGraph &source) const {
-    if (!check_interface(graph)) return TOSAIC_BAD_PLAN;
-    for (size_t n = 0; n < graph.node_count; n += size_t{1} + graph.nodes[n].fused) {
-      const Step step{model_, &graph, &graph.nodes[n]};
-      const size_t count = size_t{1} + step.node->fused;
-      if (count > graph.node_count - n) return TOSAIC_BAD_PLAN;
-      for (size_t k = 0; k < count; k++) {
-        if (!check_node(graph, source, *step.node, step.node[k], k + 1 == count)) {
-          return TOSAIC_BAD_PLAN;
-        }
+    const Kinds kinds = {source.constants, source.constants + source.variables + source.in_arena,
+                         source.tensors};
+    const uint16_t *const inputs = graph.inputs(), *const outputs = graph.outputs();
+    // What the user writes and reads has memory.
+    if (!are_below(kinds.placed, inputs, outputs + graph.output_count)) return TOSAIC_BAD_PLAN;
+    for (const uint16_t *input = inputs; input < outputs; input++) {
+      if (*input < kinds.constants) return TOSAIC_BAD_PLAN;
+    }
+    const Node *chain = graph.nodes;  // where the one that `node` is in begins
+    const Node *const end = graph.nodes + graph.node_count;
+    for (const Node *node = graph.nodes; node < end; node++) {
+      if (node->op >= header_->operators || node->merged > kMaxMerged) return TOSAIC_BAD_PLAN;
+      const tosaic_operator &op = *operators_[node->op];
+      const uint32_t operands = uint32_t{node->inputs} + node->outputs;
+      if (!op.takes(*node) || (node->merged && !(op.flags & kFusesRescale)) ||
+          !is_inside(node->operands, operands, source.operands) ||
+          !is_inside(node->attributes, op.words(*node), source.attributes)) {
+        return TOSAIC_BAD_PLAN;
       }
-      if (count > 1 && !fits_fused(model_, graph, n)) return TOSAIC_BAD_PLAN;
-      // Operators that check when they run are left to it, but in a chain, which does not.
-      const bool chain = count > 1 && step.op().operands;
-      for (size_t k = 0; k < count; k++) {
-        const Step part = step.behind(k);
-        if (part.op().flags & kChecksWhenRun && !chain) continue;
-        const tosaic_status status = part.op().check(part);
-        if (status == TOSAIC_OK) continue;
-        if (config_.failed) *config_.failed = place_of(part);
-        return status;
+      if (node > chain + chain->chained) chain = node;
+      const Node *const last = chain + chain->chained;
+      if (last >= end || (chain < last && !op.operands) ||
+          !check_operands(graph, kinds, op, *chain, *node, node == last)) {
+        return TOSAIC_BAD_PLAN;
       }
+      // Chains, too, are checked when they run.
+      if (op.flags & kChecksWhenRun || chain < last) continue;
+      const Step step{model_, &graph, node};
+      const tosaic_status status = op.check(step);
+      if (status == TOSAIC_OK) continue;
+      if (config_.failed) *config_.failed = place_of(step);
+      return status;
     }
     return TOSAIC_OK;
   }
 
-  // What the user writes and reads has memory.
-  static bool check_interface(const Graph &graph) {
-    for (size_t k = 0; k < size_t{graph.input_count} + graph.output_count; k++) {
-      const uint16_t index = graph.operands[k];
-      if (index >= graph.tensor_count || !graph.tensors[index].data ||
-          (k < graph.input_count && graph.tensors[index].constant)) {
-        return false;
-      }
+  static bool are_below(uint32_t limit, const uint16_t *begin, const uint16_t *end) {
+    while (begin < end) {
+      if (*begin++ >= limit) return false;
     }
     return true;
   }
 
-  // Whether `node`, of the step that `first` begins, stays inside of its tables, has all memory it
-  // needs, and writes only what may be written.
-  bool check_node(const Graph &graph, const PlanGraph &source, const Node &first, const Node &node,
-                  bool last) const {
-    if (node.op >= header_->operators) return false;
-    const tosaic_operator &op = *operators_[node.op];
-    if (!op.takes(node) ||
-        !is_inside(node.operands, uint32_t{node.inputs} + node.outputs, source.operands) ||
-        !is_inside(node.attributes, op.attribute.words, source.attributes)) {
-      return false;
-    }
-    const uint16_t *operand = graph.inputs(node), *const inputs = operand;
-    for (const uint16_t *end = operand + node.inputs; operand < end; operand++) {
-      if (*operand >= graph.tensor_count ||
-          (!graph.tensors[*operand].data && !is_written(graph, &first, &node, *operand))) {
-        return false;
+  // Whether `node`, of the chain that `first` begins, has all memory it needs, and writes only what
+  // may be written.
+  static bool check_operands(const Graph &graph, const Kinds &kinds, const tosaic_operator &op,
+                             const Node &first, const Node &node, bool last) {
+    const uint16_t *const inputs = graph.inputs(node), *const outputs = inputs + node.inputs;
+    const uint16_t *input = inputs;
+    if (&first < &node) {
+      // Inside of a chain values go from node to node, but not zero points, tables and the like.
+      for (; input < inputs + op.operands; input++) {
+        if (*input >= kinds.placed && !is_written(graph, &first, &node, *input)) return false;
       }
     }
-    for (const uint16_t *end = operand + node.outputs; operand < end; operand++) {
-      if (*operand >= graph.tensor_count) return false;
-      const Tensor &output = graph.tensors[*operand];
-      if ((last && !output.data) ||
-          (output.constant && !(op.aliases && graph.tensors[*inputs].data == output.data))) {
+    if (!are_below(kinds.placed, input, outputs)) return false;
+    const uint32_t count = (last ? kinds.placed : kinds.count) - kinds.constants;
+    for (const uint16_t *output = outputs; output < outputs + node.outputs; output++) {
+      if (*output - kinds.constants < count) continue;
+      if (*output >= kinds.constants || !op.aliases ||
+          graph.tensors[*inputs].data != graph.tensors[*output].data) {
         return false;
       }
     }

@@ -30,7 +30,7 @@ class Planner {
 
   uint32_t plan() {
     find_lives();
-    for (size_t n = 0; n < graph_.node_count; n += size_t{1} + graph_.nodes[n].fused) join(n);
+    for (size_t n = 0; n < graph_.node_count; n += size_t{1} + graph_.nodes[n].chained) join(n);
     return place();
   }
 
@@ -45,8 +45,8 @@ class Planner {
       offsets_[k] = kNoOffset;
     }
     for (size_t k = 0; k < graph_.input_count; k++) lives_[graph_.inputs()[k]].first = 0;
-    for (size_t n = 0; n < graph_.node_count; n += size_t{1} + graph_.nodes[n].fused) {
-      const Node &node = graph_.nodes[n], &end = graph_.nodes[n + node.fused];
+    for (size_t n = 0; n < graph_.node_count; n += size_t{1} + graph_.nodes[n].chained) {
+      const Node &node = graph_.nodes[n], &end = graph_.nodes[n + node.chained];
       const auto now = static_cast<uint16_t>(n);
       for (const Node *part = &node; part <= &end; part++) {
         for (size_t k = 0; k < part->inputs; k++) lives_[graph_.inputs(*part)[k]].last = now;
@@ -63,7 +63,7 @@ class Planner {
 
   // Let the output of node `n` share the bytes of an input, where it may.
   void join(size_t n) {
-    const Node &node = graph_.nodes[n], &end = graph_.nodes[n + node.fused];
+    const Node &node = graph_.nodes[n], &end = graph_.nodes[n + node.chained];
     if (end.outputs != 1) return;
     const uint16_t output = graph_.outputs(end)[0], first = graph_.inputs(node)[0];
     const tosaic_operator &op = *model_->operators[node.op];

@@ -152,7 +152,7 @@ tosaic_status Reader::read_graph(size_t number) {
   }
   tosaic_status status = TOSAIC_OK;
   Node *node = graph.nodes;
-  Node next = {0, 0, 0, 0, uint32_t{graph.input_count} + graph.output_count, 0};
+  Node next = {0, 0, 0, 0, 0, uint32_t{graph.input_count} + graph.output_count, 0};
   for_each_operator(source, [&](const tosa::TosaOperator &op) {
     if (status != TOSAIC_OK) return;
     *node = next;

@@ -45,9 +45,9 @@ def run(executor: QemuExecutor, program: bytes, plan: bytes, number: int) -> str
     rng = np.random.default_rng(number)
     kind = KINDS[number % len(KINDS)]
     executor._program = program if kind == "plan" else flipped(program, rng)
-    executor._plan = flipped(plan, rng) if kind == "plan" else plan
+    executor.plan = flipped(plan, rng) if kind == "plan" else plan
     if kind == "model without one":
-        executor._plan = None
+        executor.plan = None
     try:
         executor.run([np.zeros((1, 49, 10, 1), np.int8)])
     except ToolError as error:
@@ -69,7 +69,7 @@ def main() -> None:
     module = tosaic.compile(quantized(MODEL), target=target, io_layout="nhwc").module
     executor = make_executor(arguments.board, module)
     assert isinstance(executor, QemuExecutor)
-    program, plan = executor._program, executor._plan
+    program, plan = executor._program, executor.plan
     assert plan is not None
     counts: Counter[tuple[str, str]] = Counter()
     for number in range(arguments.first, arguments.first + arguments.runs):

@@ -58,7 +58,27 @@ FUSED = """
       (tensor<1x4x5xi8>) -> tensor<1x4x5xi8>
     return %2 : tensor<1x4x5xi8> }"""
 
+CHAIN = """
+  func.func @main(%x: tensor<1xi32>) -> tensor<1xi32> {
+    %shift = "tosa.const"() <{values = dense<0> : tensor<1xi8>}> : () -> tensor<1xi8>
+    %0 = tosa.cast %x : (tensor<1xi32>) -> tensor<1xi8>
+    %1 = tosa.cast %0 : (tensor<1xi8>) -> tensor<1xi32>
+    %2 = tosa.mul %1, %1, %shift : (tensor<1xi32>, tensor<1xi32>, tensor<1xi8>) -> tensor<1xi32>
+    return %2 : tensor<1xi32> }"""
+
+CONSTANT_SLICE = """
+  func.func @main(%x: tensor<2xi8>) -> tensor<2xi8> {
+    %c = "tosa.const"() <{values = dense<[1, 2, 3, 4]> : tensor<4xi8>}> : () -> tensor<4xi8>
+    %start = tosa.const_shape {values = dense<0> : tensor<1xindex>} : () -> !tosa.shape<1>
+    %size = tosa.const_shape {values = dense<2> : tensor<1xindex>} : () -> !tosa.shape<1>
+    %0 = tosa.slice %c, %start, %size :
+      (tensor<4xi8>, !tosa.shape<1>, !tosa.shape<1>) -> tensor<2xi8>
+    %1 = tosa.bitwise_xor %x, %0 : (tensor<2xi8>, tensor<2xi8>) -> tensor<2xi8>
+    return %1 : tensor<2xi8> }"""
+
 PROGRAMS = {
+    "constant slice": CONSTANT_SLICE,
+    "chain": CHAIN,
     "counter": COUNTER,
     "loop": LOOP,
     "choice": CHOICE,

@@ -12,6 +12,7 @@ import torch
 
 import tosaic
 from tosaic.emit.memory_plan import plan_memory
+from tosaic.emit.schedule import Demand, best_order
 from tosaic.errors import CompileError, InputError
 from tosaic.quantizer import quantize
 from tosaic.runtime import Model
@@ -148,3 +149,22 @@ def test_operators_run_in_the_order_of_the_smallest_peak():
     np.testing.assert_array_equal(
         compiled.run(q, executor="runtime")[0], plain.run(q, executor="reference")[0]
     )
+
+
+def test_two_thousand_tensors_are_planned_and_ordered():
+    # Pairs of branches of which one has a large tensor inside: sixteen orders of each pair.
+    demands, needs = [], []
+    for k in range(0, 2000, 4):
+        start = [] if k == 0 else [k - 1]
+        for step, before, size in ((k, start, 64), (k + 1, start, 1024), (k + 2, [k + 1], 16)):
+            reads = 1 << (k + 2 if step == k + 1 else k + 3)
+            demands.append(Demand(size, 1 << step, reads, kept=False, given=False))
+            needs.append(sum(1 << b for b in before))
+        after = 1 << k + 4 | 1 << k + 5 if k + 4 < 2000 else 0
+        demands.append(Demand(16, 1 << k + 3, after, kept=not after, given=False))
+        needs.append(1 << k | 1 << k + 2)
+    order = best_order(demands, needs)
+    assert order is not None
+    assert sorted(order) == list(range(2000))
+    # The large tensor is gone before the other branch begins.
+    assert all(order.index(k) > order.index(k + 2) for k in range(0, 2000, 4))

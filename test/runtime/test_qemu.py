@@ -26,6 +26,9 @@ OPERATORS = (
     "resize_BILINEAR_i16_(4, 2, 4, 2)_(-1, -1)",
     "rescale_i16_i8_DOUBLE_ROUND_1",
     "table_i16",
+    "concat_i8",
+    "pad_i16",
+    "transpose_i16",
     "many",
 )
 
@@ -78,7 +81,6 @@ def test_firmware_is_small_and_starts_fast(name):
     cost, text = measure(name)
     peer = PEERS[name]
     assert text < 30_000
-    assert cost.init_trusted_instructions < peer.init / 10  # the peer checks nothing
-    assert cost.init_instructions < peer.init / 5
+    assert cost.init_instructions < peer.init / 10  # although the peer checks nothing
     assert cost.invoke_instructions < peer.invoke
     assert cost.arena_bytes < peer.arena

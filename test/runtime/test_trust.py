@@ -14,7 +14,7 @@ from tosaic.runtime import Model
 from tosaic.runtime.library import build, library_path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from programs import COUNTER
+from programs import CHAIN, CONSTANT_SLICE, COUNTER
 from seeds import write_seeds
 
 # What a freestanding C library has, and what the dynamic linker adds.
@@ -76,3 +76,39 @@ def test_a_plan_of_another_model_is_refused(counter):
     for wrong in (b"", b"no plan", plan):
         with pytest.raises(ToolError, match="the memory plan does not belong to the model"):
             Model(counter, wrong)
+
+
+def test_a_plan_cannot_take_a_shift_from_where_there_is_no_memory():
+    model = serialize(ir.Module.parse(CHAIN, make_context()), locations=False)
+    plan = np.frombuffer(Model(model).plan(), np.uint16).copy()
+    assert Model(model, plan.tobytes()).run([np.array([7], np.int32)])[0] == 49
+    # Its operands end: x, a (of the first cast); a, b; b, b, shift, result.
+    a, shift = -7, -2
+    assert plan[a] == plan[-6] != plan[shift]
+    plan[shift] = plan[a]  # which never exists outside of the chain
+    with pytest.raises(ToolError, match="the memory plan does not belong to the model"):
+        Model(model, plan.tobytes())
+
+
+def test_a_plan_cannot_merge_or_chain_what_does_not_fit():
+    model = serialize(ir.Module.parse(CHAIN, make_context()), locations=False)
+    plan = Model(model).plan()
+    # The chain's first node: operator 0, nothing merged, two nodes behind it, one input and output.
+    at = plan.index(bytes([0, 0, 0, 2, 1, 0, 1, 0]))
+    for field, value in ((2, 1), (2, 3), (3, 1), (3, 3), (3, 255)):
+        damaged = bytearray(plan)
+        damaged[at + field] = value
+        with pytest.raises(ToolError, match="the memory plan does not belong to the model"):
+            Model(model, bytes(damaged))
+
+
+def test_a_plan_cannot_make_a_slice_write_a_constant():
+    data = serialize(ir.Module.parse(CONSTANT_SLICE, make_context()), locations=False)
+    plan = np.frombuffer(Model(data).plan(), np.uint16).copy()
+    # Its operands end: c, start, size, slice; x, slice, result; and one for an even number.
+    start, size = -7, -6
+    assert plan[start] != plan[size]
+    plan[start] = plan[size]  # the slice is said to begin at 2
+    model = Model(data, plan.tobytes())
+    model.run([np.zeros(2, np.int8)])
+    assert model._flatbuffer.tobytes() == data

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-/* The plan of a loaded model, for config->plan: how many words it has at most, and its words, of
+/* The plan of a loaded model, for config->plan: how many words writing it takes, and its words, of
  * which the number is returned.
  */
 size_t tosaic_describe_plan_words(const tosaic_model *model);
@@ -25,12 +25,15 @@ size_t tosaic_describe_device_arena(const tosaic_model *model);
 const char *tosaic_describe_operator_name(size_t index);
 size_t tosaic_describe_operator_uses(const tosaic_model *model, size_t index);
 
-/* Node `index` of a graph: the indices of the tensors it reads and then writes, and how many nodes
- * behind it run as one step with it. False behind the last.
+/* Node `index` of a graph: its number in tosa.fbs' enum Op, its attributes (attributes.h), the
+ * indices of the tensors it reads and then writes, how many operators are merged into it, and how
+ * many nodes behind it run as one step with it. False behind the last.
  */
 typedef struct tosaic_described_node {
+  uint32_t op;
+  const int32_t *attributes;
   const uint16_t *operands;
-  uint16_t inputs, outputs, fused;
+  uint16_t inputs, outputs, merged, chained;
 } tosaic_described_node;
 
 bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t index,
@@ -39,8 +42,11 @@ bool tosaic_describe_node(const tosaic_model *model, size_t graph, size_t index,
 /* The index of output `index` of a graph among its tensors. */
 uint16_t tosaic_describe_output(const tosaic_model *model, size_t graph, size_t index);
 
-/* Bytes of tensor `index` of a graph. */
-uint32_t tosaic_describe_tensor(const tosaic_model *model, size_t graph, size_t index);
+/* Tensor `index` of a graph, or NULL behind the last; and where it is (PlanKind in plan.h, by which
+ * a plan sorts them).
+ */
+const tosaic_tensor *tosaic_describe_tensor(const tosaic_model *model, size_t graph, size_t index);
+uint8_t tosaic_describe_kind(const tosaic_model *model, size_t graph, size_t index);
 
 #ifdef __cplusplus
 }

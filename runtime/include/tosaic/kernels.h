@@ -237,7 +237,8 @@ tosaic_reduce tosaic_reduce_min_i8, tosaic_reduce_min_i16, tosaic_reduce_min_i32
 tosaic_reduce tosaic_argmax_i8, tosaic_argmax_i16; /* results are int32; the first of equals */
 
 /* A copy between two strided arrays of equal shape: TRANSPOSE, SLICE, REVERSE, CONCAT, TILE, PAD.
- * Strides are in bytes; the input's may be negative or 0. The arrays do not overlap.
+ * Strides are in bytes; the input's may be negative or 0. Rows (the last dimension) are copied in
+ * order; the output of each may overlap inputs that do not begin ahead of it.
  */
 enum { TOSAIC_COPY_RANK = 12 };
 typedef struct tosaic_copy {

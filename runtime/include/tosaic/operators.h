@@ -3,7 +3,8 @@
  *   static const tosaic_operator *const entries[] = {&tosaic_op_conv2d_i8, &tosaic_op_reshape};
  *   static const tosaic_operator_table operators = {entries, 2};
  *
- * RESCALE and CLAMP are needed also where they run fused with the operator in front of them.
+ * Without a plan, RESCALE and CLAMP are needed also where they run fused with the operator in front
+ * of them.
  */
 #ifndef TOSAIC_OPERATORS_H
 #define TOSAIC_OPERATORS_H

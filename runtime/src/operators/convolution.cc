@@ -15,8 +15,8 @@ using Scratch = size_t(const tosaic_conv *);
 bool make_common(const Step &step, tosaic_conv *conv, int rank) {
   const Tensor &x = step.input(0), &weight = step.input(1), &bias = step.input(2);
   const Tensor &y = step.output(0);
-  const auto accumulator = x.type == TOSAIC_INT16 ? TOSAIC_INT48 : TOSAIC_INT32;
-  if (x.rank != rank || weight.rank != rank || !is(y, accumulator, rank) ||
+  const tosaic_type accumulator = accumulator_of(x.type);
+  if (x.rank != rank || weight.rank != rank || !is_output_of(step, accumulator, rank) ||
       !is(bias, accumulator, 1) || step.input(3).type != x.type ||
       step.input(4).type != weight.type || y.shape[0] != x.shape[0] ||
       (bias.shape[0] != 1 && bias.shape[0] != y.shape[rank - 1])) {
@@ -160,11 +160,14 @@ tosaic_status run(const Step &step) {
   tosaic_conv conv;
   tosaic_rescale storage;
   const tosaic_rescale *rescale = nullptr;
-  if (!make(step, &conv) || !fused_rescale(step, &storage, &rescale)) return TOSAIC_BAD_MODEL;
+  if (!make(step, &conv) ||
+      !merged_rescale(step, accumulator_of(step.input(0).type), &storage, &rescale)) {
+    return TOSAIC_BAD_MODEL;
+  }
   if (scratch(&conv) > step.model->scratch_bytes) return TOSAIC_BAD_PLAN;
   kernel(&conv, static_cast<const Input *>(step.input(0).data),
          static_cast<const Weight *>(step.input(1).data),
-         static_cast<const Bias *>(step.input(2).data), rescale, step.result().data,
+         static_cast<const Bias *>(step.input(2).data), rescale, step.output(0).data,
          step.model->scratch);
   return TOSAIC_OK;
 }

@@ -110,11 +110,12 @@ const void *negate_argument(const Step &step, Argument *storage) {
 
 tosaic_status check_clamp(const Step &step) {
   tosaic_clamp clamp;
-  return verdict(check<1>(step) == TOSAIC_OK && clamp_limits(step, &clamp));
+  return verdict(check<1>(step) == TOSAIC_OK &&
+                 clamp_limits(step.input(0).type, step.attributes(), &clamp));
 }
 
 const void *clamp_argument(const Step &step, Argument *storage) {
-  clamp_limits(step, &storage->clamp);
+  clamp_limits(step.input(0).type, step.attributes(), &storage->clamp);
   return storage;
 }
 
@@ -148,9 +149,8 @@ tosaic_status check_select(const Step &step) {
 
 }  // namespace
 
-bool clamp_limits(const Step &step, tosaic_clamp *clamp) {
-  const uint8_t type = step.input(0).type;
-  *clamp = {step.attributes()[0], step.attributes()[1]};
+bool clamp_limits(uint8_t type, const int32_t *values, tosaic_clamp *clamp) {
+  *clamp = {values[0], values[1]};
   return (type == TOSAIC_INT8 || type == TOSAIC_INT16) && clamp->min <= clamp->max &&
          clamp->min >= lowest(type) && clamp->max <= highest(type);
 }

@@ -7,8 +7,7 @@ namespace {
 
 bool make(const Step &step, tosaic_matmul *matmul) {
   const Tensor &a = step.input(0), &b = step.input(1), &y = step.output(0);
-  const auto accumulator = a.type == TOSAIC_INT16 ? TOSAIC_INT48 : TOSAIC_INT32;
-  if (a.rank != 3 || b.rank != 3 || !is(y, accumulator, 3) || b.shape[0] != a.shape[0] ||
+  if (a.rank != 3 || b.rank != 3 || !is_output_of(step, accumulator_of(a.type), 3) || b.shape[0] != a.shape[0] ||
       b.shape[1] != a.shape[2] || y.shape[0] != a.shape[0] || y.shape[1] != a.shape[1] ||
       y.shape[2] != b.shape[2] || step.input(2).type != a.type || step.input(3).type != b.type) {
     return false;
@@ -35,10 +34,13 @@ tosaic_status run(const Step &step) {
   tosaic_matmul matmul;
   tosaic_rescale storage;
   const tosaic_rescale *rescale = nullptr;
-  if (!make(step, &matmul) || !fused_rescale(step, &storage, &rescale)) return TOSAIC_BAD_MODEL;
+  if (!make(step, &matmul) ||
+      !merged_rescale(step, accumulator_of(step.input(0).type), &storage, &rescale)) {
+    return TOSAIC_BAD_MODEL;
+  }
   if (scratch(&matmul) > step.model->scratch_bytes) return TOSAIC_BAD_PLAN;
   kernel(&matmul, static_cast<const Type *>(step.input(0).data),
-         static_cast<const Type *>(step.input(1).data), rescale, step.result().data,
+         static_cast<const Type *>(step.input(1).data), rescale, step.output(0).data,
          step.model->scratch);
   return TOSAIC_OK;
 }

@@ -17,6 +17,12 @@ void strides_of(const Tensor &tensor, ptrdiff_t *strides) {
   }
 }
 
+// Whether the data of `x` lie at least in part where those of `y` do.
+bool overlap(const Tensor &x, const Tensor &y) {
+  const auto a = reinterpret_cast<uintptr_t>(x.data), b = reinterpret_cast<uintptr_t>(y.data);
+  return a - b < y.bytes || b - a < x.bytes;
+}
+
 // Copies `size` elements in each of `rank` dimensions, after joining those that lie together.
 void copy(int rank, const size_t *size, const ptrdiff_t *from, const ptrdiff_t *to, size_t element,
           const void *input, void *output) {
@@ -67,7 +73,9 @@ tosaic_status check_concat(const Step &step) {
   return verdict(total == y.shape[axis]);
 }
 
-tosaic_status run_concat(const Step &step) {
+// Copies the inputs that lie inside of the output, or the others. One that is where it belongs stays;
+// one at the output's end is copied forward, row by row, and no row onto one that is still to come.
+void concat(const Step &step, bool inside) {
   const Tensor &y = step.output(0);
   const int32_t axis = step.attributes()[0];
   ptrdiff_t from[TOSAIC_MAX_RANK], to[TOSAIC_MAX_RANK];
@@ -78,9 +86,16 @@ tosaic_status run_concat(const Step &step) {
     size_t size[TOSAIC_MAX_RANK];
     strides_of(x, from);
     for (int d = 0; d < x.rank; d++) size[d] = static_cast<size_t>(x.shape[d]);
-    copy(x.rank, size, from, to, element_size(x.type), x.data, output);
+    if (x.data != output && overlap(x, y) == inside) {
+      copy(x.rank, size, from, to, element_size(x.type), x.data, output);
+    }
     output += to[axis] * x.shape[axis];
   }
+}
+
+tosaic_status run_concat(const Step &step) {
+  concat(step, true);
+  concat(step, false);
   return TOSAIC_OK;
 }
 
@@ -200,7 +215,7 @@ tosaic_status run_slice(const Step &step) {
   int32_t start[TOSAIC_MAX_RANK];
   ptrdiff_t from[TOSAIC_MAX_RANK], to[TOSAIC_MAX_RANK];
   size_t size[TOSAIC_MAX_RANK];
-  if (x.data == y.data) return TOSAIC_OK;
+  if (x.data == y.data) return TOSAIC_OK;  // as they must be where both are constant
   if (!make_slice(step, start)) return TOSAIC_BAD_MODEL;
   strides_of(x, from);
   strides_of(y, to);
@@ -209,7 +224,7 @@ tosaic_status run_slice(const Step &step) {
     size[d] = static_cast<size_t>(y.shape[d]);
     first += from[d] * start[d];
   }
-  copy(x.rank, size, from, to, element_size(x.type), first, y.data);
+  if (first != y.data) copy(x.rank, size, from, to, element_size(x.type), first, y.data);
   return TOSAIC_OK;
 }
 

@@ -55,15 +55,25 @@ inline bool is_axis(int32_t axis, const Tensor &tensor) { return axis >= 0 && ax
 int32_t lowest(uint8_t type);
 int32_t highest(uint8_t type);
 
-// The limits of a CLAMP on int8 or int16.
-bool clamp_limits(const Step &step, tosaic_clamp *clamp);
+// The limits of a CLAMP of values of `type`, which must be int8 or int16, from its attribute.
+bool clamp_limits(uint8_t type, const int32_t *values, tosaic_clamp *clamp);
 
-// Fills `rescale` from a RESCALE step; false where operands or attributes do not fit.
-bool make_rescale(const Step &step, tosaic_rescale *rescale);
+// The type of the accumulators of an operator that takes values of `type`.
+inline tosaic_type accumulator_of(uint8_t type) {
+  return type == TOSAIC_INT16 ? TOSAIC_INT48 : TOSAIC_INT32;
+}
 
-// Sets *rescale to the RESCALE (and CLAMP) fused into `step`, in *storage, or to null where there
-// is none; false where it does not fit.
-bool fused_rescale(const Step &step, tosaic_rescale *storage, const tosaic_rescale **rescale);
+// Whether the output holds the accumulators, or what a merged RESCALE makes of them, which is
+// checked with it.
+inline bool is_output_of(const Step &step, uint8_t accumulator, int rank) {
+  const Tensor &y = step.output(0);
+  return y.rank == rank && (step.node->merged || y.type == accumulator);
+}
+
+// Sets *rescale to the RESCALE (and CLAMP) merged into `step`, in *storage, or to null where there
+// is none; false where it does not fit accumulators of `type`.
+bool merged_rescale(const Step &step, uint8_t type, tosaic_rescale *storage,
+                    const tosaic_rescale **rescale);
 
 }  // namespace tosaic
 

@@ -1,4 +1,4 @@
-// RESCALE and CLAMP, on their own and fused behind an accumulator.
+// RESCALE on its own, and with a CLAMP behind an accumulator.
 #include "operators.h"
 #include "tosaic/operators.h"
 
@@ -9,6 +9,55 @@ bool is_unsigned_type(uint8_t type) { return type == TOSAIC_INT8 || type == TOSA
 
 int32_t without_sign(int32_t value, uint8_t type) {
   return type == TOSAIC_INT8 ? value & 0xff : value & 0xffff;
+}
+
+// Fills `rescale` from flags and from operands: the output, and the inputs from number `first` on.
+// False where they do not fit each other and input values of `type`.
+bool make_rescale(const Step &step, size_t first, uint8_t type, int32_t flags,
+                  tosaic_rescale *rescale) {
+  const Tensor &multiplier = step.input(first), &shift = step.input(first + 1);
+  const Tensor &input_zp = step.input(first + 2), &output_zp = step.input(first + 3);
+  const Tensor &y = step.output(0);
+  const bool wide = type == TOSAIC_INT48;
+  const bool scale32 = flags & kScale32;
+  const bool double_round = flags & kDoubleRound;
+  const bool types = (is_unsigned_type(type) || type == TOSAIC_INT32 || wide) &&
+                     (is_unsigned_type(y.type) || y.type == TOSAIC_INT32) &&
+                     (!(flags & kInputUnsigned) || is_unsigned_type(type)) &&
+                     (!(flags & kOutputUnsigned) || is_unsigned_type(y.type)) &&
+                     !(wide && scale32) && !(double_round && !scale32) && input_zp.type == type &&
+                     output_zp.type == y.type;
+  const int32_t count = (flags & kPerChannel) && y.rank ? y.shape[y.rank - 1] : 1;
+  const bool vectors = is(multiplier, scale32 ? TOSAIC_INT32 : TOSAIC_INT16, 1) &&
+                       is(shift, TOSAIC_INT8, 1) && multiplier.shape[0] == count &&
+                       shift.shape[0] == count;
+  if (!types || !vectors || !constant_scalar(input_zp, &rescale->input_zp) ||
+      !constant_scalar(output_zp, &rescale->output_zp)) {
+    return false;
+  }
+  rescale->multiplier32 = scale32 ? static_cast<const int32_t *>(multiplier.data) : nullptr;
+  rescale->multiplier16 = scale32 ? nullptr : static_cast<const int16_t *>(multiplier.data);
+  rescale->shift = static_cast<const int8_t *>(shift.data);
+  rescale->per_channel = flags & kPerChannel;
+  rescale->double_round = double_round;
+  rescale->output_type = static_cast<tosaic_type>(y.type);
+  rescale->min = lowest(y.type);
+  rescale->max = highest(y.type);
+  if (flags & kInputUnsigned) {
+    rescale->input_zp = without_sign(rescale->input_zp, type);
+  }
+  if (flags & kOutputUnsigned) {
+    rescale->output_zp = without_sign(rescale->output_zp, y.type);
+    rescale->min = 0;
+    rescale->max = without_sign(-1, y.type);
+  }
+  return true;
+}
+
+bool make_rescale(const Step &step, tosaic_rescale *rescale) {
+  const Tensor &x = step.input(0);
+  return same_shape(x, step.output(0)) &&
+         make_rescale(step, 1, x.type, step.attributes()[0], rescale);
 }
 
 tosaic_status check_rescale(const Step &step) {
@@ -70,53 +119,17 @@ tosaic_status run_rescale(const Step &step) {
 
 }  // namespace
 
-bool make_rescale(const Step &step, tosaic_rescale *rescale) {
-  const int32_t flags = step.attributes()[0];
-  const Tensor &x = step.input(0), &multiplier = step.input(1), &shift = step.input(2);
-  const Tensor &y = step.output(0);
-  const bool wide = x.type == TOSAIC_INT48;
-  const bool scale32 = flags & kScale32;
-  const bool double_round = flags & kDoubleRound;
-  const bool types = (is_unsigned_type(x.type) || x.type == TOSAIC_INT32 || wide) &&
-                     (is_unsigned_type(y.type) || y.type == TOSAIC_INT32) && same_shape(x, y) &&
-                     (!(flags & kInputUnsigned) || is_unsigned_type(x.type)) &&
-                     (!(flags & kOutputUnsigned) || is_unsigned_type(y.type)) &&
-                     !(wide && scale32) && !(double_round && !scale32) &&
-                     step.input(3).type == x.type && step.input(4).type == y.type;
-  const int32_t count = (flags & kPerChannel) && x.rank ? x.shape[x.rank - 1] : 1;
-  const bool vectors = is(multiplier, scale32 ? TOSAIC_INT32 : TOSAIC_INT16, 1) &&
-                       is(shift, TOSAIC_INT8, 1) && multiplier.shape[0] == count &&
-                       shift.shape[0] == count;
-  if (!types || !vectors || !constant_scalar(step.input(3), &rescale->input_zp) ||
-      !constant_scalar(step.input(4), &rescale->output_zp)) {
-    return false;
-  }
-  rescale->multiplier32 = scale32 ? static_cast<const int32_t *>(multiplier.data) : nullptr;
-  rescale->multiplier16 = scale32 ? nullptr : static_cast<const int16_t *>(multiplier.data);
-  rescale->shift = static_cast<const int8_t *>(shift.data);
-  rescale->per_channel = flags & kPerChannel;
-  rescale->double_round = double_round;
-  rescale->output_type = static_cast<tosaic_type>(y.type);
-  rescale->min = lowest(y.type);
-  rescale->max = highest(y.type);
-  if (flags & kInputUnsigned) {
-    rescale->input_zp = without_sign(rescale->input_zp, x.type);
-  }
-  if (flags & kOutputUnsigned) {
-    rescale->output_zp = without_sign(rescale->output_zp, y.type);
-    rescale->min = 0;
-    rescale->max = without_sign(-1, y.type);
-  }
-  return true;
-}
-
-bool fused_rescale(const Step &step, tosaic_rescale *storage, const tosaic_rescale **rescale) {
-  *rescale = step.node->fused ? storage : nullptr;
-  if (!step.node->fused) return true;
+bool merged_rescale(const Step &step, uint8_t type, tosaic_rescale *storage,
+                    const tosaic_rescale **rescale) {
+  const Node &node = *step.node;
+  *rescale = node.merged ? storage : nullptr;
+  if (!node.merged) return true;
+  const size_t first = size_t{node.inputs} - kRescaleInputs;
+  const int32_t *attributes = step.attributes() + step.op().attribute.words;
+  if (!make_rescale(step, first, type, attributes[0], storage)) return false;
+  if (node.merged == 1) return true;
   tosaic_clamp clamp;
-  if (!make_rescale(step.behind(1), storage)) return false;
-  if (step.node->fused == 1) return true;
-  if (!clamp_limits(step.behind(2), &clamp)) return false;
+  if (!clamp_limits(step.output(0).type, attributes + 1, &clamp)) return false;
   storage->min = clamp.min > storage->min ? clamp.min : storage->min;
   storage->max = clamp.max < storage->max ? clamp.max : storage->max;
   return true;

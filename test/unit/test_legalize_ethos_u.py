@@ -352,6 +352,20 @@ def test_resize(context, out, mode, corners):
     )
 
 
+@pytest.mark.parametrize("factor", [2, 4, 8])
+@pytest.mark.parametrize("corners", [False, True])
+def test_bilinear_by_whole_factors(context, factor, corners):
+    """Of centres, or of corners: neither is a RESIZE that Ethos-U55 runs."""
+    out = (5 * factor + 1, 4 * factor + 1) if corners else (6 * factor, 5 * factor)
+    check(
+        context,
+        [1, 6, 5, 3],
+        lambda b, x: resized(b, x, out, "BILINEAR", corners),
+        "tosaic-resize-by-weights",
+        gone=["resize "],
+    )
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2, 3])
 def test_reverse(context, axis):
     text = check(context, [2, 6, 5, 3], lambda b, x: b.reverse(x, axis), "tosaic-reverse-rows")

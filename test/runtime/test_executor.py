@@ -1,4 +1,4 @@
-"""The executor `runtime` against the reference model and the JIT, bit for bit."""
+"""The executor `runtime` against the reference model and the JIT, for integers bit for bit."""
 
 import sys
 import threading
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tosaic
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit.manifest import array_dtype
 from tosaic.errors import ToolError
@@ -18,9 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 sys.path.insert(0, str(Path(__file__).parent))
 from programs import COUNTER, CUSTOM, LOOP, PROGRAMS
 from test_executors import CASES, module_of, random_inputs
-from test_models import bench, every_model, integer_program, stored
+from test_models import bench, every_model, integer_program, model_of, stored
 
-INTEGERS = [c for c in CASES if all(e != "f32" for _, e in c.inputs) and "f32" not in c.name]
+FLOAT_TOLERANCE = 1e-5  # of the largest output
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +33,23 @@ def parsed(context, body):
     return ir.Module.parse(f"module {{ {body} }}", context)
 
 
-@pytest.mark.parametrize("case", INTEGERS, ids=[c.name for c in INTEGERS])
+@pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
 def test_operators_equal_the_reference_model(context, case):
     with context, ir.Location.unknown():
         module = module_of(case)
     inputs = random_inputs(case)
     wanted = make_executor("reference", module).run(inputs)
     executor = make_executor("runtime", module)
-    for _ in range(2):  # the second run finds used memory
-        got = executor.run(inputs)
-        for g, w in zip(got, wanted, strict=True):
-            assert g.dtype == w.dtype
-            np.testing.assert_array_equal(g, w)
+    first = executor.run(inputs)
+    for g, w in zip(first, wanted, strict=True):
+        assert g.dtype == w.dtype
+        np.testing.assert_allclose(g, w, rtol=case.tolerance, atol=case.tolerance)
     model = executor._model
     planned = Model(model._flatbuffer.tobytes(), model.plan())
     assert planned.plan() == model.plan()
-    for g, w in zip(planned.run(inputs), wanted, strict=True):
-        np.testing.assert_array_equal(g, w)
+    for other in (executor, planned):  # the first finds used memory
+        for g, w in zip(other.run(inputs), first, strict=True):
+            np.testing.assert_array_equal(g, w)
 
 
 @pytest.mark.parametrize("name", sorted(PROGRAMS.keys() - {"custom"}))
@@ -74,6 +75,14 @@ def test_models_equal_the_jit(name):
         (got,) = program.run(q, executor="runtime")
         (wanted,) = program.run(q, executor="jit")
         np.testing.assert_array_equal(got, wanted)
+
+
+@every_model
+def test_float_models_follow_the_reference_model(name):
+    x = bench.held_out_inputs(name)[0]
+    program = tosaic.compile(model_of(name), (x,), target="tosa-1.0-fp")
+    (got,), (wanted,) = (program.run(x, executor=name) for name in ("runtime", "reference"))
+    assert np.abs(got - wanted).max() <= FLOAT_TOLERANCE * np.abs(wanted).max()
 
 
 def test_variables_keep_their_values_until_reset(context):

@@ -19,7 +19,7 @@ from seeds import write_seeds
 
 # What a freestanding C library has, and what the dynamic linker adds.
 MAY_CALL = {"memcmp", "memcpy", "memmove", "memset", "strncmp"}
-MATHEMATICS = {f"{name}f" for name in "ceil cos erf exp floor log pow rint sin tanh".split()}
+MATHEMATICS = {"ceilf", "cosf", "erff", "expf", "floorf", "logf", "powf", "rintf", "sinf", "tanhf"}
 OF_THE_LINKER = {
     "_ITM_deregisterTMCloneTable",
     "_ITM_registerTMCloneTable",

@@ -102,6 +102,11 @@ def generate(folder: Path, operator: str, shapes: Sequence[str] = (), profile: s
     command += ["--tosa-version", "1.0", "--test-type", "positive"]
     command += ["--num-rand-permutations", "1", "--max-batch-size", "1"]
     command += ["-o", folder, "--generate-lib-path", str(library)]
+    # Without a selection, if of all, the generator leaves out its tests of special values.
+    folder.mkdir(parents=True, exist_ok=True)
+    selection = folder / "selection.json"
+    selection.write_text("{}")
+    command += ["--test-selection-config", selection]
     usual = LARGE_SHAPES if operator in PROFILES[profile].large else SHAPES
     for shape in shapes or usual:
         command += ["--target-shape", shape]

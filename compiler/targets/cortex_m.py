@@ -15,9 +15,12 @@ TARGETS = tuple(
         name=name + suffix,
         kind="cortex-m",
         profiles=profiles,
-        extensions=_EXTENSIONS,
+        extensions=_EXTENSIONS + extensions,
         kernels=kernels,
     )
-    for suffix, profiles in (("", ("pro_int",)), ("-float", ("pro_int", "pro_fp")))
+    for suffix, profiles, extensions in (
+        ("", ("pro_int",), ()),
+        ("-float", ("pro_int", "pro_fp"), ("fft",)),
+    )
     for name, kernels in _KERNELS.items()
 )

@@ -135,6 +135,9 @@ bool write_attributes(const tosa::TosaOperator &op, uint8_t type, const void *mo
     case tosa::Attribute::ArithmeticRightShiftAttribute:
       out.put(op.attribute_as_ArithmeticRightShiftAttribute()->round());
       break;
+    case tosa::Attribute::FFT2dAttribute:
+      out.put(op.attribute_as_FFT2dAttribute()->inverse());
+      break;
     case tosa::Attribute::RescaleAttribute:
       out.put(flags_of(*op.attribute_as_RescaleAttribute()));
       break;

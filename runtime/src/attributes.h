@@ -9,6 +9,7 @@
 //   CONCAT, other REDUCE_*, REVERSE     axis
 //   MAXIMUM, MINIMUM              NaN
 //   ARITHMETIC_RIGHT_SHIFT        round
+//   FFT2D                         inverse
 //   CLAMP                         min and max (bits of float32), NaN
 //   RESCALE                       flags, of those below
 //   RESIZE                        mode
@@ -29,6 +30,7 @@ constexpr uint8_t attribute_words(tosa::Attribute type) {
   switch (type) {
     case tosa::Attribute::ArithmeticRightShiftAttribute:
     case tosa::Attribute::ConcatAttribute:
+    case tosa::Attribute::FFT2dAttribute:
     case tosa::Attribute::MaximumAttribute:
     case tosa::Attribute::MinimumAttribute:
     case tosa::Attribute::ReduceAllAttribute:

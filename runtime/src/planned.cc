@@ -53,7 +53,7 @@ class Loader {
   tosaic_status load(tosaic_model **out) {
     if (!take_header() || !(config_.trusted || check_types()) || !allocate())
       return TOSAIC_BAD_PLAN;
-    if (!arena_.fits()) return TOSAIC_ARENA_TOO_SMALL;
+    if (!model_) return TOSAIC_ARENA_TOO_SMALL;
     tosaic_status status = find_operators();
     if (status == TOSAIC_OK && !bind_variables()) status = TOSAIC_BAD_PLAN;
     // Control flow looks at the graphs that it calls, which lie behind it.
@@ -137,10 +137,9 @@ class Loader {
                    static_cast<uint16_t>(source.inputs),
                    static_cast<uint16_t>(source.outputs)};
     }
-    uint8_t *variable_data = arena_.data();
     for (size_t k = 0; k < header_->variables; k++) {
       if (variables_[k].bytes > kMaxTensorBytes) return false;
-      variable_data = arena_.take<uint8_t>(variables_[k].bytes);
+      auto *variable_data = arena_.take<uint8_t>(variables_[k].bytes);
       if (arena_.fits()) variables[k].data = variable_data;
     }
     tosaic_model places = {};

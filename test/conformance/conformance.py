@@ -3,7 +3,7 @@
     python test/conformance/conformance.py [OPERATOR ...] [--profile int|fp] [--folder DIR]
 
 tosa-tools' generator makes the tests: of profile INT with int16, int4, DOUBLE_ROUND and control
-flow, and of profile FP in float32. Its reference model gives the answers. Integers must equal them;
+flow, and of profile FP with FFT in float32. Its reference model gives the answers. Integers must equal them;
 of floats its verifier tells whether TOSA's tolerance allows them, beside answers in float64. The
 table counts passes by operator; a failure is listed with the test's folder. Tests that are in the
 folder already are used again.
@@ -45,7 +45,9 @@ arithmetic_right_shift bitwise_and bitwise_not bitwise_or bitwise_xor clz cond_i
 logical_and logical_left_shift logical_not logical_or logical_right_shift logical_xor reduce_all
 reduce_any rescale table while_loop
 """
-_FLOAT = "ceil cos erf exp floor log pow reciprocal reduce_product rsqrt sigmoid sin tanh"
+_FLOAT = """
+ceil cos erf exp fft2d floor log pow reciprocal reduce_product rfft2d rsqrt sigmoid sin tanh
+"""
 _INT_EXTENSIONS = ("int16", "int4", "doubleround", "controlflow")
 
 
@@ -70,7 +72,7 @@ PROFILES = {
     ),
     "fp": Profile(
         sorted((_BOTH + _FLOAT).split()),
-        ("--extension", "none", "--target-dtype", "fp32"),
+        ("--extension", "tosa-ext-fft", "--target-dtype", "fp32"),
         frozenset({"FP16"}),
         frozenset({"avg_pool2d", "matmul", "reduce_sum"}),
     ),

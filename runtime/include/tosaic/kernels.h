@@ -322,6 +322,18 @@ void tosaic_resize_bilinear_i8(const tosaic_resize *resize, const int8_t *input,
 void tosaic_resize_bilinear_i16(const tosaic_resize *resize, const int16_t *input, uint8_t *output);
 void tosaic_resize_bilinear_f32(const tosaic_resize *resize, const float *input, float *output);
 
+/* FFT2D, and RFFT2D, whose imag is NULL and whose output is as wide as it tells, on images of
+ * [batches, height, width], powers of two: out = sum of in * e^(-2 pi i (y v / height + x u /
+ * width)), with the other sign for the inverse.
+ */
+typedef struct tosaic_fft {
+  int32_t batches, height, width, output_width;
+  bool inverse;
+} tosaic_fft;
+
+void tosaic_fft2d_f32(const tosaic_fft *fft, const float *real, const float *imag,
+                      float *output_real, float *output_imag);
+
 #ifdef __cplusplus
 }
 #endif

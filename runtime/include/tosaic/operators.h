@@ -34,6 +34,7 @@
   X(equal_f32)                            \
   X(erf_f32)                              \
   X(exp_f32)                              \
+  X(fft2d_f32)                            \
   X(floor_f32)                            \
   X(greater_equal_f32)                    \
   X(greater_f32)                          \
@@ -51,6 +52,7 @@
   X(reduce_product_f32)                   \
   X(reduce_sum_f32)                       \
   X(resize_f32)                           \
+  X(rfft2d_f32)                           \
   X(rsqrt_f32)                            \
   X(select_f32)                           \
   X(sigmoid_f32)                          \

@@ -1,4 +1,5 @@
 // Elementwise operators with TOSA's broadcasting (section 1.10: equal ranks, dims of 1 repeat).
+#include <algorithm>
 #include <cstring>
 
 #include "operators.h"
@@ -27,10 +28,11 @@ bool broadcasts(const Step &step, size_t count) {
   return true;
 }
 
-// Runs the kernel row by row on `count` operands. Dimensions that are contiguous for all operands
-// become one first, so that most calls are a single row.
-void apply(const Step &step, size_t count, const void *argument) {
+// Runs the kernel row by row. Dimensions that are contiguous for all operands become one first, so
+// that most calls are a single row.
+void apply(const Step &step, const void *argument) {
   const Tensor &y = step.output(0);
+  const size_t count = std::min<size_t>(step.op().operands, kMaxInputs);
   size_t size[TOSAIC_MAX_RANK + 1] = {1};
   size_t stride[kMaxInputs][TOSAIC_MAX_RANK + 1] = {{1}, {1}, {1}};
   size_t running[kMaxInputs] = {1, 1, 1};
@@ -88,7 +90,7 @@ tosaic_status check(const Step &step) {
 tosaic_status run(const Step &step) {
   Argument storage;
   const tosaic_operator &op = step.op();
-  apply(step, op.operands, op.argument ? op.argument(step, &storage) : nullptr);
+  apply(step, op.argument ? op.argument(step, &storage) : nullptr);
   return TOSAIC_OK;
 }
 

@@ -212,7 +212,8 @@ def compile(
             raise InputError(
                 f"The recipe leaves every op of the model in float, and target {chosen.name} "
                 "computes in integers only; 'tosaic explain' says why of each op. Change the "
-                "recipe or the model, or choose a float target such as tosa-1.0-fp or cortex-m55-float."
+                "recipe or the model, or choose a float target such as tosa-1.0-fp or "
+                "cortex-m55-float."
             )
     return compile_program(program, chosen, options, clock)
 

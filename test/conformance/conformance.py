@@ -3,10 +3,10 @@
     python test/conformance/conformance.py [OPERATOR ...] [--profile int|fp] [--folder DIR]
 
 tosa-tools' generator makes the tests: of profile INT with int16, int4, DOUBLE_ROUND and control
-flow, and of profile FP with FFT in float32. Its reference model gives the answers. Integers must equal them;
-of floats its verifier tells whether TOSA's tolerance allows them, beside answers in float64. The
-table counts passes by operator; a failure is listed with the test's folder. Tests that are in the
-folder already are used again.
+flow, and of profile FP with FFT in float32. Its reference model gives the answers. Integers must
+equal them; of floats its verifier tells whether TOSA's tolerance allows them, beside answers in
+float64. The table counts passes by operator; a failure is listed with the test's folder. Tests that
+are in the folder already are used again.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class CompiledProgram:
     def executor(self, name: str) -> Executor:
         """Return the executor `name` for the program, made ready on first use."""
         if name not in self._executors:
-            self._executors[name] = make_executor(name, self.module)
+            self._executors[name] = make_executor(name, self.module, self.flatbuffer)
         return self._executors[name]
 
     def save(self, folder: str | Path, *, name: str = "model") -> list[Path]:

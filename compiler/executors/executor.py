@@ -29,10 +29,12 @@ class Executor(Protocol):
         ...
 
 
-_EXECUTORS: dict[str, Callable[[ir.Module], Executor]] = {}
+# (module, its flatbuffer where there is one already) -> the executor
+MakeExecutor = Callable[[ir.Module, "bytes | None"], Executor]
+_EXECUTORS: dict[str, MakeExecutor] = {}
 
 
-def register_executor(name: str, make: Callable[[ir.Module], Executor]) -> None:
+def register_executor(name: str, make: MakeExecutor) -> None:
     """Make `make` known as executor `name`."""
     _EXECUTORS[name] = make
 
@@ -42,8 +44,10 @@ def all_executors() -> list[str]:
     return sorted(_EXECUTORS)
 
 
-def make_executor(name: str, module: ir.Module) -> Executor:
+def make_executor(name: str, module: ir.Module, flatbuffer: bytes | None = None) -> Executor:
     """Return executor `name` for `module`, which must be static TOSA and is not changed.
+
+    Executors that read flatbuffers take `flatbuffer`, and serialise `module` where it is not given.
 
     Raises:
         InputError: there is no such executor, or the module has no main function.
@@ -55,7 +59,7 @@ def make_executor(name: str, module: ir.Module) -> Executor:
         raise InputError(
             f"There is no executor named '{name}'.{hint} There are: {', '.join(all_executors())}."
         )
-    return _EXECUTORS[name](module)
+    return _EXECUTORS[name](module, flatbuffer)
 
 
 def checked_inputs(manifest: Manifest, inputs: Sequence[Array]) -> list[Array]:

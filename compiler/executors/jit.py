@@ -16,6 +16,8 @@ from tosaic.executors.jit_lowering import lower
 _ENTRY = "main"
 # Level 3 makes MobileNetV2 a fifth faster and takes half as long again to compile.
 _OPT_LEVEL = 2
+# Optimising takes a tenth of a second; so many turns of loops, a tenth of a millisecond without.
+_SHORT = 20_000
 # The engine's calling convention: an array of pointers to the arguments, which are pointers.
 _PACKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -23,15 +25,16 @@ _PACKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 class JitExecutor:
     """Compiled once, in a context of its own, so that nothing of the compile outlives it."""
 
-    def __init__(self, module: ir.Module) -> None:
+    def __init__(self, module: ir.Module, flatbuffer: bytes | None = None) -> None:
         """Compile a copy of `module`; see `make_executor` for the errors."""
+        del flatbuffer  # it is compiled from the module
         self._manifest = Manifest.from_module(module).held
         context = make_context()
         with context:
             copy = ir.Module.parse(bytecode(module.operation))
             main_function(copy).attributes["sym_name"] = ir.StringAttr.get(_ENTRY)
-            lower(copy)
-            self._engine = execution_engine().ExecutionEngine(copy, opt_level=_OPT_LEVEL)
+            level = _OPT_LEVEL if lower(copy) > _SHORT else 0
+            self._engine = execution_engine().ExecutionEngine(copy, opt_level=level)
         self._main = _PACKED(self._engine.raw_lookup(_ENTRY))
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:

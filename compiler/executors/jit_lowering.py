@@ -238,8 +238,10 @@ class _InfiniteExtremes(Pass):
                 ).result
 
 
-def lower(module: ir.Module) -> None:
-    """Lower static TOSA in `module` to the LLVM dialect, in place.
+def lower(module: ir.Module) -> float:
+    """Lower static TOSA in `module` to the LLVM dialect, in place; return how long a run of it is.
+
+    That is the number of turns of its innermost loops, infinite where the program itself has loops.
 
     Main becomes ``void main(pointer per input…, pointer per output…)``; scalars are stored as
     numpy does, i48 in 8 bytes of which the upper 2 are not written.
@@ -247,18 +249,20 @@ def lower(module: ir.Module) -> None:
     Raises:
         ToolError: upstream cannot lower an op; tells its place in the user's source.
     """
-    passes = (
+    to_kernels = (
         *(_KeepInputs(), _UpstreamGaps(), *_TO_LINALG, _InfiniteExtremes(), *_FUSING),
         *(*_TO_BUFFERS, _SeparateResults(), *_TO_OUT_PARAMETERS, _CopiesToLoops(), *_FREEING),
-        *(_OrderLoops(), _OutlineKernels(), *_TO_LLVM),
     )
     try:
-        Pipeline(passes).run(module)
+        Pipeline(to_kernels).run(module)
+        turns = _turns(module.operation)
+        Pipeline((_OrderLoops(), _OutlineKernels(), *_TO_LLVM)).run(module)
     except CompileError as error:
         raise ToolError(
             "The host JIT cannot lower the program; the reference executor can run it. "
             + "; ".join(str(d).split(": %")[0] for d in error.diagnostics)
         ) from error
+    return turns
 
 
 _TO_LINALG = (
@@ -303,6 +307,22 @@ _TO_LLVM = (
     "convert-to-llvm",
     "reconcile-unrealized-casts",
 )
+
+
+def _turns(module: ir.Operation) -> float:
+    if any(_all(module, name) for name in ("scf.while", "scf.for")):
+        return math.inf
+    return sum(math.prod(_loop_sizes(op).values()) for op in _all(module, "linalg.generic"))
+
+
+def _loop_sizes(op: Any) -> dict[int, int]:
+    """Return the size of each dim of linalg.generic `op`."""
+    sizes: dict[int, int] = {}
+    for operand, attr in zip(op.operands, op.attributes["indexing_maps"], strict=True):
+        if isinstance(operand.type, ir.MemRefType):
+            exprs = zip(attr.value.results, ir.MemRefType(operand.type).shape, strict=True)
+            sizes |= {e.position: size for e, size in exprs if isinstance(e, ir.AffineDimExpr)}
+    return sizes
 
 
 def _vector_order(op: Any) -> list[int] | None:

@@ -62,7 +62,7 @@ class Measurement:
 class QemuExecutor:
     """Runs the program with its memory plan on a simulated board, from reset, for every call."""
 
-    def __init__(self, module: ir.Module, *, board: Board) -> None:
+    def __init__(self, module: ir.Module, flatbuffer: bytes | None = None, *, board: Board) -> None:
         """Serialise `module` and build the board's runner.
 
         Raises:
@@ -78,6 +78,7 @@ class QemuExecutor:
                     f"{tool} is not on PATH. On Debian: apt-get install qemu-system-arm "
                     "gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib."
                 )
+        del flatbuffer  # boards have no room for the locations in it
         self._board = board
         self._manifest = Manifest.from_module(module).held
         self._program = serialize(module, locations=False)

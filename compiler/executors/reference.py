@@ -26,10 +26,10 @@ _NOISE = ("WARNING", "REQUIRE", "ERROR_IF", "/")
 
 
 class ReferenceExecutor:
-    """Runs the program, serialised once, in a worker process that all reference executors share."""
+    """Runs the program's flatbuffer in a worker process that all reference executors share."""
 
-    def __init__(self, module: ir.Module) -> None:
-        """Serialise `module`; see `make_executor` for the errors."""
+    def __init__(self, module: ir.Module, flatbuffer: bytes | None = None) -> None:
+        """Make the program ready; see `make_executor` for the errors."""
         self._manifest = Manifest.from_module(module).held
         tensors = (*self._manifest.inputs, *self._manifest.outputs)
         if any(info.dtype == "int48" for info in tensors):
@@ -38,7 +38,7 @@ class ReferenceExecutor:
                 "outputs. Rescale to int32 inside the program, or use the jit executor."
             )
         self._dtypes = [numpy_dtype_of(info) for info in self._manifest.outputs]
-        self._program = serialize(module)
+        self._program = flatbuffer or serialize(module)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Return main's results; see `Executor.run`."""

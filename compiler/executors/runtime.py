@@ -11,15 +11,15 @@ from tosaic.executors.executor import Array, checked_inputs
 
 
 class RuntimeExecutor:
-    """Loads the program, serialised once, into an arena of its own."""
+    """Loads the program's flatbuffer into an arena of its own."""
 
-    def __init__(self, module: ir.Module) -> None:
-        """Serialise and load `module`; see `make_executor` for the errors."""
+    def __init__(self, module: ir.Module, flatbuffer: bytes | None = None) -> None:
+        """Load the program; see `make_executor` for the errors."""
         # The library is built on first use; who runs other executors needs no C++ compiler.
         from tosaic.runtime import Model  # noqa: PLC0415
 
         self._manifest = Manifest.from_module(module).held
-        self._model = Model(serialize(module))
+        self._model = Model(flatbuffer or serialize(module))
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Return main's results; see `Executor.run`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
 from torchao.quantization.pt2e.quantizer import Quantizer
 
 from tosaic.collector import collector_paused
@@ -19,6 +18,7 @@ from tosaic.frontend.export import export_model
 from tosaic.frontend.lift import lift
 from tosaic.frontend.mutation import functional
 from tosaic.quantizer.balance import Balancer
+from tosaic.quantizer.convert import convert
 from tosaic.quantizer.equalise import equalisable
 from tosaic.quantizer.fit_weights import WeightFitter
 from tosaic.quantizer.learn_rounding import RoundingLearner
@@ -59,9 +59,7 @@ def quantize(
     fitter.fit()
     if learner.is_needed:
         learner.learn([_tensors(item) for item in calibration])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return lift(convert_pt2e(prepared), program)
+    return lift(convert(prepared), program)
 
 
 def prepare(

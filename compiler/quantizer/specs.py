@@ -18,6 +18,9 @@ _EPSILON = 2**-16
 # An int16 step of the same range is 2**8 times smaller.
 _EPSILON_INT16 = _EPSILON / 2**8
 _HEADROOM = {"int8": 0.03, "int16": 0.25}
+# Of int16 functions: where an operand uses its headroom, up to a cube stays in range. One that does
+# not has a corner there, which takes several tables.
+_HEADROOM_OF_FUNCTION = 1.0
 
 
 INNER = "tosaic_inner"  # metadata of a node: an `Inner`
@@ -59,18 +62,21 @@ def activation_spec(
     bounds: Bounds = UNBOUNDED,
     *,
     by_row: bool = False,
+    looked_up: bool = False,
     training: bool = False,
 ) -> QuantizationSpec:
     """How activations stored as `dtype` ("int8", "int16") that stay within `bounds` are quantised.
 
-    `by_row`: what reads them normalises each row. In training, ranges are a moving average of
-    minima and maxima, and rounding is simulated.
+    `by_row`: what reads them normalises each row; `looked_up`: a table gives them. In training,
+    ranges are a moving average of minima and maxima, and rounding is simulated.
     """
     wide = dtype == "int16"
     observer = scheme.observer
     if observer == "auto":
         observer = "minmax" if wide else "row_mse" if by_row else "histogram"
-    headroom = _HEADROOM[dtype] if scheme.headroom is None else scheme.headroom
+    headroom = scheme.headroom
+    if headroom is None:
+        headroom = _HEADROOM_OF_FUNCTION if wide and looked_up else _HEADROOM[dtype]
     options: dict[str, Any] = {
         "eps": _EPSILON_INT16 if wide else _EPSILON,
         "headroom": headroom,

@@ -20,6 +20,7 @@ from torchao.quantization.pt2e.quantizer import (
 from tosaic.lowering.ops import OpEntry, Quantized, op_table
 from tosaic.quantizer.decompose import regrouped
 from tosaic.quantizer.fold_constants import fold_constants
+from tosaic.quantizer.islands import Island, find_islands
 from tosaic.quantizer.observers import UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import QuantRecipe, Scheme
 from tosaic.quantizer.select import selections, table_name
@@ -47,7 +48,8 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
 
     Biases stay float and become int32 (int48 for int16 activations) when lowered. A convolution or
     matrix product with the batch norm and the activation behind it is one unit: only its output is
-    quantised. Ops that move data share their input's parameters. Composites, and divisions, that
+    quantised, and so is a function of one tensor written as several elementwise ops. Ops that move
+    data share their input's parameters. Composites, and divisions, that
     have no int16 form are int8 whatever the recipe says. With `training`, rounding is simulated and
     ranges follow the data, for prepare_qat_pt2e.
     """
@@ -75,6 +77,8 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
             InputError: as `annotate`.
         """
         annotator = _Annotator(self, selections(model, self.recipe))
+        for island in find_islands(model, annotator.table, annotator.scheme):
+            annotator.islands |= dict.fromkeys(island.members, island)
         for node in model.graph.nodes:
             annotator.visit(node)
         for node in model.graph.nodes:
@@ -89,13 +93,15 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
 class _Annotator:
     """One walk over a graph, producers first.
 
-    `written` is the dtype each quantised value has; `fixed` how those are stored whose scale does
-    not depend on data, and `first` the first of those that are stored alike.
+    `islands` are those that an op belongs to, `written` is the dtype each quantised value has,
+    `fixed` how those are stored whose scale does not depend on data, and `first` the first of those
+    that are stored alike.
     """
 
     quantizer: TosaQuantizer
     selected: dict[Node, list[int]]
     table: dict[str, OpEntry] = field(default_factory=op_table)
+    islands: dict[Node, Island] = field(default_factory=dict)
     written: dict[Node, str] = field(default_factory=dict)
     fixed: dict[Node, FixedQParamsQuantizationSpec] = field(default_factory=dict)
     first: dict[tuple[str, str], Node] = field(default_factory=dict)
@@ -107,7 +113,10 @@ class _Annotator:
         if node.target is operator.getitem:
             self._item(node)
         elif node.op == "call_function" and _KEY not in node.meta:
-            decision = self._decide(node)
+            island = self.islands.get(node)
+            if island is not None and node is not island.last:
+                return  # it is annotated with the last
+            decision = self._decide(node) if island is None else self._looked_up(island)
             if decision is not None:
                 self.decisions[node] = decision
 
@@ -119,7 +128,7 @@ class _Annotator:
             return Decision(Quantized.NO, note=f"its result is {_dtype_name(node)}")
         if entry.quantized is Quantized.NO:
             return Decision(Quantized.NO, note="this op has no integer form")
-        scheme = self._scheme(node)
+        scheme = self.scheme(node)
         if scheme is None:
             return Decision(Quantized.NO, note="the recipe leaves it in float")
         note = ""
@@ -201,7 +210,8 @@ class _Annotator:
             self.decisions[member] = Decision(Quantized.CLAMP, note=f"fused into '{node.name}'")
         node.meta[_KEY].input_qspec_map = inputs
         by_row = any(self._normalizes(user) for user in last.users)
-        spec: Any = self._activation(scheme, written, _bounds(last, self.table), by_row=by_row)
+        bounds, looked_up = _bounds(last, self.table), entry.quantized is Quantized.TABLE
+        spec: Any = self._activation(scheme, written, bounds, by_row=by_row, looked_up=looked_up)
         if result is not None:
             spec = self._inside(last, result, written) or spec
         elif entry.quantized is Quantized.SUM and written == "int16":
@@ -209,6 +219,26 @@ class _Annotator:
         last.meta[_KEY].output_qspec = spec
         self.written[last] = written
         return Decision(entry.quantized, reads, written, weights, note)
+
+    def _looked_up(self, island: Island) -> Decision:
+        """Quantise the source and the result of an island, and nothing in between."""
+        last, scheme = island.last, self.scheme(island.last)
+        entry = self.table[table_name(last)]
+        assert scheme is not None
+        read, written = self._read(island.source, scheme, entry), scheme.activations
+        for member in island.members:
+            inputs = {island.source: read} if island.source in member.all_input_nodes else {}
+            member.meta[_KEY] = QuantizationAnnotation(input_qspec_map=inputs, _annotated=True)
+            self.decisions[member] = Decision(
+                Quantized.TABLE, note=f"looked up together with '{last.name}'"
+            )
+        by_row = any(self._normalizes(user) for user in last.users)
+        bounds = _bounds(last, self.table)
+        last.meta[_KEY].output_qspec = self._activation(
+            scheme, written, bounds, by_row=by_row, looked_up=True
+        )
+        self.written[last] = written
+        return Decision(Quantized.TABLE, (dtype_of(read),), written)
 
     def _inside(self, node: Node, inner: Inner, dtype: str) -> Any:
         """How an op inside a composite stores its result, where that is known by now."""
@@ -225,7 +255,7 @@ class _Annotator:
             reader = _only_user(reader)
         if entry.quantized is not Quantized.WEIGHTED or reader is None:
             return scheme.activations
-        theirs = self._scheme(reader)
+        theirs = self.scheme(reader)
         if theirs is None or theirs.inputs == "int8" or self._kind(reader) is not Quantized.SUM:
             return scheme.activations
         return theirs.activations
@@ -257,7 +287,7 @@ class _Annotator:
         self.written[node] = dtype
         return Decision(Quantized.SHARED, (dtype,) * len(values), dtype)
 
-    def _scheme(self, node: Node) -> Scheme | None:
+    def scheme(self, node: Node) -> Scheme | None:
         """What the recipe says of `node`."""
         scheme = self.quantizer.recipe.scheme(self.selected.get(node, ()))
         if scheme is None or scheme.residual != "int16" or not self._is_residual(node):
@@ -300,10 +330,10 @@ class _Annotator:
         return self._activation(scheme, dtype, by_row=by_row)
 
     def _activation(
-        self, scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED, *, by_row: bool = False
+        self, scheme: Scheme, dtype: str, bounds: Bounds = UNBOUNDED, **known: bool
     ) -> QuantizationSpec:
         training = self.quantizer.training
-        return activation_spec(scheme, dtype, bounds, by_row=by_row, training=training)
+        return activation_spec(scheme, dtype, bounds, training=training, **known)
 
     def _normalizes(self, node: Node) -> bool:
         entry = self.table.get(table_name(node))
@@ -329,7 +359,7 @@ class _Annotator:
 
     def _alike(self, node: Node, follower: Node) -> bool:
         """Return whether the recipe treats two ops the same, so that they can be one unit."""
-        return self._scheme(node) == self._scheme(follower)
+        return self.scheme(node) == self.scheme(follower)
 
 
 def _share_wide(node: Node, inputs: dict[Node, Any]) -> SharedQuantizationSpec | None:

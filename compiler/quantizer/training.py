@@ -10,10 +10,11 @@ import torch
 from torch.export import ExportedProgram
 from torch.fx import GraphModule
 from torchao.quantization.pt2e import allow_exported_model_train_eval
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_qat_pt2e
+from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
 
 from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
+from tosaic.quantizer.convert import convert
 from tosaic.quantizer.recipe import Override, QuantRecipe, find_recipe
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
@@ -65,8 +66,7 @@ def finish_training(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         prepared.eval()
-        converted = convert_pt2e(prepared)
-        return export_model(converted, example_inputs, dynamic_shapes=dynamic_shapes)
+        return export_model(convert(prepared), example_inputs, dynamic_shapes=dynamic_shapes)
 
 
 def _exported(

@@ -1,4 +1,4 @@
-"""Each integer op equals PT2E's fake quantisation of it within one step, in isolation.
+"""Each integer op, in isolation, equals PT2E's fake quantisation of it but for rare single steps.
 
 The fake-quantised graph is cut behind every `quantize_per_tensor`: what the quantised op computes
 becomes an output, and its readers take an input instead. Fed with the integers that the uncut graph
@@ -18,6 +18,7 @@ from tosaic.tools.bench import models as bench
 
 MODELS = {name: m for name, m in bench.load_models().MODELS.items() if m.convolutional}
 QUICK = ("ds_cnn", "resnet8", "deep_autoencoder", "mobilenet_v1_025")
+MOST_UNEQUAL = 1e-4  # of all elements: ties, and float32 sums that end on another side of one
 QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 
 
@@ -67,7 +68,9 @@ def test_within_one_step_of_fake_quantisation(name: str) -> None:
     computed = compiled.run(*inputs, executor="reference")
     assert len(computed) == len(gives) >= 10
     steps = {
-        key: int(np.abs(out.astype(int) - recorder.integers[key].numpy()).max())
+        key: np.abs(out.astype(int) - recorder.integers[key].numpy())
         for key, out in zip(gives, computed, strict=True)
     }
-    assert {key: worst for key, worst in steps.items() if worst > 1} == {}
+    assert {key: worst for key, step in steps.items() if (worst := int(step.max())) > 1} == {}
+    total = sum(step.size for step in steps.values())
+    assert sum(np.count_nonzero(step) for step in steps.values()) <= MOST_UNEQUAL * total

@@ -108,6 +108,13 @@ class _Call:
             return None
         return call if call.expected else None
 
+    @property
+    def is_complex(self) -> bool:
+        leaves = (x for x in self.places if isinstance(x, list))
+        return any(x.is_complex() for x in (*self.inputs, *self.expected)) or any(
+            isinstance(x, complex) for (x,) in leaves
+        )
+
     @cached_property
     def in_f32(self) -> list[Tensor]:
         """What f32 gives, rounded once, where PyTorch computes in another type; else nothing."""
@@ -200,10 +207,13 @@ def run(samples: Iterable[Sample], tolerances: Tolerances, *, values: bool = Tru
     """
     calls = [call for call in map(_Call.of, samples) if call is not None]
     check = _Check(tolerances, values)
+    # A complex number, which is refused, would take its whole batch with it.
+    parts = [[x for x in calls if x.is_complex == wanted] for wanted in (False, True)]
     return [
         outcome
-        for start in range(0, len(calls), BATCH)
-        for outcome in _outcomes(calls[start : start + BATCH], check)
+        for part in parts
+        for start in range(0, len(part), BATCH)
+        for outcome in _outcomes(part[start : start + BATCH], check)
     ]
 
 
@@ -248,10 +258,10 @@ def _outcomes(calls: Sequence[_Call], check: _Check, *, bounded: bool = False) -
     try:
         results = _results(calls, bounded=bounded)
     except Exception as error:  # whatever it is, it must not end the run
-        if len(calls) > 1:
-            return [outcome for call in calls for outcome in _outcomes([call], check)]
         if _UNBOUNDED in str(error) and not bounded:
             return _outcomes(calls, check, bounded=True)
+        if len(calls) > 1:
+            return [outcome for call in calls for outcome in _outcomes([call], check)]
         status = "refused" if isinstance(error, _Refused) else "failed"
         return [Outcome(str(calls[0].sample), status, _reason(error))]
     outcomes = []

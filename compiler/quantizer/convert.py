@@ -1,0 +1,57 @@
+"""From observed ranges to a graph of quantised operators, whose biases are what integers hold."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule, Node
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
+
+from tosaic.lowering.ops import op_table
+from tosaic.quantizer.fit_weights import attribute, replace
+from tosaic.quantizer.select import table_name
+
+_DEQUANTIZE = (
+    torch.ops.quantized_decomposed.dequantize_per_tensor.default,
+    torch.ops.quantized_decomposed.dequantize_per_channel.default,
+)
+
+
+def convert(prepared: GraphModule) -> GraphModule:
+    """Return a calibrated or trained graph converted by PT2E; `prepared` is used up.
+
+    PT2E leaves biases in float, while accumulators hold them as integers of the input's scale times
+    the weight's. They are rounded to that here, so that the graph simulates what will run.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        converted: GraphModule = convert_pt2e(prepared)
+    table = op_table()
+    for node in converted.graph.nodes:
+        entry = table.get(table_name(node))
+        if entry is not None and entry.weight is not None and entry.bias is not None:
+            places = (entry.activations[0], entry.weight, entry.bias)
+            if len(node.args) > max(places):
+                _round_bias(converted, *(node.args[n] for n in places))
+    return converted
+
+
+def _round_bias(model: GraphModule, x: Node, weight: Node, bias: Node | None) -> None:
+    if bias is None or bias.op != "get_attr" or len(bias.users) > 1:
+        return  # there is none, or it is computed, or shared with a layer of other scales
+    if x.target not in _DEQUANTIZE or weight.target not in _DEQUANTIZE:
+        return  # the layer stays in float
+    value = attribute(model, bias).detach()
+    step = _scale(model, x) * _scale(model, weight)
+    if value.ndim == 1 and step.numel() in (1, value.numel()):
+        replace(model, bias, ((value.double() / step).round() * step).to(value.dtype))
+
+
+def _scale(model: GraphModule, dequantize: Node) -> Tensor:
+    """Return the scale of what `dequantize` gives: one, or one per channel."""
+    scale = dequantize.args[1]
+    if isinstance(scale, Node):
+        return attribute(model, scale).double()
+    return torch.tensor(scale, dtype=torch.double)

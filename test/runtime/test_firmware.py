@@ -148,3 +148,15 @@ def test_operators_run_in_the_order_of_the_smallest_peak():
     np.testing.assert_array_equal(
         compiled.run(q, executor="runtime")[0], plain.run(q, executor="reference")[0]
     )
+
+
+def test_float_models_are_for_the_float_targets():
+    model = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3), torch.nn.GELU()).eval()
+    x = torch.randn(1, 2, 5, 5, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InputError, match=r"cortex-m55 computes in integers only.*cortex-m55-float"):
+        tosaic.compile(model, (x,), target="cortex-m55")
+    compiled = tosaic.compile(model, (x,), target="cortex-m55-float")
+    assert {"conv2d_f32", "erf_f32"} < set(compiled.firmware.operators)
+    planned = Model(compiled.flatbuffer, compiled.firmware.plan)
+    with torch.no_grad():
+        np.testing.assert_allclose(planned.run([x.numpy()])[0], model(x), rtol=1e-5, atol=1e-6)

@@ -269,7 +269,7 @@ tosaic_status check_transpose(const Step &step) { return verdict(is_permuted(ste
 tosaic_status run_transpose(const Step &step) {
   const Tensor &x = step.input(0), &y = step.output(0);
   const int32_t *perms = step.attributes();
-  ptrdiff_t strides[TOSAIC_MAX_RANK], from[TOSAIC_MAX_RANK], to[TOSAIC_MAX_RANK];
+  ptrdiff_t strides[TOSAIC_MAX_RANK], from[TOSAIC_MAX_RANK], to[TOSAIC_MAX_RANK] = {};
   size_t size[TOSAIC_MAX_RANK];
   strides_of(x, strides);
   strides_of(y, to);

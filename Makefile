@@ -1,6 +1,6 @@
 # What a developer runs. Everything lives in $(VENV) and build/; a second call does only what changed.
 #
-#   make venv | demo | test | test-full | opinfo | bench | docs | clean
+#   make venv | demo | test | test-full | tidy | opinfo | bench | docs | clean
 #
 # On Linux x86-64 PyPI's torch brings CUDA along. To get the CPU build, point pip's own settings
 # (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS) at PyTorch's CPU wheels before the first call.
@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: venv demo test test-full check lit opinfo bench docs clean
+.PHONY: venv demo test test-full check lit tidy opinfo bench docs clean
 .DEFAULT_GOAL := venv
 
 venv: $(STAMP)
@@ -47,6 +47,13 @@ check: venv
 
 lit: venv
 	$(BIN)/lit --workers $(JOBS) --quiet test
+
+# The runtime's C and C++ under clang-tidy, with the checks of .clang-tidy; `test-full` runs it where
+# it is installed.
+tidy: venv
+	cmake --preset host -DTOSAIC_PYTHON="$$(pwd)/$(BIN)/python" >/dev/null
+	cmake --build build/host --target tosa_accessors >/dev/null
+	run-clang-tidy -quiet -j $(JOBS) -p build/host '/runtime/(src|kernels)/'
 
 # Which operators are taken in which dtypes, tried on PyTorch's own samples: a table.
 opinfo: venv

@@ -214,7 +214,8 @@ def compile(
             raise InputError(
                 f"The recipe leaves every op of the model in float, and target {chosen.name} "
                 "computes in integers only; 'tosaic explain' says why of each op. Change the "
-                "recipe or the model, or choose a float target such as tosa-1.0-fp."
+                "recipe or the model, or choose a float target such as tosa-1.0-fp or "
+                "cortex-m55-float."
             )
     return compile_program(program, chosen, options, clock)
 
@@ -273,7 +274,7 @@ def lower_program(
         raise InputError(
             f"Target {target.name} computes in integers only and the model is float. Quantise it "
             '(quantize="int8" with calibration data; --quantize int8 on the command line), or '
-            "choose a float target such as tosa-1.0-fp."
+            "choose a float target such as tosa-1.0-fp or cortex-m55-float."
         )
     if quantized and not target.takes_integers:
         raise InputError(

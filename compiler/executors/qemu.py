@@ -80,12 +80,12 @@ class QemuExecutor:
                 )
         del flatbuffer  # boards have no room for the locations in it
         self._board = board
-        self.runner = build(board.preset) / "runner.elf"
         self._manifest = Manifest.from_module(module).held
         self._program = serialize(module, locations=False)
-        self.plan: bytes | None = plan_memory(
-            Model(self._program, kernels=target(board.preset).kernels)
-        ).data
+        model = Model(self._program, kernels=target(board.preset).kernels)
+        self.plan: bytes | None = plan_memory(model).data
+        has_float = any("f32" in name for name in model.operators_used())
+        self.runner = build(board.preset + "-float" * has_float) / "runner.elf"
         self.measurement: Measurement | None = None
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:

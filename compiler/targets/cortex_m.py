@@ -1,4 +1,7 @@
-"""Cortex-M targets: the embedded runtime computes all of the program."""
+"""Cortex-M targets: the embedded runtime computes all of the program.
+
+Those named float are for its library built with TOSAIC_FLOAT.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,16 @@ _EXTENSIONS = ("int16", "int4", "doubleround", "variable", "controlflow")
 _KERNELS = {"cortex-m4": "dsp", "cortex-m7": "dsp", "cortex-m33": "dsp", "cortex-m55": "mve"}
 
 TARGETS = tuple(
-    Target(name=name, kind="cortex-m", extensions=_EXTENSIONS, kernels=kernels)
+    Target(
+        name=name + suffix,
+        kind="cortex-m",
+        profiles=profiles,
+        extensions=_EXTENSIONS + extensions,
+        kernels=kernels,
+    )
+    for suffix, profiles, extensions in (
+        ("", ("pro_int",), ()),
+        ("-float", ("pro_int", "pro_fp"), ("fft",)),
+    )
     for name, kernels in _KERNELS.items()
 )

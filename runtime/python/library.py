@@ -158,11 +158,17 @@ def cmake(preset: str, folder: Path, *definitions: str, target: str = "all") -> 
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:  # of two test processes one builds
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "CMakeCache.txt").is_file():
+        if not _is_configured(folder):
             python = f"-DTOSAIC_PYTHON={sys.executable}"
             _run([tool, "--preset", preset, "-B", str(folder), python, *definitions])
         _run([tool, "--build", str(folder), "--target", target, "--parallel", "2"])
     return folder
+
+
+def _is_configured(folder: Path) -> bool:
+    """Return whether `folder` is configured, since the presets changed last."""
+    cache, presets = folder / "CMakeCache.txt", _SOURCES / "CMakePresets.json"
+    return cache.is_file() and cache.stat().st_mtime >= presets.stat().st_mtime
 
 
 def _run(command: list[str]) -> None:

@@ -63,6 +63,11 @@ int32_t axis_of(const void *source) {
   return static_cast<const Attribute *>(source)->axis();
 }
 
+template <class Attribute>
+void put_nan_mode(const void *source, Writer *out) {
+  out->put(static_cast<const Attribute *>(source)->nan_mode() == tosa::NanPropagationMode::IGNORE);
+}
+
 int32_t flags_of(const tosa::RescaleAttribute &rescale) {
   return (rescale.scale32() ? kScale32 : 0) |
          (rescale.rounding_mode() == tosa::RoundingMode::DOUBLE_ROUND ? kDoubleRound : 0) |
@@ -99,6 +104,7 @@ bool write_attributes(const tosa::TosaOperator &op, uint8_t type, const void *mo
   switch (op.attribute_type()) {
     case tosa::Attribute::ArgMaxAttribute:
       out.put(axis_of<tosa::ArgMaxAttribute>(source));
+      put_nan_mode<tosa::ArgMaxAttribute>(source, &out);
       break;
     case tosa::Attribute::ConcatAttribute:
       out.put(axis_of<tosa::ConcatAttribute>(source));
@@ -111,9 +117,14 @@ bool write_attributes(const tosa::TosaOperator &op, uint8_t type, const void *mo
       break;
     case tosa::Attribute::ReduceMaxAttribute:
       out.put(axis_of<tosa::ReduceMaxAttribute>(source));
+      put_nan_mode<tosa::ReduceMaxAttribute>(source, &out);
       break;
     case tosa::Attribute::ReduceMinAttribute:
       out.put(axis_of<tosa::ReduceMinAttribute>(source));
+      put_nan_mode<tosa::ReduceMinAttribute>(source, &out);
+      break;
+    case tosa::Attribute::ReduceProductAttribute:
+      out.put(axis_of<tosa::ReduceProductAttribute>(source));
       break;
     case tosa::Attribute::ReduceSumAttribute:
       out.put(axis_of<tosa::ReduceSumAttribute>(source));
@@ -124,6 +135,9 @@ bool write_attributes(const tosa::TosaOperator &op, uint8_t type, const void *mo
     case tosa::Attribute::ArithmeticRightShiftAttribute:
       out.put(op.attribute_as_ArithmeticRightShiftAttribute()->round());
       break;
+    case tosa::Attribute::FFT2dAttribute:
+      out.put(op.attribute_as_FFT2dAttribute()->inverse());
+      break;
     case tosa::Attribute::RescaleAttribute:
       out.put(flags_of(*op.attribute_as_RescaleAttribute()));
       break;
@@ -133,6 +147,13 @@ bool write_attributes(const tosa::TosaOperator &op, uint8_t type, const void *mo
     case tosa::Attribute::ClampAttribute:
       out.put_number(op.attribute_as_ClampAttribute()->min_val(), element_size(type));
       out.put_number(op.attribute_as_ClampAttribute()->max_val(), element_size(type));
+      put_nan_mode<tosa::ClampAttribute>(source, &out);
+      break;
+    case tosa::Attribute::MaximumAttribute:
+      put_nan_mode<tosa::MaximumAttribute>(source, &out);
+      break;
+    case tosa::Attribute::MinimumAttribute:
+      put_nan_mode<tosa::MinimumAttribute>(source, &out);
       break;
     case tosa::Attribute::TransposeAttribute: {
       const Vector *perms = op.attribute_as_TransposeAttribute()->perms();
@@ -151,6 +172,7 @@ bool write_attributes(const tosa::TosaOperator &op, uint8_t type, const void *mo
       break;
     case tosa::Attribute::MaxPool2dAttribute:
       put_pool<tosa::MaxPool2dAttribute>(source, &out);
+      put_nan_mode<tosa::MaxPool2dAttribute>(source, &out);
       break;
     case tosa::Attribute::Conv2dAttribute:
       put_conv<tosa::Conv2dAttribute>(source, 2, &out);

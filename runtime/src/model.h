@@ -68,7 +68,9 @@ struct Step {
 // What a row kernel is told beside its operands.
 union Argument {
   bool round;
+  bool ignore_nan;
   tosaic_clamp clamp;
+  tosaic_clamp_float clamp_float;
   tosaic_negate negate;
   struct Rescale {
     tosaic_rescale rescale;

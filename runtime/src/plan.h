@@ -14,7 +14,7 @@
 namespace tosaic {
 
 constexpr uint32_t kPlanMagic = 0x4e4c5054;  // "TPLN"
-constexpr uint32_t kPlanVersion = 4;
+constexpr uint32_t kPlanVersion = 5;
 
 struct PlanHeader {
   uint32_t magic;

@@ -65,8 +65,7 @@ bool is_inside(uint32_t offset, uint32_t bytes, uint32_t size) {
     if (number >= types.count) return false;
     const PlanType &type = types.begin[number];
     if (!is_inside(place, type.bytes, space.size) || place & space.unaligned) return false;
-    *tensor = {space.begin + place, type.dims,      type.bytes, type.type,
-               type.rank,           space.constant, 0};
+    *tensor = {space.begin + place, type.dims, type.bytes, type.type, type.rank, space.constant, 0};
   }
   return true;
 }
@@ -79,7 +78,7 @@ class Loader {
   tosaic_status load(tosaic_model **out) {
     if (!take_header() || !(config_.trusted || check_types()) || !allocate())
       return TOSAIC_BAD_PLAN;
-    if (!arena_.fits()) return TOSAIC_ARENA_TOO_SMALL;
+    if (!model_) return TOSAIC_ARENA_TOO_SMALL;
     tosaic_status status = find_operators();
     if (status == TOSAIC_OK && !bind_variables()) status = TOSAIC_BAD_PLAN;
     // Control flow looks at the graphs that it calls, which lie behind it.
@@ -99,8 +98,7 @@ class Loader {
         header_->model_bytes != config_.model_size ||
         header_->model_sample != sample_of(config_.model, config_.model_size) ||
         header_->tensor_bytes > kMaxTensorBytes || header_->scratch_bytes > kMaxTensorBytes ||
-        header_->shape_types > header_->types || header_->graphs < 1 ||
-        header_->graphs >= kNone) {
+        header_->shape_types > header_->types || header_->graphs < 1 || header_->graphs >= kNone) {
       return false;
     }
     keys_ = plan_.take<uint32_t>(header_->operators);
@@ -156,9 +154,9 @@ class Loader {
                          source.variables <= source.tensors - source.constants &&
                          source.in_arena <= source.tensors - source.constants - source.variables;
       if (!sources || !nodes || !attributes || !operands || !interface || !kinds ||
-          source.tensors >= kNone ||
-          source.nodes >= kNone || source.inputs >= kNone || source.outputs >= kNone ||
-          end > header_->tensor_bytes || source.arena_base % TOSAIC_ALIGNMENT) {
+          source.tensors >= kNone || source.nodes >= kNone || source.inputs >= kNone ||
+          source.outputs >= kNone || end > header_->tensor_bytes ||
+          source.arena_base % TOSAIC_ALIGNMENT) {
         return false;
       }
       if (!graphs || !arena_.fits()) continue;
@@ -173,10 +171,9 @@ class Loader {
                    static_cast<uint16_t>(source.inputs),
                    static_cast<uint16_t>(source.outputs)};
     }
-    uint8_t *variable_data = arena_.data();
     for (size_t k = 0; k < header_->variables; k++) {
       if (variables_[k].bytes > kMaxTensorBytes) return false;
-      variable_data = arena_.take<uint8_t>(variables_[k].bytes);
+      auto *variable_data = arena_.take<uint8_t>(variables_[k].bytes);
       if (arena_.fits()) variables[k].data = variable_data;
     }
     tosaic_model places = {};

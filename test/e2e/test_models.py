@@ -118,6 +118,6 @@ def test_float_follows_eager(name: str) -> None:
     assert transposes(program) <= 1
     with torch.no_grad():
         eager = model(x).numpy()
-    for executor in ("jit", "reference"):
+    for executor in ("jit", "reference", "runtime"):
         (out,) = program.run(x, executor=executor)
         assert np.abs(out - eager).max() <= 1e-4 * np.abs(eager).max(), executor

@@ -48,7 +48,7 @@ def test_float(case: Case) -> None:
     expected = model(*(x.clone() for x in inputs)).detach().numpy()
     program = tosaic.compile(model, inputs, target=getattr(case, "target", "tosa-1.0-fp"))
     given = [x.int() if x.dtype == torch.int64 else x for x in inputs]  # narrowed
-    for executor in ("reference", "jit"):
+    for executor in ("reference", "jit", "runtime"):
         (result,) = program.run(*given, executor=executor)
         assert result.shape == expected.shape
         if expected.dtype.kind != "f":

@@ -134,12 +134,14 @@ def _pairs() -> tuple[Tensor, ...]:
     return tuple(x.flatten() for x in torch.meshgrid(SPECIAL, SPECIAL, indexing="ij"))
 
 
-def test_unary() -> None:
-    _check(UNARY, (SPECIAL,), "reference")
+@pytest.mark.parametrize("executor", ["reference", "runtime"])
+def test_unary(executor: str) -> None:
+    _check(UNARY, (SPECIAL,), executor)
 
 
-def test_binary() -> None:
-    _check(BINARY, _pairs(), "reference")
+@pytest.mark.parametrize("executor", ["reference", "runtime"])
+def test_binary(executor: str) -> None:
+    _check(BINARY, _pairs(), executor)
 
 
 # One program each: the JIT dies of one that has them all.

@@ -31,7 +31,7 @@ def write_seeds(folder: Path) -> list[Path]:
     out = []
     context = make_context()
     with context, ir.Location.unknown():
-        modules = {c.name: module_of(c) for c in CASES if "f32" not in c.name}
+        modules = {c.name: module_of(c) for c in CASES}
         modules |= {name: ir.Module.parse(text) for name, text in PROGRAMS.items()}
     for name, module in modules.items():
         data = serialize(module, locations=False)

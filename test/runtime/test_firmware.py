@@ -168,3 +168,15 @@ def test_two_thousand_tensors_are_planned_and_ordered():
     assert sorted(order) == list(range(2000))
     # The large tensor is gone before the other branch begins.
     assert all(order.index(k) > order.index(k + 2) for k in range(0, 2000, 4))
+
+
+def test_float_models_are_for_the_float_targets():
+    model = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3), torch.nn.GELU()).eval()
+    x = torch.randn(1, 2, 5, 5, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InputError, match=r"cortex-m55 computes in integers only.*cortex-m55-float"):
+        tosaic.compile(model, (x,), target="cortex-m55")
+    compiled = tosaic.compile(model, (x,), target="cortex-m55-float")
+    assert {"conv2d_f32", "erf_f32"} < set(compiled.firmware.operators)
+    planned = Model(compiled.flatbuffer, compiled.firmware.plan)
+    with torch.no_grad():
+        np.testing.assert_allclose(planned.run([x.numpy()])[0], model(x), rtol=1e-5, atol=1e-6)

@@ -16,7 +16,7 @@ from tosaic.tools.bench.runtime_tiny import PEERS, measure
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 from test_executors import CASES, module_of, random_inputs
-from test_models import bench, integer_program, quantized, stored
+from test_models import bench, integer_program, model_of, quantized, stored
 
 TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc", "cmake")
 MODELS = ("ds_cnn", "resnet8", "deep_autoencoder", "mobilenet_v1_025")
@@ -30,6 +30,26 @@ OPERATORS = (
     "pad_i16",
     "transpose_i16",
     "many",
+)
+FLOAT_OPERATORS = (
+    "ceil_f32",
+    "cos_f32",
+    "erf_f32",
+    "exp_f32",
+    "floor_f32",
+    "log_f32",
+    "pow_f32",
+    "rsqrt_f32",
+    "sigmoid_f32",
+    "sin_f32",
+    "tanh_f32",
+    "conv2d_f32_3_2_2",
+    "depthwise_f32_m3",
+    "avg_pool2d_f32_(3, 2)_(2, 1)",
+    "resize_BILINEAR_f32_(2, 3, 3, 2)_(0, 0)",
+    "reduce_product_f32_1",
+    "clamp_f32",
+    "cast_half_even",
 )
 
 pytestmark = pytest.mark.skipif(
@@ -73,6 +93,31 @@ def test_operators_equal_the_host(board, name):
     for g, w in zip(got, wanted, strict=True):
         assert g.dtype == w.dtype
         np.testing.assert_array_equal(g, w)
+
+
+@pytest.mark.slow
+@every_board
+def test_float_operators_follow_the_host(board):
+    for case in (c for c in CASES if c.name in FLOAT_OPERATORS):
+        with make_context(), ir.Location.unknown():
+            module = module_of(case)
+            inputs = random_inputs(case)
+            got, wanted = (make_executor(e, module).run(inputs) for e in (board, "runtime"))
+        for g, w in zip(got, wanted, strict=True):
+            assert g.dtype == w.dtype
+            tolerance = 1e-6 if g.dtype == np.float32 else 0
+            np.testing.assert_allclose(g, w, rtol=tolerance, atol=tolerance, err_msg=case.name)
+
+
+@pytest.mark.slow
+@every_board
+def test_a_float_model_follows_the_host(board):
+    x = bench.held_out_inputs("ds_cnn")[0]
+    target = board.removeprefix("qemu-") + "-float"
+    program = tosaic.compile(model_of("ds_cnn"), (x,), target=target)
+    (got,), (wanted,) = (program.run(x, executor=e) for e in (board, "runtime"))
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    assert program.firmware.arena_bytes < 100_000
 
 
 @pytest.mark.slow

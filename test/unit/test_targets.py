@@ -29,6 +29,13 @@ def test_plain_tosa():
     assert not target("tosa-1.0-int").takes_float
 
 
+def test_cortex_m_has_float_where_it_is_named():
+    for name in ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"):
+        plain, float_ = target(name), target(f"{name}-float")
+        assert not plain.takes_float and float_.takes_float and float_.takes_integers
+        assert plain.kernels == float_.kernels
+
+
 def test_names_are_forgiving_about_case():
     assert target("Ethos_U55_128") == target("ethos-u55-128")
 

@@ -7,9 +7,11 @@
  * functions of a set are all in its scratch.c, which has nothing of the architecture in it: the
  * compiler asks them on the host.
  *
- * All kernels are bit-exact with the TOSA 1.0 specification (https://www.mlplatform.org/tosa),
- * whose section 2 the comments name. The caller has checked shapes, types and attributes; contents
- * of tensors may be anything. Arithmetic that TOSA leaves undefined on overflow wraps here.
+ * All integer kernels are bit-exact with the TOSA 1.0 specification
+ * (https://www.mlplatform.org/tosa), whose section 2 the comments name; those of float32
+ * (NAME_f32.c, built with TOSAIC_FLOAT only) are within its tolerances. The caller has checked
+ * shapes, types and attributes; contents of tensors may be anything. Arithmetic that TOSA leaves
+ * undefined on overflow wraps here.
  *
  * Layouts are TOSA's: activations NHWC (NDHWC), weights OHWI (ODHWI), depthwise weights HWCM.
  * int4 is packed two to a byte, low nibble first; int48 is stored in 6 bytes, little endian;
@@ -117,6 +119,20 @@ void tosaic_transpose_conv2d_i16(const tosaic_conv *conv, const int16_t *input,
                                  const int8_t *weight, const uint8_t *bias,
                                  const tosaic_rescale *rescale, void *output, void *scratch);
 
+/* The same of float32: zero points are 0, rescale is NULL and there is no scratch. */
+void tosaic_conv2d_f32(const tosaic_conv *conv, const float *input, const float *weight,
+                       const float *bias, const tosaic_rescale *rescale, void *output,
+                       void *scratch);
+void tosaic_conv3d_f32(const tosaic_conv *conv, const float *input, const float *weight,
+                       const float *bias, const tosaic_rescale *rescale, void *output,
+                       void *scratch);
+void tosaic_depthwise_conv2d_f32(const tosaic_conv *conv, const float *input, const float *weight,
+                                 const float *bias, const tosaic_rescale *rescale, void *output,
+                                 void *scratch);
+void tosaic_transpose_conv2d_f32(const tosaic_conv *conv, const float *input, const float *weight,
+                                 const float *bias, const tosaic_rescale *rescale, void *output,
+                                 void *scratch);
+
 /* Bytes of scratch that the convolutions of these types need for `conv`; at most 1 << 30. */
 size_t tosaic_conv2d_i8_scratch(const tosaic_conv *conv);
 size_t tosaic_conv2d_i8_i4_scratch(const tosaic_conv *conv);
@@ -137,6 +153,8 @@ void tosaic_matmul_i8(const tosaic_matmul *matmul, const int8_t *a, const int8_t
                       const tosaic_rescale *rescale, void *output, void *scratch);
 void tosaic_matmul_i16(const tosaic_matmul *matmul, const int16_t *a, const int16_t *b,
                        const tosaic_rescale *rescale, void *output, void *scratch);
+void tosaic_matmul_f32(const tosaic_matmul *matmul, const float *a, const float *b,
+                       const tosaic_rescale *rescale, void *output, void *scratch);
 size_t tosaic_matmul_i8_scratch(const tosaic_matmul *matmul);
 
 /* AVG_POOL2D and MAX_POOL2D. Zero points are 0 for MAX_POOL2D. */
@@ -148,12 +166,15 @@ typedef struct tosaic_pool {
   int32_t stride_y, stride_x;
   int32_t pad_top, pad_left;
   int32_t input_zp, output_zp;
+  bool ignore_nan; /* of MAX_POOL2D on float32 */
 } tosaic_pool;
 
 void tosaic_avg_pool2d_i8(const tosaic_pool *pool, const int8_t *input, int8_t *output);
 void tosaic_avg_pool2d_i16(const tosaic_pool *pool, const int16_t *input, int16_t *output);
 void tosaic_max_pool2d_i8(const tosaic_pool *pool, const int8_t *input, int8_t *output);
 void tosaic_max_pool2d_i16(const tosaic_pool *pool, const int16_t *input, int16_t *output);
+void tosaic_avg_pool2d_f32(const tosaic_pool *pool, const float *input, float *output);
+void tosaic_max_pool2d_f32(const tosaic_pool *pool, const float *input, float *output);
 
 /* RESCALE of `rows` rows of `channels` elements; output may be input itself when its elements are
  * not larger. The u kernels read their input without sign; what the result's sign means is in
@@ -194,6 +215,17 @@ typedef struct tosaic_clamp {
 } tosaic_clamp;
 tosaic_row tosaic_clamp_i8, tosaic_clamp_i16;
 
+typedef struct tosaic_clamp_float {
+  float min, max;
+  bool ignore_nan;
+} tosaic_clamp_float;
+tosaic_row tosaic_clamp_f32;
+
+/* Of float32; no argument. What they call is in the C library. */
+tosaic_row tosaic_abs_f32, tosaic_ceil_f32, tosaic_floor_f32, tosaic_negate_f32;
+tosaic_row tosaic_reciprocal_f32, tosaic_rsqrt_f32, tosaic_exp_f32, tosaic_log_f32;
+tosaic_row tosaic_sin_f32, tosaic_cos_f32, tosaic_tanh_f32, tosaic_sigmoid_f32, tosaic_erf_f32;
+
 /* TABLE; the argument is the table: 256 of int8, or 513 of int16 with results in int32. */
 tosaic_row tosaic_table_i8, tosaic_table_i16;
 
@@ -202,6 +234,9 @@ tosaic_row tosaic_cast_bool_i8, tosaic_cast_bool_i16, tosaic_cast_bool_i32;
 tosaic_row tosaic_cast_i8_bool, tosaic_cast_i16_bool, tosaic_cast_i32_bool;
 tosaic_row tosaic_cast_i8_i16, tosaic_cast_i8_i32, tosaic_cast_i16_i8;
 tosaic_row tosaic_cast_i16_i32, tosaic_cast_i32_i8, tosaic_cast_i32_i16;
+tosaic_row tosaic_cast_i8_f32, tosaic_cast_i16_f32, tosaic_cast_i32_f32;
+/* These round to the nearest, ties to even, and saturate; NaN gives 0. */
+tosaic_row tosaic_cast_f32_i8, tosaic_cast_f32_i16, tosaic_cast_f32_i32;
 
 /* Two operands; no argument unless said. */
 tosaic_row tosaic_add_i32, tosaic_sub_i32, tosaic_maximum_i32, tosaic_minimum_i32;
@@ -221,6 +256,10 @@ tosaic_row tosaic_arithmetic_right_shift_i32;
 tosaic_row tosaic_mul_i8, tosaic_mul_i16, tosaic_mul_i32;
 /* Comparisons; results are bool. */
 tosaic_row tosaic_equal_i32, tosaic_greater_i32, tosaic_greater_equal_i32;
+tosaic_row tosaic_add_f32, tosaic_sub_f32, tosaic_mul_f32, tosaic_pow_f32;
+tosaic_row tosaic_equal_f32, tosaic_greater_f32, tosaic_greater_equal_f32;
+/* The argument is const bool *ignore_nan: otherwise a NaN gives NaN. */
+tosaic_row tosaic_maximum_f32, tosaic_minimum_f32;
 
 /* Three operands: bool, then two of elements of 1, 2 or 4 bytes. */
 tosaic_row tosaic_select_8, tosaic_select_16, tosaic_select_32;
@@ -228,13 +267,17 @@ tosaic_row tosaic_select_8, tosaic_select_16, tosaic_select_32;
 /* Reductions of the middle one of three dimensions. */
 typedef struct tosaic_reduction {
   size_t outer, axis, inner;
+  bool ignore_nan; /* of maxima and minima of float32 */
 } tosaic_reduction;
 
 typedef void tosaic_reduce(const tosaic_reduction *shape, const void *input, void *output);
 tosaic_reduce tosaic_reduce_sum_i32, tosaic_reduce_all, tosaic_reduce_any;
 tosaic_reduce tosaic_reduce_max_i8, tosaic_reduce_max_i16, tosaic_reduce_max_i32;
 tosaic_reduce tosaic_reduce_min_i8, tosaic_reduce_min_i16, tosaic_reduce_min_i32;
-tosaic_reduce tosaic_argmax_i8, tosaic_argmax_i16; /* results are int32; the first of equals */
+tosaic_reduce tosaic_reduce_sum_f32, tosaic_reduce_product_f32;
+tosaic_reduce tosaic_reduce_max_f32, tosaic_reduce_min_f32;
+/* Results are int32; the first of equals. */
+tosaic_reduce tosaic_argmax_i8, tosaic_argmax_i16, tosaic_argmax_f32;
 
 /* A copy between two strided arrays of equal shape: TRANSPOSE, SLICE, REVERSE, CONCAT, TILE, PAD.
  * Strides are in bytes; the input's may be negative or 0. Rows (the last dimension) are copied in
@@ -278,6 +321,19 @@ void tosaic_resize_nearest(const tosaic_resize *resize, size_t element_size, con
                            void *output);
 void tosaic_resize_bilinear_i8(const tosaic_resize *resize, const int8_t *input, int32_t *output);
 void tosaic_resize_bilinear_i16(const tosaic_resize *resize, const int16_t *input, uint8_t *output);
+void tosaic_resize_bilinear_f32(const tosaic_resize *resize, const float *input, float *output);
+
+/* FFT2D, and RFFT2D, whose imag is NULL and whose output is as wide as it tells, on images of
+ * [batches, height, width], powers of two: out = sum of in * e^(-2 pi i (y v / height + x u /
+ * width)), with the other sign for the inverse.
+ */
+typedef struct tosaic_fft {
+  int32_t batches, height, width, output_width;
+  bool inverse;
+} tosaic_fft;
+
+void tosaic_fft2d_f32(const tosaic_fft *fft, const float *real, const float *imag,
+                      float *output_real, float *output_imag);
 
 #ifdef __cplusplus
 }

@@ -14,7 +14,55 @@
 #define TOSAIC_FOR_INTEGERS(X, NAME) X(NAME##_i8) X(NAME##_i16) X(NAME##_i32)
 #define TOSAIC_FOR_WEIGHTED(X, NAME) X(NAME##_i8) X(NAME##_i8_i4) X(NAME##_i16)
 
-#define TOSAIC_FOR_EACH_OPERATOR(X)              \
+/* Of float32, where the library is built with TOSAIC_FLOAT. */
+#define TOSAIC_FOR_EACH_FLOAT_OPERATOR(X) \
+  X(abs_f32)                              \
+  X(add_f32)                              \
+  X(argmax_f32)                           \
+  X(avg_pool2d_f32)                       \
+  X(cast_f32_i8)                          \
+  X(cast_f32_i16)                         \
+  X(cast_f32_i32)                         \
+  X(cast_i8_f32)                          \
+  X(cast_i16_f32)                         \
+  X(cast_i32_f32)                         \
+  X(ceil_f32)                             \
+  X(clamp_f32)                            \
+  X(conv2d_f32)                           \
+  X(conv3d_f32)                           \
+  X(cos_f32)                              \
+  X(depthwise_conv2d_f32)                 \
+  X(equal_f32)                            \
+  X(erf_f32)                              \
+  X(exp_f32)                              \
+  X(fft2d_f32)                            \
+  X(floor_f32)                            \
+  X(greater_equal_f32)                    \
+  X(greater_f32)                          \
+  X(log_f32)                              \
+  X(matmul_f32)                           \
+  X(max_pool2d_f32)                       \
+  X(maximum_f32)                          \
+  X(minimum_f32)                          \
+  X(mul_f32)                              \
+  X(negate_f32)                           \
+  X(pow_f32)                              \
+  X(reciprocal_f32)                       \
+  X(reduce_max_f32)                       \
+  X(reduce_min_f32)                       \
+  X(reduce_product_f32)                   \
+  X(reduce_sum_f32)                       \
+  X(resize_f32)                           \
+  X(rfft2d_f32)                           \
+  X(rsqrt_f32)                            \
+  X(select_f32)                           \
+  X(sigmoid_f32)                          \
+  X(sin_f32)                              \
+  X(sub_f32)                              \
+  X(tanh_f32)                             \
+  X(transpose_conv2d_f32)
+
+#define TOSAIC_FOR_EACH_INTEGER_OPERATOR(X)      \
   X(abs_i32)                                     \
   X(add_i32)                                     \
   X(argmax_i8)                                   \
@@ -91,12 +139,20 @@
   X(variable_write)                              \
   X(while_loop)
 
+#if TOSAIC_FLOAT
+#define TOSAIC_FOR_EACH_OPERATOR(X) \
+  TOSAIC_FOR_EACH_INTEGER_OPERATOR(X) TOSAIC_FOR_EACH_FLOAT_OPERATOR(X)
+#else
+#define TOSAIC_FOR_EACH_OPERATOR(X) TOSAIC_FOR_EACH_INTEGER_OPERATOR(X)
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define TOSAIC_DECLARE(NAME) extern const tosaic_operator tosaic_op_##NAME;
-TOSAIC_FOR_EACH_OPERATOR(TOSAIC_DECLARE)
+TOSAIC_FOR_EACH_INTEGER_OPERATOR(TOSAIC_DECLARE)
+TOSAIC_FOR_EACH_FLOAT_OPERATOR(TOSAIC_DECLARE)
 #undef TOSAIC_DECLARE
 
 #ifdef __cplusplus

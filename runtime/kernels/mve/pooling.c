@@ -3,8 +3,8 @@
 
 #include <arm_mve.h>
 
-AVG_POOL2D(i16, int16_t, INT16_MIN, INT16_MAX)
-MAX_POOL2D(i16, int16_t, INT16_MIN)
+AVG_POOL2D(i16, int16_t, int32_t, reciprocal, reciprocal_of, add_integer, average_i16)
+MAX_POOL2D(i16, int16_t, INT16_MIN, larger_integer)
 
 /* The first element of a window, of channel 0. */
 static inline const int8_t *first_of(const tosaic_pool *p, window w, int32_t batch,

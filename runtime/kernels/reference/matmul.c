@@ -1,22 +1,12 @@
-#include "../arithmetic.h"
+#include "matmul.h"
 
-#define MATMUL(TYPE, SUM, NAME, STORE, SIGNED)                                            \
-  void tosaic_matmul_##NAME(const tosaic_matmul *p, const TYPE *a, const TYPE *b,         \
-                            const tosaic_rescale *rescale, void *output, void *scratch) { \
-    const size_t height = (size_t)p->height, width = (size_t)p->width;                    \
-    const size_t channels = (size_t)p->channels;                                          \
-    size_t index = 0;                                                                     \
-    (void)scratch;                                                                        \
-    for (size_t n = 0; n < (size_t)p->batches; n++)                                       \
-      for (size_t h = 0; h < height; h++)                                                 \
-        for (size_t w = 0; w < width; w++, index++) {                                     \
-          SUM sum = 0;                                                                    \
-          for (size_t c = 0; c < channels; c++)                                           \
-            sum += (SUM)(a[(n * height + h) * channels + c] - p->a_zp) *                  \
-                   (SUM)(b[(n * channels + c) * width + w] - p->b_zp);                    \
-          STORE(rescale, (SIGNED)sum, w, output, index);                                  \
-        }                                                                                 \
-  }
+/* Sums wrap. */
+#define PRODUCT_I8(p, x, y) (uint32_t)((x) - (p)->a_zp) * (uint32_t)((y) - (p)->b_zp)
+#define PRODUCT_I16(p, x, y) (uint64_t)((x) - (p)->a_zp) * (uint64_t)((y) - (p)->b_zp)
+#define STORE_I32(rescale, sum, w, output, index) \
+  tosaic_store_i32_sum(rescale, (int32_t)sum, w, output, index)
+#define STORE_I48(rescale, sum, w, output, index) \
+  tosaic_store_i48_sum(rescale, (int64_t)sum, w, output, index)
 
-MATMUL(int8_t, uint32_t, i8, tosaic_store_i32_sum, int32_t)
-MATMUL(int16_t, uint64_t, i16, tosaic_store_i48_sum, int64_t)
+MATMUL(i8, int8_t, uint32_t, PRODUCT_I8, STORE_I32)
+MATMUL(i16, int16_t, uint64_t, PRODUCT_I16, STORE_I48)

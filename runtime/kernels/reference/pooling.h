@@ -8,7 +8,7 @@ typedef struct window {
   int32_t first_y, end_y, first_x, end_x; /* inside the input */
 } window;
 
-static window window_of(const tosaic_pool *p, int32_t oy, int32_t ox) {
+static inline window window_of(const tosaic_pool *p, int32_t oy, int32_t ox) {
   const int32_t y = oy * p->stride_y - p->pad_top, x = ox * p->stride_x - p->pad_left;
   return (window){tosaic_max(y, 0), tosaic_min(y + p->kernel_height, p->input_height),
                   tosaic_max(x, 0), tosaic_min(x + p->kernel_width, p->input_width)};
@@ -20,7 +20,7 @@ typedef struct reciprocal {
   int32_t shift;
 } reciprocal;
 
-static reciprocal reciprocal_of(int32_t count) {
+static inline reciprocal reciprocal_of(int32_t count) {
   if (count < 1)
     return (reciprocal){0, 30}; /* only a malformed model has windows beside the input */
   int32_t bits = 0;
@@ -39,46 +39,58 @@ static inline int32_t count_of(window w) {
   return tosaic_max(0, w.end_y - w.first_y) * tosaic_max(0, w.end_x - w.first_x);
 }
 
-#define AVG_POOL2D(NAME, TYPE, LOW, HIGH)                                                     \
-  void tosaic_avg_pool2d_##NAME(const tosaic_pool *p, const TYPE *input, TYPE *output) {      \
-    for (int32_t n = 0; n < p->batches; n++)                                                  \
-      for (int32_t oy = 0; oy < p->output_height; oy++)                                       \
-        for (int32_t ox = 0; ox < p->output_width; ox++) {                                    \
-          const window w = window_of(p, oy, ox);                                              \
-          const reciprocal share = reciprocal_of(count_of(w));                                \
-          for (int32_t c = 0; c < p->channels; c++) {                                         \
-            int32_t sum = 0;                                                                  \
-            for (int32_t y = w.first_y; y < w.end_y; y++)                                     \
-              for (int32_t x = w.first_x; x < w.end_x; x++)                                   \
-                sum = tosaic_wrap_add(                                                        \
-                    sum, input[((size_t)(n * p->input_height + y) * (size_t)p->input_width +  \
-                                (size_t)x) *                                                  \
-                                   (size_t)p->channels +                                      \
-                               (size_t)c] -                                                   \
-                             p->input_zp);                                                    \
-            *output++ =                                                                       \
-                (TYPE)tosaic_clamped((int64_t)average(sum, share) + p->output_zp, LOW, HIGH); \
-          }                                                                                   \
-        }                                                                                     \
+static inline int32_t add_integer(const tosaic_pool *p, int32_t sum, int32_t x) {
+  return tosaic_wrap_add(sum, x - p->input_zp);
+}
+
+static inline int8_t average_i8(const tosaic_pool *p, int32_t sum, reciprocal share) {
+  return (int8_t)tosaic_clamped((int64_t)average(sum, share) + p->output_zp, INT8_MIN, INT8_MAX);
+}
+
+static inline int16_t average_i16(const tosaic_pool *p, int32_t sum, reciprocal share) {
+  return (int16_t)tosaic_clamped((int64_t)average(sum, share) + p->output_zp, INT16_MIN, INT16_MAX);
+}
+
+static inline int32_t larger_integer(const tosaic_pool *p, int32_t a, int32_t b) {
+  (void)p;
+  return tosaic_max(a, b);
+}
+
+/* An element in a window at x and y. */
+#define AT(p, input, n, y, x, c)                                                               \
+  (input)[((size_t)((n) * (p)->input_height + (y)) * (size_t)(p)->input_width + (size_t)(x)) * \
+              (size_t)(p)->channels +                                                          \
+          (size_t)(c)]
+
+/* ADD takes an element into a SUM; SHARE_OF the window's count is computed once, for AVERAGE. */
+#define AVG_POOL2D(NAME, TYPE, SUM, SHARE, SHARE_OF, ADD, AVERAGE)                       \
+  void tosaic_avg_pool2d_##NAME(const tosaic_pool *p, const TYPE *input, TYPE *output) { \
+    for (int32_t n = 0; n < p->batches; n++)                                             \
+      for (int32_t oy = 0; oy < p->output_height; oy++)                                  \
+        for (int32_t ox = 0; ox < p->output_width; ox++) {                               \
+          const window w = window_of(p, oy, ox);                                         \
+          const SHARE share = SHARE_OF(count_of(w));                                     \
+          for (int32_t c = 0; c < p->channels; c++) {                                    \
+            SUM sum = 0;                                                                 \
+            for (int32_t y = w.first_y; y < w.end_y; y++)                                \
+              for (int32_t x = w.first_x; x < w.end_x; x++)                              \
+                sum = ADD(p, sum, AT(p, input, n, y, x, c));                             \
+            *output++ = AVERAGE(p, sum, share);                                          \
+          }                                                                              \
+        }                                                                                \
   }
 
-#define MAX_POOL2D(NAME, TYPE, LOW)                                                      \
+#define MAX_POOL2D(NAME, TYPE, LOWEST, LARGER)                                           \
   void tosaic_max_pool2d_##NAME(const tosaic_pool *p, const TYPE *input, TYPE *output) { \
     for (int32_t n = 0; n < p->batches; n++)                                             \
       for (int32_t oy = 0; oy < p->output_height; oy++)                                  \
         for (int32_t ox = 0; ox < p->output_width; ox++) {                               \
           const window w = window_of(p, oy, ox);                                         \
           for (int32_t c = 0; c < p->channels; c++) {                                    \
-            TYPE largest = LOW;                                                          \
+            TYPE largest = LOWEST;                                                       \
             for (int32_t y = w.first_y; y < w.end_y; y++)                                \
-              for (int32_t x = w.first_x; x < w.end_x; x++) {                            \
-                const TYPE value =                                                       \
-                    input[((size_t)(n * p->input_height + y) * (size_t)p->input_width +  \
-                           (size_t)x) *                                                  \
-                              (size_t)p->channels +                                      \
-                          (size_t)c];                                                    \
-                if (value > largest) largest = value;                                    \
-              }                                                                          \
+              for (int32_t x = w.first_x; x < w.end_x; x++)                              \
+                largest = (TYPE)LARGER(p, largest, AT(p, input, n, y, x, c));            \
             *output++ = largest;                                                         \
           }                                                                              \
         }                                                                                \

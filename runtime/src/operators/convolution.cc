@@ -178,9 +178,11 @@ tosaic_status run(const Step &step) {
 #define TYPES_I8 TOSAIC_INT8, TOSAIC_INT8
 #define TYPES_I8_I4 TOSAIC_INT8, TOSAIC_INT4
 #define TYPES_I16 TOSAIC_INT16, TOSAIC_INT8
+#define TYPES_F32 TOSAIC_FP32, TOSAIC_FP32
 #define DATA_I8 int8_t, int8_t, int32_t
 #define DATA_I8_I4 int8_t, uint8_t, int32_t
 #define DATA_I16 int16_t, int8_t, uint8_t
+#define DATA_F32 float, float, float
 
 #define OPERATOR(NAME, OP, ATTRIBUTE, MAKE, TYPES, OF, SCRATCH, ...) \
   const tosaic_operator tosaic_op_##NAME = {                         \
@@ -216,3 +218,10 @@ WITHOUT_SCRATCH(conv3d_i16, CONV3D, Conv3d, make_conv3d, I16)
 WITHOUT_SCRATCH(transpose_conv2d_i8, TRANSPOSE_CONV2D, TransposeConv2d, make_transpose, I8)
 WITHOUT_SCRATCH(transpose_conv2d_i8_i4, TRANSPOSE_CONV2D, TransposeConv2d, make_transpose, I8_I4)
 WITHOUT_SCRATCH(transpose_conv2d_i16, TRANSPOSE_CONV2D, TransposeConv2d, make_transpose, I16)
+
+#if TOSAIC_FLOAT
+WITHOUT_SCRATCH(conv2d_f32, CONV2D, Conv2d, make_conv2d, F32)
+WITHOUT_SCRATCH(conv3d_f32, CONV3D, Conv3d, make_conv3d, F32)
+WITHOUT_SCRATCH(depthwise_conv2d_f32, DEPTHWISE_CONV2D, DepthwiseConv2d, make_depthwise, F32)
+WITHOUT_SCRATCH(transpose_conv2d_f32, TRANSPOSE_CONV2D, TransposeConv2d, make_transpose, F32)
+#endif

@@ -1,4 +1,5 @@
 // Elementwise operators with TOSA's broadcasting (section 1.10: equal ranks, dims of 1 repeat).
+#include <algorithm>
 #include <cstring>
 
 #include "operators.h"
@@ -27,10 +28,11 @@ bool broadcasts(const Step &step, size_t count) {
   return true;
 }
 
-// Runs the kernel row by row on `count` operands. Dimensions that are contiguous for all operands
-// become one first, so that most calls are a single row.
-void apply(const Step &step, size_t count, const void *argument) {
+// Runs the kernel row by row. Dimensions that are contiguous for all operands become one first, so
+// that most calls are a single row.
+void apply(const Step &step, const void *argument) {
   const Tensor &y = step.output(0);
+  const size_t count = std::min<size_t>(step.op().operands, kMaxInputs);
   size_t size[TOSAIC_MAX_RANK + 1] = {1};
   size_t stride[kMaxInputs][TOSAIC_MAX_RANK + 1] = {{1}, {1}, {1}};
   size_t running[kMaxInputs] = {1, 1, 1};
@@ -88,7 +90,7 @@ tosaic_status check(const Step &step) {
 tosaic_status run(const Step &step) {
   Argument storage;
   const tosaic_operator &op = step.op();
-  apply(step, op.operands, op.argument ? op.argument(step, &storage) : nullptr);
+  apply(step, op.argument ? op.argument(step, &storage) : nullptr);
   return TOSAIC_OK;
 }
 
@@ -237,11 +239,11 @@ BINARY(greater_equal_i32, GREATER_EQUAL, GreaterEqual, TOSAIC_INT32, TOSAIC_BOOL
   OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 2, 2, check<2>, tosaic::right_shift_argument)
 INTEGERS(RIGHT_SHIFT, arithmetic_right_shift, ARITHMETIC_RIGHT_SHIFT, ArithmeticRightShift)
 
-#define MUL(NAME, TYPE) \
-  OPERATOR(NAME, MUL, Mul, TYPE, TYPE, TOSAIC_INT32, 3, 2, check_mul, tosaic::mul_argument)
-MUL(mul_i8, TOSAIC_INT8)
-MUL(mul_i16, TOSAIC_INT16)
-MUL(mul_i32, TOSAIC_INT32)
+#define MUL(NAME, TYPE, RESULT) \
+  OPERATOR(NAME, MUL, Mul, TYPE, TYPE, RESULT, 3, 2, check_mul, tosaic::mul_argument)
+MUL(mul_i8, TOSAIC_INT8, TOSAIC_INT32)
+MUL(mul_i16, TOSAIC_INT16, TOSAIC_INT32)
+MUL(mul_i32, TOSAIC_INT32, TOSAIC_INT32)
 
 #define SELECT(NAME, TYPE, KERNEL)                                            \
   const tosaic_operator tosaic_op_##NAME = {tosa::Op::SELECT,                 \
@@ -263,3 +265,74 @@ SELECT(select_bool, TOSAIC_BOOL, tosaic_select_8)
 SELECT(select_i8, TOSAIC_INT8, tosaic_select_8)
 SELECT(select_i16, TOSAIC_INT16, tosaic_select_16)
 SELECT(select_i32, TOSAIC_INT32, tosaic_select_32)
+
+#if TOSAIC_FLOAT
+namespace tosaic {
+namespace {
+
+bool make_clamp(const Step &step, tosaic_clamp_float *clamp) {
+  std::memcpy(&clamp->min, &step.attributes()[0], sizeof(clamp->min));
+  std::memcpy(&clamp->max, &step.attributes()[1], sizeof(clamp->max));
+  clamp->ignore_nan = step.attributes()[2];
+  return clamp->min <= clamp->max;  // neither is NaN
+}
+
+tosaic_status check_clamp_float(const Step &step) {
+  tosaic_clamp_float clamp;
+  return verdict(check<1>(step) == TOSAIC_OK && make_clamp(step, &clamp));
+}
+
+const void *clamp_float_argument(const Step &step, Argument *storage) {
+  make_clamp(step, &storage->clamp_float);
+  return storage;
+}
+
+const void *nan_mode_argument(const Step &step, Argument *storage) {
+  storage->ignore_nan = step.attributes()[0];
+  return storage;
+}
+
+}  // namespace
+}  // namespace tosaic
+
+#define FLOATS(DEFINE, NAME, OP, ATTRIBUTE) \
+  DEFINE(NAME##_f32, OP, ATTRIBUTE, TOSAIC_FP32, TOSAIC_FP32)
+
+FLOATS(UNARY, abs, ABS, Abs)
+FLOATS(UNARY, ceil, CEIL, Ceil)
+FLOATS(UNARY, cos, COS, Cos)
+FLOATS(UNARY, erf, ERF, Erf)
+FLOATS(UNARY, exp, EXP, Exp)
+FLOATS(UNARY, floor, FLOOR, Floor)
+FLOATS(UNARY, log, LOG, Log)
+FLOATS(UNARY, reciprocal, RECIPROCAL, Reciprocal)
+FLOATS(UNARY, rsqrt, RSQRT, Rsqrt)
+FLOATS(UNARY, sigmoid, SIGMOID, Sigmoid)
+FLOATS(UNARY, sin, SIN, Sin)
+FLOATS(UNARY, tanh, TANH, Tanh)
+FLOATS(NEGATE, negate, NEGATE, Negate)
+OPERATOR(clamp_f32, CLAMP, Clamp, TOSAIC_FP32, ANY, TOSAIC_FP32, 1, 1, check_clamp_float,
+         tosaic::clamp_float_argument)
+
+UNARY(cast_i8_f32, CAST, Cast, TOSAIC_INT8, TOSAIC_FP32)
+UNARY(cast_i16_f32, CAST, Cast, TOSAIC_INT16, TOSAIC_FP32)
+UNARY(cast_i32_f32, CAST, Cast, TOSAIC_INT32, TOSAIC_FP32)
+UNARY(cast_f32_i8, CAST, Cast, TOSAIC_FP32, TOSAIC_INT8)
+UNARY(cast_f32_i16, CAST, Cast, TOSAIC_FP32, TOSAIC_INT16)
+UNARY(cast_f32_i32, CAST, Cast, TOSAIC_FP32, TOSAIC_INT32)
+
+FLOATS(BINARY, add, ADD, Add)
+FLOATS(BINARY, pow, POW, Pow)
+FLOATS(BINARY, sub, SUB, Sub)
+MUL(mul_f32, TOSAIC_FP32, TOSAIC_FP32)
+BINARY(equal_f32, EQUAL, Equal, TOSAIC_FP32, TOSAIC_BOOL)
+BINARY(greater_f32, GREATER, Greater, TOSAIC_FP32, TOSAIC_BOOL)
+BINARY(greater_equal_f32, GREATER_EQUAL, GreaterEqual, TOSAIC_FP32, TOSAIC_BOOL)
+
+#define EXTREMUM(NAME, OP, ATTRIBUTE, TYPE, RESULT) \
+  OPERATOR(NAME, OP, ATTRIBUTE, TYPE, TYPE, RESULT, 2, 2, check<2>, tosaic::nan_mode_argument)
+FLOATS(EXTREMUM, maximum, MAXIMUM, Maximum)
+FLOATS(EXTREMUM, minimum, MINIMUM, Minimum)
+
+SELECT(select_f32, TOSAIC_FP32, tosaic_select_32)
+#endif

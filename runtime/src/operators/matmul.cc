@@ -7,9 +7,10 @@ namespace {
 
 bool make(const Step &step, tosaic_matmul *matmul) {
   const Tensor &a = step.input(0), &b = step.input(1), &y = step.output(0);
-  if (a.rank != 3 || b.rank != 3 || !is_output_of(step, accumulator_of(a.type), 3) || b.shape[0] != a.shape[0] ||
-      b.shape[1] != a.shape[2] || y.shape[0] != a.shape[0] || y.shape[1] != a.shape[1] ||
-      y.shape[2] != b.shape[2] || step.input(2).type != a.type || step.input(3).type != b.type) {
+  if (a.rank != 3 || b.rank != 3 || !is_output_of(step, accumulator_of(a.type), 3) ||
+      b.shape[0] != a.shape[0] || b.shape[1] != a.shape[2] || y.shape[0] != a.shape[0] ||
+      y.shape[1] != a.shape[1] || y.shape[2] != b.shape[2] || step.input(2).type != a.type ||
+      step.input(3).type != b.type) {
     return false;
   }
   matmul->batches = a.shape[0];
@@ -53,35 +54,26 @@ size_t scratch_i8(const Step &step) {
 }  // namespace
 }  // namespace tosaic
 
-const tosaic_operator tosaic_op_matmul_i8 = {
-    tosa::Op::MATMUL,
-    tosa::Attribute::MatMulAttribute,
-    TOSAIC_INT8,
-    TOSAIC_INT8,
-    4,
-    1,
-    kFusesRescale | kChecksWhenRun,
-    tosaic::check,
-    tosaic::run<int8_t, tosaic_matmul_i8_scratch, tosaic_matmul_i8>,
-    tosaic::scratch_i8,
-    nullptr,
-    {},
-    0,
-    0,
-    nullptr};
-const tosaic_operator tosaic_op_matmul_i16 = {
-    tosa::Op::MATMUL,
-    tosa::Attribute::MatMulAttribute,
-    TOSAIC_INT16,
-    TOSAIC_INT16,
-    4,
-    1,
-    kFusesRescale | kChecksWhenRun,
-    tosaic::check,
-    tosaic::run<int16_t, tosaic::no_scratch, tosaic_matmul_i16>,
-    nullptr,
-    nullptr,
-    {},
-    0,
-    0,
-    nullptr};
+#define OPERATOR(NAME, TYPE, DATA, KERNEL_SCRATCH, SCRATCH)                                   \
+  const tosaic_operator tosaic_op_##NAME = {tosa::Op::MATMUL,                                 \
+                                            tosa::Attribute::MatMulAttribute,                 \
+                                            TYPE,                                             \
+                                            TYPE,                                             \
+                                            4,                                                \
+                                            1,                                                \
+                                            kFusesRescale | kChecksWhenRun,                   \
+                                            tosaic::check,                                    \
+                                            tosaic::run<DATA, KERNEL_SCRATCH, tosaic_##NAME>, \
+                                            SCRATCH,                                          \
+                                            nullptr,                                          \
+                                            {},                                               \
+                                            0,                                                \
+                                            0,                                                \
+                                            nullptr};
+
+OPERATOR(matmul_i8, TOSAIC_INT8, int8_t, tosaic_matmul_i8_scratch, tosaic::scratch_i8)
+OPERATOR(matmul_i16, TOSAIC_INT16, int16_t, tosaic::no_scratch, nullptr)
+
+#if TOSAIC_FLOAT
+OPERATOR(matmul_f32, TOSAIC_FP32, float, tosaic::no_scratch, nullptr)
+#endif

@@ -73,8 +73,9 @@ tosaic_status check_concat(const Step &step) {
   return verdict(total == y.shape[axis]);
 }
 
-// Copies the inputs that lie inside of the output, or the others. One that is where it belongs stays;
-// one at the output's end is copied forward, row by row, and no row onto one that is still to come.
+// Copies the inputs that lie inside of the output, or the others. One that is where it belongs
+// stays; one at the output's end is copied forward, row by row, and no row onto one that is still
+// to come.
 void concat(const Step &step, bool inside) {
   const Tensor &y = step.output(0);
   const int32_t axis = step.attributes()[0];
@@ -284,7 +285,7 @@ tosaic_status check_transpose(const Step &step) { return verdict(is_permuted(ste
 tosaic_status run_transpose(const Step &step) {
   const Tensor &x = step.input(0), &y = step.output(0);
   const int32_t *perms = step.attributes();
-  ptrdiff_t strides[TOSAIC_MAX_RANK], from[TOSAIC_MAX_RANK], to[TOSAIC_MAX_RANK];
+  ptrdiff_t strides[TOSAIC_MAX_RANK], from[TOSAIC_MAX_RANK], to[TOSAIC_MAX_RANK] = {};
   size_t size[TOSAIC_MAX_RANK];
   strides_of(x, strides);
   strides_of(y, to);

@@ -29,10 +29,11 @@ bool constant_scalar(const Tensor &tensor, int32_t *value) {
     case TOSAIC_INT32:
       *value = *static_cast<const int32_t *>(tensor.data);
       return true;
-    case TOSAIC_INT48: {  // of zero points, which are 0
+    case TOSAIC_INT48:
+    case TOSAIC_FP32: {  // of zero points, which are 0
       const auto *bytes = static_cast<const uint8_t *>(tensor.data);
       *value = 0;
-      for (int k = 0; k < 6; k++) {
+      for (uint32_t k = 0; k < tensor.bytes; k++) {
         if (bytes[k]) return false;
       }
       return true;

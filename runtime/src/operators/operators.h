@@ -39,7 +39,13 @@ inline uint64_t bytes_of(uint8_t type, uint64_t elements) {
 bool same_shape(const Tensor &a, const Tensor &b);
 bool same(const Tensor &a, const Tensor &b);  // type and shape
 
-// The one element of a constant integer tensor; false for one that is not.
+// Of what type the sums of products of `type` are.
+inline tosaic_type accumulator_of(uint8_t type) {
+  return type == TOSAIC_FP32 ? TOSAIC_FP32 : type == TOSAIC_INT16 ? TOSAIC_INT48 : TOSAIC_INT32;
+}
+
+// The one element of a constant integer tensor, or of one of float32 that holds 0; false for
+// others.
 bool constant_scalar(const Tensor &tensor, int32_t *value);
 
 // A SHAPE tensor of `count` values, which must all be within int32.
@@ -57,11 +63,6 @@ int32_t highest(uint8_t type);
 
 // The limits of a CLAMP of values of `type`, which must be int8 or int16, from its attribute.
 bool clamp_limits(uint8_t type, const int32_t *values, tosaic_clamp *clamp);
-
-// The type of the accumulators of an operator that takes values of `type`.
-inline tosaic_type accumulator_of(uint8_t type) {
-  return type == TOSAIC_INT16 ? TOSAIC_INT48 : TOSAIC_INT32;
-}
 
 // Whether the output holds the accumulators, or what a merged RESCALE makes of them, which is
 // checked with it.

@@ -21,8 +21,9 @@ bool make_window(const Step &step, tosaic_pool *pool) {
       !in_range(stride, 2, 1, kMaxStride) || !in_range(pad, 4, 0, kMaxKernel)) {
     return false;
   }
-  *pool = {x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1], y.shape[2], kernel[0],
-           kernel[1],  stride[0],  stride[1],  pad[0],     pad[2],     0,          0};
+  *pool = {x.shape[0], x.shape[1], x.shape[2], x.shape[3], y.shape[1],
+           y.shape[2], kernel[0],  kernel[1],  stride[0],  stride[1],
+           pad[0],     pad[2],     0,          0,          false};
   return fits(x.shape[1], pad[0], pad[1], kernel[0], stride[0], y.shape[1]) &&
          fits(x.shape[2], pad[2], pad[3], kernel[1], stride[1], y.shape[2]);
 }
@@ -32,6 +33,12 @@ bool make_average(const Step &step, tosaic_pool *pool) {
   return make_window(step, pool) && step.input(1).type == type && step.input(2).type == type &&
          constant_scalar(step.input(1), &pool->input_zp) &&
          constant_scalar(step.input(2), &pool->output_zp);
+}
+
+bool make_largest(const Step &step, tosaic_pool *pool) {
+  if (!make_window(step, pool)) return false;
+  pool->ignore_nan = step.attributes()[8];
+  return true;
 }
 
 template <bool make(const Step &, tosaic_pool *)>
@@ -72,5 +79,10 @@ tosaic_status run(const Step &step) {
 
 OPERATOR(avg_pool2d_i8, AVG_POOL2D, AvgPool2d, TOSAIC_INT8, int8_t, 3, make_average)
 OPERATOR(avg_pool2d_i16, AVG_POOL2D, AvgPool2d, TOSAIC_INT16, int16_t, 3, make_average)
-OPERATOR(max_pool2d_i8, MAX_POOL2D, MaxPool2d, TOSAIC_INT8, int8_t, 1, make_window)
-OPERATOR(max_pool2d_i16, MAX_POOL2D, MaxPool2d, TOSAIC_INT16, int16_t, 1, make_window)
+OPERATOR(max_pool2d_i8, MAX_POOL2D, MaxPool2d, TOSAIC_INT8, int8_t, 1, make_largest)
+OPERATOR(max_pool2d_i16, MAX_POOL2D, MaxPool2d, TOSAIC_INT16, int16_t, 1, make_largest)
+
+#if TOSAIC_FLOAT
+OPERATOR(avg_pool2d_f32, AVG_POOL2D, AvgPool2d, TOSAIC_FP32, float, 3, make_average)
+OPERATOR(max_pool2d_f32, MAX_POOL2D, MaxPool2d, TOSAIC_FP32, float, 1, make_largest)
+#endif

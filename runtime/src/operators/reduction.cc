@@ -5,8 +5,12 @@
 namespace tosaic {
 namespace {
 
-tosaic_reduction split(const Tensor &x, int32_t axis) {
-  tosaic_reduction shape = {1, static_cast<size_t>(x.shape[axis]), 1};
+tosaic_reduction split(const Step &step) {
+  const Tensor &x = step.input(0);
+  const int32_t axis = step.attributes()[0];
+  const bool has_nan_mode = step.op().attribute.words > 1;
+  tosaic_reduction shape = {1, static_cast<size_t>(x.shape[axis]), 1,
+                            has_nan_mode && step.attributes()[1]};
   for (int d = 0; d < axis; d++) shape.outer *= static_cast<size_t>(x.shape[d]);
   for (int d = axis + 1; d < x.rank; d++) shape.inner *= static_cast<size_t>(x.shape[d]);
   return shape;
@@ -31,7 +35,7 @@ tosaic_status check(const Step &step) {
 }
 
 tosaic_status run(const Step &step) {
-  const tosaic_reduction shape = split(step.input(0), step.attributes()[0]);
+  const tosaic_reduction shape = split(step);
   step.op().kernel.reduce(&shape, step.input(0).data, step.output(0).data);
   return TOSAIC_OK;
 }
@@ -67,3 +71,11 @@ OPERATOR(reduce_min_i16, REDUCE_MIN, ReduceMin, TOSAIC_INT16, TOSAIC_INT16, true
 OPERATOR(reduce_min_i32, REDUCE_MIN, ReduceMin, TOSAIC_INT32, TOSAIC_INT32, true)
 OPERATOR(argmax_i8, ARGMAX, ArgMax, TOSAIC_INT8, TOSAIC_INT32, false)
 OPERATOR(argmax_i16, ARGMAX, ArgMax, TOSAIC_INT16, TOSAIC_INT32, false)
+
+#if TOSAIC_FLOAT
+OPERATOR(reduce_sum_f32, REDUCE_SUM, ReduceSum, TOSAIC_FP32, TOSAIC_FP32, true)
+OPERATOR(reduce_product_f32, REDUCE_PRODUCT, ReduceProduct, TOSAIC_FP32, TOSAIC_FP32, true)
+OPERATOR(reduce_max_f32, REDUCE_MAX, ReduceMax, TOSAIC_FP32, TOSAIC_FP32, true)
+OPERATOR(reduce_min_f32, REDUCE_MIN, ReduceMin, TOSAIC_FP32, TOSAIC_FP32, true)
+OPERATOR(argmax_f32, ARGMAX, ArgMax, TOSAIC_FP32, TOSAIC_INT32, false)
+#endif

@@ -40,25 +40,21 @@ tosaic_status check(const Step &step) {
     case tosa::ResizeMode::NEAREST:
       return verdict(make(step, &resize) && from == to);
     case tosa::ResizeMode::BILINEAR:
-      return verdict(make(step, &resize) &&
-                     to == (from == TOSAIC_INT8 ? TOSAIC_INT32 : TOSAIC_INT48));
+      return verdict(make(step, &resize) && to == accumulator_of(from));
     default:
       return TOSAIC_BAD_MODEL;
   }
 }
 
+template <class From, class To, void bilinear(const tosaic_resize *, const From *, To *)>
 tosaic_status run(const Step &step) {
   const Tensor &x = step.input(0), &y = step.output(0);
   tosaic_resize resize;
   if (!make(step, &resize)) return TOSAIC_BAD_MODEL;
   if (static_cast<tosa::ResizeMode>(step.attributes()[0]) == tosa::ResizeMode::NEAREST) {
     tosaic_resize_nearest(&resize, element_size(x.type), x.data, y.data);
-  } else if (x.type == TOSAIC_INT8) {
-    tosaic_resize_bilinear_i8(&resize, static_cast<const int8_t *>(x.data),
-                              static_cast<int32_t *>(y.data));
   } else {
-    tosaic_resize_bilinear_i16(&resize, static_cast<const int16_t *>(x.data),
-                               static_cast<uint8_t *>(y.data));
+    bilinear(&resize, static_cast<const From *>(x.data), static_cast<To *>(y.data));
   }
   return TOSAIC_OK;
 }
@@ -66,22 +62,27 @@ tosaic_status run(const Step &step) {
 }  // namespace
 }  // namespace tosaic
 
-#define OPERATOR(NAME, TYPE)                                                  \
-  const tosaic_operator tosaic_op_##NAME = {tosa::Op::RESIZE,                 \
-                                            tosa::Attribute::ResizeAttribute, \
-                                            TYPE,                             \
-                                            TOSAIC_SHAPE,                     \
-                                            4,                                \
-                                            1,                                \
-                                            0,                                \
-                                            tosaic::check,                    \
-                                            tosaic::run,                      \
-                                            nullptr,                          \
-                                            nullptr,                          \
-                                            {},                               \
-                                            0,                                \
-                                            0,                                \
-                                            nullptr};
+#define OPERATOR(NAME, TYPE, FROM, TO)                      \
+  const tosaic_operator tosaic_op_resize_##NAME = {         \
+      tosa::Op::RESIZE,                                     \
+      tosa::Attribute::ResizeAttribute,                     \
+      TYPE,                                                 \
+      TOSAIC_SHAPE,                                         \
+      4,                                                    \
+      1,                                                    \
+      0,                                                    \
+      tosaic::check,                                        \
+      tosaic::run<FROM, TO, tosaic_resize_bilinear_##NAME>, \
+      nullptr,                                              \
+      nullptr,                                              \
+      {},                                                   \
+      0,                                                    \
+      0,                                                    \
+      nullptr};
 
-OPERATOR(resize_i8, TOSAIC_INT8)
-OPERATOR(resize_i16, TOSAIC_INT16)
+OPERATOR(i8, TOSAIC_INT8, int8_t, int32_t)
+OPERATOR(i16, TOSAIC_INT16, int16_t, uint8_t)
+
+#if TOSAIC_FLOAT
+OPERATOR(f32, TOSAIC_FP32, float, float)
+#endif

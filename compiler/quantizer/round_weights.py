@@ -6,6 +6,7 @@ Few or odd calibration data can lead learning astray, as it has more freedom tha
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from tosaic.quantizer.judge import Judge
 from tosaic.quantizer.learn_rounding import RoundingLearner
 
 _LEFT_OUT = 4  # every how many-th item
+_GAIN = 0.8  # what learning must leave of the squared error: a few items are not sure of less
 
 
 @torch.no_grad()
@@ -30,13 +32,19 @@ def round_weights(prepared: GraphModule, items: Sequence[tuple[Tensor, ...]]) ->
     if unseen:
         seen = [item for n, item in enumerate(items, 1) if n % _LEFT_OUT]
         judge = Judge(prepared, unseen)
-        learned, fitted = copy.deepcopy(prepared), copy.deepcopy(prepared)
+        learned, fitted = _copied(prepared), _copied(prepared)
         RoundingLearner(learned).learn(seen)
         _fit(fitted, seen)
-        if judge.error_of(fitted) < judge.error_of(learned):
+        if judge.error_of(learned) > judge.error_of(fitted) * _GAIN:
             _fit(prepared, items)
             return
     RoundingLearner(prepared).learn(items)
+
+
+def _copied(prepared: GraphModule) -> GraphModule:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own use of what it deprecates
+        return copy.deepcopy(prepared)
 
 
 def _fit(prepared: GraphModule, items: Sequence[tuple[Tensor, ...]]) -> None:

@@ -41,8 +41,7 @@ def enlarged(items: Sequence[Item], count: int) -> list[Item]:
 def _mixed(a: Tensor, b: Tensor, share: float, generator: torch.Generator) -> Tensor:
     if not a.is_floating_point() or a.shape != b.shape:
         return a
-    mirrored = (_mirrored(x, generator) for x in (a, b))
-    return torch.lerp(*mirrored, share)
+    return torch.lerp(_mirrored(a, generator), _mirrored(b, generator), share)
 
 
 def _mirrored(x: Tensor, generator: torch.Generator) -> Tensor:

@@ -39,7 +39,8 @@ class Judge:
         behind = nodes[nodes.index(layer) + 1 :]
         total = 0.0
         for known, real in zip(given, self._real, strict=True):
-            values = {**known, layer.args[1]: weight}
+            values = dict(known)
+            values[layer.all_input_nodes[1]] = weight
             result = call(layer, values.__getitem__)
             dims = weight.ndim - 2  # of the image behind the channels
             values[layer] = result + shift.reshape(-1, *[1] * dims)

@@ -91,7 +91,7 @@ class RoundingLearner:
         if not self.is_needed:
             return
         items = items[:: -(-len(items) // _MOST_ITEMS)]
-        elements = sum(x.numel() for x in items[0])
+        elements = max(1, sum(x.numel() for x in items[0]))
         chosen = enlarged(items, min(_MOST_ITEMS, _MOST_ELEMENTS // elements))
         judge = Judge(self._model, chosen)
         # What the float model computes, and the rounded one, for each item.
@@ -269,7 +269,7 @@ class _Rounding:
     def _observed(self) -> Tensor:
         """Return the observer's scales, [groups, rows, 1]."""
         groups, rows, _ = self._rows.shape
-        scale = self._observer.calculate_qparams()[0].double().reshape(-1, 1)
+        scale: Tensor = self._observer.calculate_qparams()[0].double().reshape(-1, 1)
         return scale.expand(groups * rows, 1).reshape(groups, rows, 1)
 
     def _steps(self, wanted: Tensor, count: int) -> Tensor:
@@ -280,7 +280,8 @@ class _Rounding:
             largest = largest.max().expand_as(largest)
         fractions = torch.linspace(1.0, _SMALLEST[limit], count, dtype=torch.float64)
         tried = fractions.reshape(-1, 1, 1, 1) * largest / limit
-        return torch.cat([self._observed()[None], tried]).clamp(min=self._observer.eps)
+        least: float = self._observer.eps
+        return torch.cat([self._observed()[None], tried]).clamp(min=least)
 
     def _found(self, chosen: Tensor, step: Tensor, limit: int) -> _Found:
         bound = (step * limit).reshape(-1).float()

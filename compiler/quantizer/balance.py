@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
 from tosaic.quantizer.fit_weights import attribute
-from tosaic.quantizer.rounding import call, rounded_as
+from tosaic.quantizer.rounding import call, rounded_as, rounder
 from tosaic.quantizer.seams import Seam, is_layer, weight_of
 
 _MOST_ITEMS = 4
@@ -142,9 +142,7 @@ class Balancer(Interpreter):
         # The model's own observers keep the weights that they see first.
         observer: Any = copy.deepcopy(self.module.get_submodule(holder.target))
         observer(weight)
-        scale, zero = observer.calculate_qparams()
-        axis = getattr(observer, "ch_axis", None) if scale.numel() > 1 else None
-        return rounded_as(weight, scale, zero, axis, (observer.quant_min, observer.quant_max))
+        return rounder(observer)(weight)
 
     def _run(self, node: Node, values: dict[Node, list[Any]]) -> list[Any]:
         """Run `node` for every item on `values`, and on the float model's where there is none."""

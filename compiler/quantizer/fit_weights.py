@@ -69,9 +69,12 @@ class WeightFitter(Interpreter):
     def __init__(self, prepared: GraphModule) -> None:
         super().__init__(prepared)
         self._model = prepared
-        wanted = weighted_layers(prepared, lambda o: (o.fitted or o.centred) and not o.learned)
+        wanted = weighted_layers(prepared, self._wants)
         self._layers = {layer.node: layer for layer in wanted}
         self._inputs: dict[Node, _Inputs] = {}
+
+    def _wants(self, observer: Any) -> bool:
+        return bool(observer.fitted or observer.centred) and not observer.learned
 
     @property
     def is_needed(self) -> bool:
@@ -106,10 +109,14 @@ class WeightFitter(Interpreter):
 
     def fit(self) -> None:
         """Replace weights by what they are to be rounded to, and biases by corrected ones."""
+        self.fit_layers()
+        restrict_unfitted(self._model, {layer.weight for layer in self._layers.values()})
+
+    def fit_layers(self) -> None:
+        """Do so for the layers whose inputs were seen, and leave other weights as they are."""
         for node, layer in self._layers.items():
             if node in self._inputs:
                 self._fit(layer, self._inputs[node])
-        restrict_unfitted(self._model, {layer.weight for layer in self._layers.values()})
 
     def _fit(self, layer: Layer, inputs: _Inputs) -> None:
         weight = attribute(self.module, layer.weight)

@@ -3,9 +3,11 @@
 `fit_weights` looks at each layer alone. Here layers are rounded in the order they run, and each is
 given what the layers before it make of the calibration data once they are rounded. Its weights are
 first moved to the real numbers whose output on those inputs is nearest to the float model's, so
-that it takes back what the others lost; how far they may move is what serves calibration items
-best that were left out. Then each row is rounded on a grid of scales, the best is kept, and scale
-and rounding are improved in turn while the error falls.
+that it takes back what the others lost; how far they may move is what serves items best that were
+left out. Then each row is rounded on a grid of scales, the best is kept, and scale and rounding are
+improved in turn while the error falls. That is done with the inputs' covariance damped more and
+less, and the outputs of the whole model tell which result to take. Calibration data is enlarged by
+mixtures of its items first.
 
 The problem is that of Nagel et al., "Up or Down? Adaptive Rounding for Post-Training Quantization"
 (2020), equation 25; the error is a quadratic form of the weights, so it is searched by coordinates
@@ -16,13 +18,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from tosaic.quantizer.cluster import Grid
+from tosaic.quantizer.enlarge import enlarged
 from tosaic.quantizer.fit_weights import (
     COLUMNS,
     MOST_COLUMNS,
@@ -33,18 +36,37 @@ from tosaic.quantizer.fit_weights import (
     rounded_rows,
     weighted_layers,
 )
-from tosaic.quantizer.rounding import call, rounded_as
+from tosaic.quantizer.judge import Judge
+from tosaic.quantizer.rounding import Values, call, rounder
 
-_MOST_ITEMS = 32  # that are kept at hand, evenly spread over the calibration data
-_DAMPING = 0.1  # of a covariance of mean variance 1
+_MOST_ITEMS = 64  # that are kept at hand; calibration data beyond is thinned evenly
+_MOST_ELEMENTS = 2**21  # in the inputs of all items, mixtures among them
 _RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 _FOLDS = 4
-_FRACTIONS = {7: (0.35, 30), 127: (0.8, 8)}  # of the largest weight: the smallest, and how many
-_KEPT = 4  # scales of a row that are looked at closely
+# Of the largest weight, the smallest scale that is tried.
+_SMALLEST = {7: 0.35, 127: 0.8}
+_LONG = 2**28  # the work on a model is its weights, each times the columns of its layer
 _ROUNDS = 3
 _SWEEPS = 4
 
-Values = dict[Node, Any]
+
+@dataclass(frozen=True)
+class _Effort:
+    """How much is tried.
+
+    Attributes:
+        dampings: Of a covariance of mean variance 1.
+        scales: How many scales a row is rounded on, by the largest integer of its weights.
+        kept: How many of them are looked at closely.
+    """
+
+    dampings: tuple[float, ...]
+    scales: dict[int, int]
+    kept: int
+
+
+_THOROUGH = _Effort((0.01, 0.03, 0.1), {7: 60, 127: 8}, 8)
+_QUICK = _Effort((0.1,), {7: 30, 127: 8}, 4)
 
 
 class RoundingLearner:
@@ -54,6 +76,9 @@ class RoundingLearner:
         self._model = prepared
         wanted = weighted_layers(prepared, lambda observer: observer.learned)
         self._layers = {layer.node: layer for layer in wanted}
+        weights = [attribute(prepared, layer.weight) for layer in wanted]
+        work = sum(w.numel() * w[0].numel() for w in weights if w[0].numel() <= MOST_COLUMNS)
+        self._effort = _THOROUGH if work <= _LONG else _QUICK
 
     @property
     def is_needed(self) -> bool:
@@ -65,8 +90,10 @@ class RoundingLearner:
         """Replace weights by what they are to be rounded to, their scales and biases with them."""
         if not self.is_needed:
             return
-        step = -(-len(items) // _MOST_ITEMS)
-        chosen = items[::step]
+        items = items[:: -(-len(items) // _MOST_ITEMS)]
+        elements = max(1, sum(x.numel() for x in items[0]))
+        chosen = enlarged(items, min(_MOST_ITEMS, _MOST_ELEMENTS // elements))
+        judge = Judge(self._model, chosen)
         # What the float model computes, and the rounded one, for each item.
         real: list[Values] = [{} for _ in chosen]
         rounded: list[Values] = [{} for _ in chosen]
@@ -86,7 +113,12 @@ class RoundingLearner:
             elif node.op == "call_module":
                 self._observe(node, real, rounded)
             else:
-                self._compute(node, real, rounded)
+                for known in real:
+                    known[node] = call(node, known.__getitem__)
+                if node in self._layers:
+                    self._round(self._layers[node], judge, real, rounded)
+                for known in rounded:
+                    known[node] = call(node, known.__getitem__)
             for known in (*real, *rounded):
                 for source in spent.get(node, ()):
                     known.pop(source)
@@ -94,38 +126,41 @@ class RoundingLearner:
     def _observe(self, node: Node, real: list[Values], rounded: list[Values]) -> None:
         """An observer: the rounded model rounds there."""
         (source,) = node.all_input_nodes
-        observer: Any = self._model.get_submodule(str(node.target))
-        scale, zero = observer.calculate_qparams()
-        axis = getattr(observer, "ch_axis", None) if scale.numel() > 1 else None
-        limits = (observer.quant_min, observer.quant_max)
+        rounds = rounder(self._model.get_submodule(str(node.target)))
         same = source.op == "get_attr"
         for n, (exact, known) in enumerate(zip(real, rounded, strict=True)):
             exact[node] = exact[source]
-            known[node] = (
-                rounded[0][node]
-                if same and n
-                else rounded_as(known[source], scale, zero, axis, limits)
-            )
+            known[node] = rounded[0][node] if same and n else rounds(known[source])
 
-    def _compute(self, node: Node, real: list[Values], rounded: list[Values]) -> None:
-        for known in real:
-            known[node] = call(node, known.__getitem__)
-        layer = self._layers.get(node)
-        if layer is not None:
-            found = _Rounding(layer, real, rounded)
-            with _one_thread():
-                found.search()
-            replace(self._model, layer.weight, found.weight)
-            holder = node.args[1]
-            assert isinstance(holder, Node)
-            for known in rounded:
-                known[holder] = found.weight
-            bias = add_to_bias(self._model, node, found.shift) if layer.observer.centred else None
-            if bias is not None:
-                for known in rounded:
-                    known[bias] = attribute(self._model, bias)
+    def _round(self, layer: Layer, judge: Judge, real: list[Values], rounded: list[Values]) -> None:
+        """Round a layer in several ways and keep what is best for the outputs of the model."""
+        rounding = _Rounding(layer, real, rounded)
+        with _one_thread():
+            found = rounding.search(self._effort)
+        best = found[0]
+        if len(found) > 1:
+            best = min(found, key=lambda f: judge.error(layer.node, f.weight, f.shift, rounded))
+        observer = layer.observer
+        observer.min_val.copy_(-best.bound)
+        observer.max_val.copy_(best.bound)
+        replace(self._model, layer.weight, best.weight)
+        holder = layer.node.args[1]
+        assert isinstance(holder, Node)
         for known in rounded:
-            known[node] = call(node, known.__getitem__)
+            known[holder] = best.weight
+        bias = add_to_bias(self._model, layer.node, best.shift) if observer.centred else None
+        if bias is not None:
+            for known in rounded:
+                known[bias] = attribute(self._model, bias)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A weight rounded, the ends of its rows' ranges, and what the bias is to gain."""
+
+    weight: Tensor
+    bound: Tensor
+    shift: Tensor
 
 
 class _Rounding:
@@ -156,21 +191,22 @@ class _Rounding:
         scale = variance.sqrt() if self._is_known else variance
         self._exact, self._given = exact / scale, given / scale
 
-    def search(self) -> None:
-        """Find `weight`, `shift` (what the bias gains) and the range of the observer.
+    def search(self, effort: _Effort) -> list[_Found]:
+        """Return the layer rounded, in a way for each damping of the covariance of its inputs.
 
         Where inputs do not vary or too many columns do, weights are rounded to the nearest.
         """
-        if not self._is_known:
-            observed = self._steps(self._rows, self._observer.quant_max)[0]
-            self._finish(self._rows, observed, self._observer.quant_max)
-            return
-        columns = self._given.shape[1]
-        identity = torch.eye(columns, dtype=torch.float64)
-        cost = self._given @ self._given.mT / self._given.shape[2] + _DAMPING * identity
-        wanted = self._wanted()
         limit = self._observer.quant_max
-        steps = self._steps(wanted, limit)
+        if not self._is_known:
+            return [self._found(self._rows, self._observed(), limit)]
+        cost = self._given @ self._given.mT / self._given.shape[2]
+        wanted = self._wanted()
+        return [self._searched(wanted, cost, damping, effort) for damping in effort.dampings]
+
+    def _searched(self, wanted: Tensor, cost: Tensor, damping: float, effort: _Effort) -> _Found:
+        limit = self._observer.quant_max
+        cost = cost + damping * torch.eye(cost.shape[-1], dtype=torch.float64)
+        steps = self._steps(wanted, effort.scales[limit])
         count, groups, rows, _ = steps.shape
         # Every row on every scale is a row of its own.
         stacked = steps.transpose(0, 1).reshape(groups, count * rows, 1)
@@ -179,7 +215,7 @@ class _Rounding:
         errors = _errors(found, targets, cost).reshape(groups, count, rows)
         if not self._per_row:
             errors = errors.sum((0, 2), keepdim=True).expand_as(errors)
-        best = errors.topk(min(_KEPT, count), 1, largest=False).indices[..., None]
+        best = errors.topk(min(effort.kept, count), 1, largest=False).indices[..., None]
 
         def kept(x: Tensor) -> Tensor:
             apart = x.reshape(groups, count, rows, -1)
@@ -194,8 +230,7 @@ class _Rounding:
         if not self._per_row:
             errors = errors.sum((0, 2), keepdim=True).expand_as(errors)
         best, count = errors.argmin(1)[:, None, :, None], errors.shape[1]
-        step, chosen = kept(step), kept(chosen)
-        self._finish(chosen, step, limit)
+        return self._found(kept(chosen), kept(step), limit)
 
     @property
     def _per_row(self) -> bool:
@@ -231,33 +266,34 @@ class _Rounding:
                 errors[n] += (change - difference[:, :, out]).square().sum()
         return _RIDGES[int(errors.argmin())]
 
-    def _steps(self, wanted: Tensor, limit: int) -> Tensor:
+    def _observed(self) -> Tensor:
+        """Return the observer's scales, [groups, rows, 1]."""
+        groups, rows, _ = self._rows.shape
+        scale: Tensor = self._observer.calculate_qparams()[0].double().reshape(-1, 1)
+        return scale.expand(groups * rows, 1).reshape(groups, rows, 1)
+
+    def _steps(self, wanted: Tensor, count: int) -> Tensor:
         """Return [scales, groups, rows, 1]: the observer's, and parts of the largest weight's."""
-        smallest, count = _FRACTIONS[limit]
-        groups, rows, _ = wanted.shape
-        scale = self._observer.calculate_qparams()[0].double().reshape(-1, 1)
-        observed = scale.expand(groups * rows, 1).reshape(1, groups, rows, 1)
+        limit = self._observer.quant_max
         largest = wanted.abs().amax(2, keepdim=True)
         if not self._per_row:
             largest = largest.max().expand_as(largest)
-        fractions = torch.linspace(1.0, smallest, count, dtype=torch.float64).reshape(-1, 1, 1, 1)
-        return torch.cat([observed, fractions * largest / limit]).clamp(min=self._observer.eps)
+        fractions = torch.linspace(1.0, _SMALLEST[limit], count, dtype=torch.float64)
+        tried = fractions.reshape(-1, 1, 1, 1) * largest / limit
+        least: float = self._observer.eps
+        return torch.cat([self._observed()[None], tried]).clamp(min=least)
 
-    def _finish(self, chosen: Tensor, step: Tensor, limit: int) -> None:
-        observer = self._observer
+    def _found(self, chosen: Tensor, step: Tensor, limit: int) -> _Found:
         bound = (step * limit).reshape(-1).float()
         bound = bound if self._per_row else bound.max()
-        observer.min_val.copy_(-bound)
-        observer.max_val.copy_(bound)
-        scale = observer.calculate_qparams()[0].reshape(-1, 1)
-        whole = (
-            (chosen / step).round().clamp(-limit, limit).reshape(self._before.shape[0], -1).float()
-        )
-        self.weight = (whole * scale).reshape(self._before.shape)
+        scale = (bound / limit).clamp(min=self._observer.eps).reshape(-1, 1)
+        whole = (chosen / step).round().clamp(-limit, limit)
+        whole = whole.reshape(self._before.shape[0], -1).float()
+        weight = (whole * scale).reshape(self._before.shape)
         exact, given = self._means
-        after = self.weight.reshape(self._rows.shape).double()
+        after = weight.reshape(self._rows.shape).double()
         change = self._rows @ exact[:, :, None] - after @ given[:, :, None]
-        self.shift = change.reshape(-1).float()
+        return _Found(weight, bound, change.reshape(-1).float())
 
 
 def _errors(found: Tensor, wanted: Tensor, cost: Tensor) -> Tensor:

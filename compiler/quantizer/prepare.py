@@ -26,6 +26,7 @@ from tosaic.quantizer.fit_weights import WeightFitter
 from tosaic.quantizer.learn_rounding import RoundingLearner
 from tosaic.quantizer.migrate import migratable
 from tosaic.quantizer.observers import NaNObservedError
+from tosaic.quantizer.round_weights import round_weights
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
 
@@ -50,8 +51,8 @@ def quantize(
     # PT2E puts casts between an in-place op and the tensor that it writes to.
     program = functional(export_model(model, example_inputs, dynamic_shapes=dynamic_shapes))
     prepared, calibration = prepare(program, quantizer or TosaQuantizer(), calibration)
-    fitter, learner = WeightFitter(prepared), RoundingLearner(prepared)
-    if learner.is_needed:
+    fitter, learns = WeightFitter(prepared), RoundingLearner(prepared).is_needed
+    if learns:
         calibration = list(calibration)  # it is read more than once
     if calibrate(fitter if fitter.is_needed else prepared, calibration) == 0:
         raise InputError(
@@ -59,8 +60,8 @@ def quantize(
             "calibration=[inputs, …], or --calibration data.npz on the command line."
         )
     fitter.fit()
-    if learner.is_needed:
-        learner.learn([_tensors(item) for item in calibration])
+    if learns:
+        round_weights(prepared, [_tensors(item) for item in calibration])
     return lift(convert(prepared), program)
 
 

@@ -63,7 +63,8 @@ class Scheme:
     or "fitted" for the least error of what a layer computes on the calibration data; "auto" is
     fitted where weights are int4, clustered or pruned, or activations int16. "learned" takes
     longer: layers are rounded in turn, each for what the rounded ones before it give, and their
-    scales are searched too; clustered and pruned weights are fitted instead. With
+    scales are searched too; where that does worse than fitted on calibration items left out, and
+    for clustered and pruned weights, they are fitted instead. With
     `bias_correction`, biases take up the mean of what rounding the weights changes on the
     calibration data; layers without a bias get one, at no cost.
 
@@ -107,11 +108,14 @@ class Scheme:
 
     @property
     def fits_weights(self) -> bool:
-        """Whether weights are rounded for the least error of what their layer computes."""
+        """Whether weights are rounded for the least error of what their layer computes.
+
+        Where they are learned too, that comes first, and this is what it must not be worse than.
+        """
         if self.rounding == "auto":
             narrow = self.weights == "int4" or self.activations == "int16"
             return narrow or self.restricts_weights
-        return self.rounding == "fitted" or (self.rounding == "learned" and self.restricts_weights)
+        return self.rounding in ("fitted", "learned")
 
     @property
     def learns_weights(self) -> bool:

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import Node
+from torch.fx import GraphModule, Interpreter, Node
+
+Values = dict[Node, Any]  # of one calibration item
 
 
 def rounded_as(
@@ -18,6 +20,39 @@ def rounded_as(
         shape = [-1 if dim == axis % x.ndim else 1 for dim in range(x.ndim)]
         scale, zero = scale.reshape(shape), zero.reshape(shape)
     return (((x / scale).round() + zero).clamp(*limits) - zero) * scale
+
+
+def rounder(observer: Any) -> Callable[[Tensor], Tensor]:
+    """Return what rounds a tensor as a calibrated `observer` would have it."""
+    scale, zero = observer.calculate_qparams()
+    axis = getattr(observer, "ch_axis", None) if scale.numel() > 1 else None
+    limits = (observer.quant_min, observer.quant_max)
+    return lambda x: rounded_as(x, scale, zero, axis, limits)
+
+
+class Simulation(Interpreter):
+    """Runs a calibrated model without showing its observers anything.
+
+    With `rounds`, tensors are rounded where the observers are, else left as they are.
+    """
+
+    def __init__(self, prepared: GraphModule, *, rounds: bool) -> None:
+        super().__init__(prepared)
+        self._rounds = rounds
+        self._rounders: dict[Any, Callable[[Tensor], Tensor]] = {}
+
+    def run_node(self, n: Node) -> Any:
+        """Run a node; an observer rounds, or does nothing."""
+        if n.op == "call_function":
+            return call(n, self.env.__getitem__)
+        if n.op != "call_module":
+            return super().run_node(n)
+        value = self.env[n.all_input_nodes[0]]
+        if not self._rounds:
+            return value
+        if n.target not in self._rounders:
+            self._rounders[n.target] = rounder(self.fetch_attr(str(n.target)))
+        return self._rounders[n.target](value)
 
 
 def call(node: Node, value: Callable[[Node], Any]) -> Any:

@@ -34,8 +34,8 @@ class WeightObserver:
     The others are for WeightFitter: `fitted` and `centred`, whether it is to choose how these
     weights are rounded, and to correct the bias beside them; `clusters` and `sparsity`, how many
     values they may have (0 is any number), and what share of them is zero. `learned` is for
-    RoundingLearner, `equalised` and `migrated` for the repairs of those names: whether the layer
-    takes part.
+    RoundingLearner, which comes before WeightFitter then; `equalised` and `migrated` are for the
+    repairs of those names: whether the layer takes part.
     """
 
     def __init__(

@@ -84,7 +84,10 @@ constexpr uint16_t kMaxChain = 6;  // operators in one chain
 // What a merged RESCALE adds: multiplier, shift and zero points; its flags, and a CLAMP's limits.
 constexpr uint16_t kRescaleInputs = 4;
 constexpr uint8_t kMaxMerged = 2;
-constexpr uint32_t kMergedAttributes[kMaxMerged + 1] = {0, 1, 3};
+constexpr uint32_t kMergedAttributes[kMaxMerged + 1] = {
+    0, attribute_words(tosa::Attribute::RescaleAttribute),
+    attribute_words(tosa::Attribute::RescaleAttribute) +
+        attribute_words(tosa::Attribute::ClampAttribute)};
 constexpr size_t kMaxCustomOperands = 16;
 constexpr uint32_t kMaxTensorBytes = 1U << 30;
 

@@ -48,15 +48,23 @@ static size_t no_scratch(const void *parameters) {
     return tosaic_##NAME##_scratch((const tosaic_conv *)parameters);                               \
   }
 CONV(conv2d_i8, int8_t, int8_t, int32_t)
+CONV(conv2d_i8_i4, int8_t, uint8_t, int32_t)
+CONV(conv2d_i16, int16_t, int8_t, uint8_t)
 CONV(depthwise_conv2d_i8, int8_t, int8_t, int32_t)
+CONV(depthwise_conv2d_i8_i4, int8_t, uint8_t, int32_t)
+CONV(depthwise_conv2d_i16, int16_t, int8_t, uint8_t)
+CONV(transpose_conv2d_i8, int8_t, int8_t, int32_t)
 
-static void run_matmul_i8(const job *j) {
-  tosaic_matmul_i8((const tosaic_matmul *)j->head->parameters, (const int8_t *)j->inputs[0],
-                   (const int8_t *)j->inputs[1], j->rescale, j->output, j->scratch);
-}
-static size_t scratch_matmul_i8(const void *parameters) {
-  return tosaic_matmul_i8_scratch((const tosaic_matmul *)parameters);
-}
+#define MATMUL(NAME, TYPE)                                                                     \
+  static void run_##NAME(const job *j) {                                                       \
+    tosaic_##NAME((const tosaic_matmul *)j->head->parameters, (const TYPE *)j->inputs[0],      \
+                  (const TYPE *)j->inputs[1], j->rescale, j->output, j->scratch);              \
+  }                                                                                            \
+  static size_t scratch_##NAME(const void *parameters) {                                       \
+    return tosaic_##NAME##_scratch((const tosaic_matmul *)parameters);                         \
+  }
+MATMUL(matmul_i8, int8_t)
+MATMUL(matmul_i16, int16_t)
 
 #define POOL(NAME)                                                                        \
   static void run_##NAME(const job *j) {                                                  \
@@ -93,8 +101,14 @@ static const struct {
   size_t (*scratch)(const void *);
 } kernels[] = {
     {"conv2d_i8", run_conv2d_i8, scratch_conv2d_i8},
+    {"conv2d_i8_i4", run_conv2d_i8_i4, scratch_conv2d_i8_i4},
+    {"conv2d_i16", run_conv2d_i16, scratch_conv2d_i16},
     {"depthwise_conv2d_i8", run_depthwise_conv2d_i8, scratch_depthwise_conv2d_i8},
+    {"depthwise_conv2d_i8_i4", run_depthwise_conv2d_i8_i4, scratch_depthwise_conv2d_i8_i4},
+    {"depthwise_conv2d_i16", run_depthwise_conv2d_i16, scratch_depthwise_conv2d_i16},
+    {"transpose_conv2d_i8", run_transpose_conv2d_i8, scratch_transpose_conv2d_i8},
     {"matmul_i8", run_matmul_i8, scratch_matmul_i8},
+    {"matmul_i16", run_matmul_i16, scratch_matmul_i16},
     {"avg_pool2d_i8", run_avg_pool2d_i8, no_scratch},
     {"max_pool2d_i8", run_max_pool2d_i8, no_scratch},
     {"rescale_i8", run_rescale_i8, no_scratch},
@@ -133,8 +147,11 @@ static bool run(const uint8_t **record, uint8_t **results, const uint8_t *end) {
   *record += padded(sizeof(header));
   job j = {.head = head};
   for (int k = 0; k < INPUTS; k++) j.inputs[k] = take(record, head->input_bytes[k]);
+  const bool narrow = head->multiplier_bytes == 2 * head->shift_bytes; /* of int16 */
+  const uint8_t *multiplier = take(record, head->multiplier_bytes);
   const tosaic_rescale rescale = {
-      .multiplier32 = (const int32_t *)take(record, head->multiplier_bytes),
+      .multiplier32 = narrow ? NULL : (const int32_t *)multiplier,
+      .multiplier16 = narrow ? (const int16_t *)multiplier : NULL,
       .shift = (const int8_t *)take(record, head->shift_bytes),
       .per_channel = head->per_channel != 0,
       .double_round = head->double_round != 0,

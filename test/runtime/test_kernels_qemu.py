@@ -13,8 +13,10 @@ from tosaic.tools.bench.kernel_cases import (
     MACHINES,
     Case,
     Conv,
+    Matmul,
     Rescale,
     conv_case,
+    matmul_case,
     rescale_for,
     run_on_board,
     run_on_host,
@@ -48,6 +50,25 @@ def rescales(rng, channels, terms):
     forms += [replace(form, double_round=True) for form in forms]
     relu = replace(usual, low=usual.output_zp, high=min(127, usual.output_zp + 40))
     return [None, *forms, relu, replace(relu, double_round=True)]
+
+
+def wide_rescales(rng, channels, terms):
+    """One of each form that a fused rescale of int48 accumulators can have."""
+    usual = rescale_for(rng, channels, terms, "i16")
+    per_tensor = replace(usual, multiplier=usual.multiplier[:1], shift=usual.shift[:1])
+    extreme = replace(
+        usual,
+        multiplier=rng.choice(np.array([0, 1, 2**14, 2**15 - 1], np.int16), channels),
+        shift=rng.choice(np.array([2, 15, 16, 17, 18, 46, 47, 62], np.int8), channels),
+    )
+    narrow = replace(usual, shift=usual.shift + np.int8(8), low=-100, high=127, type=INT8)
+    large = replace(usual, shift=np.full_like(usual.shift, 2), type=INT32, low=-(2**31), high=WORST)
+    relu = replace(per_tensor, low=0, high=9000)
+    return [None, usual, per_tensor, extreme, replace(narrow, output_zp=-28), large, relu]
+
+
+def forms_of(rng, types, channels, terms):
+    return (wide_rescales if types == "i16" else rescales)(rng, channels, terms)
 
 
 def bound(rescale):
@@ -90,15 +111,63 @@ SHAPES = {
 }
 
 
+# In every type of input and weights, beside those above in int8.
+MORE_SHAPES = {
+    "pointwise": Conv((4, 7), 16, 37),
+    "pointwise, odd": Conv((3, 5), 5, 3),
+    "fully connected": Conv((1, 1), 1037, 70, batches=2),
+    "square": Conv((9, 9), 3, 16, (3, 3), (2, 2), pad=(0, 1, 0, 1)),
+    "dilated, many channels": Conv((9, 8), 67, 6, (3, 3), dilation=(2, 3), pad=(2, 1, 3, 3)),
+    "one filter": Conv((5, 4), 9, 1, (3, 2), pad=(1, 1, 1, 1), shared_bias=True),
+    "window beside the input": Conv((3, 3), 2, 3, (2, 2), dilation=(5, 5), pad=(5, 5, 5, 5)),
+    "weight zero point": Conv((4, 5), 6, 7, (2, 3), weight_zp=3, pad=(1, 0, 1, 1)),
+    "depthwise": Conv((7, 6), 24, 0, (3, 3), pad=(1, 1, 1, 1), multiplier=1, batches=2),
+    "depthwise, 35 channels": Conv((6, 6), 35, 0, (3, 3), (2, 1), multiplier=1),
+    "depthwise, odd": Conv((5, 4), 3, 0, (2, 3), pad=(1, 1, 2, 2), multiplier=1, shared_bias=True),
+    "depthwise, dilated": Conv(
+        (9, 9), 9, 0, (3, 3), dilation=(2, 3), pad=(2, 2, 3, 3), multiplier=1
+    ),
+    "depthwise, multiplier 3": Conv((5, 5), 5, 0, (3, 3), pad=(1, 1, 1, 1), multiplier=3),
+    "depthwise, large window": Conv((26, 24), 5, 0, (25, 23), pad=(3, 2, 1, 3), multiplier=1),
+    "depthwise, weight zero point": Conv((5, 5), 18, 0, (3, 3), multiplier=1, weight_zp=-2),
+}
+TRANSPOSED = {
+    "stride 2": Conv((4, 5), 8, 9, (3, 3), (2, 2), pad=(-1, 0, 0, -1)),
+    "stride 1": Conv((4, 5), 19, 5, (3, 2), batches=2),
+    "odd strides": Conv((3, 4), 5, 3, (4, 5), (3, 2), pad=(2, 1, 0, -3), input_zp=9),
+    "stride above the window": Conv((3, 3), 6, 4, (1, 2), (3, 4), pad=(1, 2, -1, 3)),
+    "large window": Conv((3, 2), 70, 21, (4, 4), (2, 2), pad=(-1, -1, -1, -1), batches=2),
+    "one filter": Conv((3, 3), 7, 1, (2, 2), (2, 2), shared_bias=True),
+    "pointwise": Conv((3, 5), 17, 6),
+    "weight zero point": Conv((3, 3), 4, 5, (3, 3), (2, 2), weight_zp=-4),
+}
+MATMULS = {
+    "square": Matmul(16, 32, 16),
+    "zero points": Matmul(9, 33, 13, batches=3, a_zp=-128, b_zp=7),
+    "zero point of a": Matmul(5, 64, 66, batches=2, a_zp=127),
+    "zero point of b": Matmul(6, 17, 5, b_zp=-128),
+    "one row": Matmul(1, 100, 35, a_zp=3, b_zp=-3),
+    "one column": Matmul(7, 5, 1, batches=2, a_zp=3, b_zp=4),
+    "one channel": Matmul(4, 1, 6, batches=2, a_zp=-3, b_zp=4),
+    "many channels": Matmul(3, 1030, 70, a_zp=-1, b_zp=1),
+    "two columns": Matmul(5, 8, 2, batches=4),
+}
+
+
 def conv_cases(conv, rng):
     terms = conv.kernel[0] * conv.kernel[1] * (1 if conv.depthwise else conv.inputs)
     cases = []
-    for k, form in enumerate(rescales(rng, conv.filters, terms)):
+    for k, form in enumerate(forms_of(rng, conv.types, conv.filters, terms)):
         rescale = bound(form)
         zero = replace(conv, input_zp=int(rng.integers(-128, 128))) if k % 3 == 2 else conv
         bias = WORST if k % 4 == 3 else 9000
         cases.append(conv_case(f"form {k}", zero, rng, rescale, bias))
     return cases
+
+
+def matmul_cases(matmul, rng):
+    forms = forms_of(rng, matmul.types, matmul.width, matmul.channels)
+    return [matmul_case(f"form {k}", matmul, rng, bound(form)) for k, form in enumerate(forms)]
 
 
 def compare(core, cases):
@@ -114,6 +183,41 @@ def test_convolutions_equal_the_reference(core):
         replace(case, name=f"{name}: {case.name}")
         for name, conv in SHAPES.items()
         for case in conv_cases(conv, rng)
+    ]
+    compare(core, cases)
+
+
+@pytest.mark.parametrize("types", ["i8_i4", "i16"])
+@pytest.mark.parametrize("core", MACHINES)
+def test_convolutions_of_other_types_equal_the_reference(core, types):
+    rng = np.random.default_rng(0)
+    cases = [
+        replace(case, name=f"{name}: {case.name}")
+        for name, conv in MORE_SHAPES.items()
+        for case in conv_cases(replace(conv, types=types), rng)
+    ]
+    compare(core, cases)
+
+
+@pytest.mark.parametrize("core", MACHINES)
+def test_transposed_convolutions_equal_the_reference(core):
+    rng = np.random.default_rng(0)
+    cases = [
+        replace(case, name=f"{name}: {case.name}")
+        for name, conv in TRANSPOSED.items()
+        for case in conv_cases(replace(conv, transposed=True), rng)
+    ]
+    compare(core, cases)
+
+
+@pytest.mark.parametrize("types", ["i8", "i16"])
+@pytest.mark.parametrize("core", MACHINES)
+def test_products_of_matrices_equal_the_reference(core, types):
+    rng = np.random.default_rng(0)
+    cases = [
+        replace(case, name=f"{name}: {case.name}")
+        for name, matmul in MATMULS.items()
+        for case in matmul_cases(replace(matmul, types=types), rng)
     ]
     compare(core, cases)
 

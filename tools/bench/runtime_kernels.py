@@ -1,15 +1,19 @@
-"""Instructions per multiply-accumulate of the runtime's int8 kernels, beside CMSIS-NN's.
+"""Instructions per multiply-accumulate of the runtime's kernels, on QEMU.
 
     python tools/bench/runtime_kernels.py [--core cortex-m7]
 
-Counted exactly, on QEMU, with bias, rescale and clamp; CMSIS-NN's figures for the same layers are
-stored in data/cmsis-nn.json. Every result is compared with the reference kernels on this machine.
+First int8 layers beside CMSIS-NN, whose figures for them are stored in data/cmsis-nn.json; then the
+other kernels beside the portable ones on the same core, per multiply-accumulate or per result.
+Counted exactly, with bias, rescale and clamp. Every result is compared with the reference kernels
+on this machine.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +27,9 @@ from tosaic.tools.bench.kernel_cases import (
     MACHINES,
     Case,
     Conv,
+    Matmul,
     conv_case,
+    matmul_case,
     rescale_for,
     run_on_board,
     run_on_host,
@@ -49,14 +55,42 @@ LAYERS = {
     "fc 640->128": Conv((1, 1), 640, 128),
 }
 
+_SQUARE = Conv((24, 24), 16, 32, (3, 3), pad=(1, 1, 1, 1))
+_POINTWISE = Conv((25, 5), 64, 64)
+_DEPTHWISE = Conv((25, 5), 64, 0, (3, 3), pad=(1, 1, 1, 1), multiplier=1)
+_FULLY_CONNECTED = Conv((1, 1), 640, 128)
+OTHER_LAYERS: dict[str, Conv | Matmul] = {
+    "matmul 64x64 by 64x64": Matmul(64, 64, 64, batches=2, a_zp=-3, b_zp=5),
+    "matmul 50x32 by 32x50": Matmul(50, 32, 50, batches=4),
+    "matmul 1x64 by 64x96": Matmul(1, 64, 96, a_zp=3, b_zp=1),
+    "conv3x3 16->32 on 24x24, int4": replace(_SQUARE, types="i8_i4"),
+    "1x1 64->64 on 25x5, int4": replace(_POINTWISE, types="i8_i4"),
+    "fc 640->128, int4": replace(_FULLY_CONNECTED, types="i8_i4"),
+    "depthwise 3x3 64 on 25x5, int4": replace(_DEPTHWISE, types="i8_i4"),
+    "conv3x3 16->32 on 24x24, int16": replace(_SQUARE, types="i16"),
+    "1x1 64->64 on 25x5, int16": replace(_POINTWISE, types="i16"),
+    "fc 640->128, int16": replace(_FULLY_CONNECTED, types="i16"),
+    "depthwise 3x3 64 on 25x5, int16": replace(_DEPTHWISE, types="i16"),
+    "matmul 64x64 by 64x64, int16": Matmul(64, 64, 64, batches=2, types="i16"),
+    "transposed 4x4 s2 32->16 on 12x12": Conv(
+        (12, 12), 32, 16, (4, 4), (2, 2), pad=(-1, -1, -1, -1), transposed=True
+    ),
+    "transposed 2x2 s2 64->32 on 8x8": Conv((8, 8), 64, 32, (2, 2), (2, 2), transposed=True),
+}
 
-def layer_cases() -> list[Case]:
-    """Return one case for each of LAYERS."""
+
+def layer_cases(layers: Mapping[str, Conv | Matmul] = LAYERS) -> list[Case]:
+    """Return one case for each of `layers`."""
     rng = np.random.default_rng(1)
     cases = []
-    for name, conv in LAYERS.items():
-        terms = conv.kernel[0] * conv.kernel[1] * (1 if conv.depthwise else conv.inputs)
-        cases.append(conv_case(name, conv, rng, rescale_for(rng, conv.filters, terms)))
+    for name, layer in layers.items():
+        if isinstance(layer, Matmul):
+            rescale = rescale_for(rng, 1, layer.channels, layer.types)
+            cases.append(matmul_case(name, layer, rng, rescale))
+        else:
+            terms = layer.kernel[0] * layer.kernel[1] * (1 if layer.depthwise else layer.inputs)
+            rescale = rescale_for(rng, layer.filters, terms, layer.types)
+            cases.append(conv_case(name, layer, rng, rescale))
     return cases
 
 
@@ -69,29 +103,43 @@ def layer_cases() -> list[Case]:
     default=["cortex-m55", "cortex-m4"],
 )
 def main(cores: tuple[str, ...]) -> None:
-    """Print a table for each core; fail where a kernel differs from the reference."""
-    cases = layer_cases()
-    stored: dict[str, Any] = json.loads(STORED.read_text())["layers"]
-    expected = run_on_host(cases).outputs
+    """Print two tables for each core; fail where a kernel differs from the reference."""
     exact = True
     for core in cores:
-        results = run_on_board(core, cases)
-        table = Table(title=f"{core}: instructions per MAC", box=box.SIMPLE)
-        for heading in ("layer", "tosaic", "CMSIS-NN", "ratio", "bit-exact"):
-            table.add_column(heading, justify="left" if heading == "layer" else "right")
-        for k, case in enumerate(cases):
-            ours, peer = results.instructions[k] / case.macs, stored[case.name].get(core)
-            same_bits = results.outputs[k] == expected[k]
-            exact &= same_bits
-            table.add_row(
-                case.name,
-                f"{ours:.3f}",
-                f"{peer:.3f}" if peer else "-",
-                f"{ours / peer:.2f}" if peer else "-",
-                "yes" if same_bits else "NO",
-            )
-        Console(width=100).print(table)
+        cases = layer_cases()
+        stored: dict[str, Any] = json.loads(STORED.read_text())["layers"]
+        peers = [stored[case.name].get(core) for case in cases]
+        exact &= _compare(f"{core}: instructions per MAC", "CMSIS-NN", core, cases, peers)
+        others = layer_cases(OTHER_LAYERS)
+        counts = run_on_board(core, others, portable=True).instructions
+        portable = [count / case.macs for count, case in zip(counts, others, strict=True)]
+        title = f"{core}: instructions per MAC, beside portable kernels"
+        exact &= _compare(title, "portable", core, others, portable)
     sys.exit(0 if exact else 1)
+
+
+def _compare(
+    title: str, peer: str, core: str, cases: list[Case], stored: Sequence[float | None]
+) -> bool:
+    """Print `cases` on `core` beside the `stored` figures of `peer`; return whether all are exact."""
+    results, expected = run_on_board(core, cases), run_on_host(cases).outputs
+    table = Table(title=title, box=box.SIMPLE)
+    for heading in ("layer", "tosaic", peer, "ratio", "bit-exact"):
+        table.add_column(heading, justify="left" if heading == "layer" else "right")
+    exact = [a == b for a, b in zip(results.outputs, expected, strict=True)]
+    for case, count, other, same_bits in zip(
+        cases, results.instructions, stored, exact, strict=True
+    ):
+        ours = count / case.macs
+        table.add_row(
+            case.name,
+            f"{ours:.3f}",
+            f"{other:.3f}" if other else "-",
+            f"{ours / other:.2f}" if other else "-",
+            "yes" if same_bits else "NO",
+        )
+    Console(width=100).print(table)
+    return all(exact)
 
 
 if __name__ == "__main__":

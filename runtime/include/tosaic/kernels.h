@@ -140,6 +140,7 @@ size_t tosaic_conv2d_i16_scratch(const tosaic_conv *conv);
 size_t tosaic_depthwise_conv2d_i8_scratch(const tosaic_conv *conv);
 size_t tosaic_depthwise_conv2d_i8_i4_scratch(const tosaic_conv *conv);
 size_t tosaic_depthwise_conv2d_i16_scratch(const tosaic_conv *conv);
+size_t tosaic_transpose_conv2d_i8_scratch(const tosaic_conv *conv);
 
 /* MATMUL: output[n,h,w] = sum over c of (a[n,h,c] - a_zp) * (b[n,c,w] - b_zp); see the convolutions
  * for rescale and scratch.
@@ -156,6 +157,7 @@ void tosaic_matmul_i16(const tosaic_matmul *matmul, const int16_t *a, const int1
 void tosaic_matmul_f32(const tosaic_matmul *matmul, const float *a, const float *b,
                        const tosaic_rescale *rescale, void *output, void *scratch);
 size_t tosaic_matmul_i8_scratch(const tosaic_matmul *matmul);
+size_t tosaic_matmul_i16_scratch(const tosaic_matmul *matmul);
 
 /* AVG_POOL2D and MAX_POOL2D. Zero points are 0 for MAX_POOL2D. */
 typedef struct tosaic_pool {

@@ -3,6 +3,8 @@
  */
 #include "../reference/convolution.h"
 #include "dsp.h"
+#include "output.h"
+#include "scratch.h"
 
 /* For what does not come in words, and for multipliers. */
 static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i8_portable, TOSAIC_TYPES_I8)
@@ -54,14 +56,14 @@ static inline int32_t add_one(const taps *t, size_t channel, int32_t sum, int32_
 void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *weight,
                                 const int32_t *bias, const tosaic_rescale *rescale, void *output,
                                 void *scratch) {
-  if (!tosaic_dsp_takes(p) || p->output_channels != p->input_channels) {
+  if (!tosaic_takes_i8(p) || p->output_channels != p->input_channels) {
     tosaic_depthwise_conv2d_i8_portable(p, input, weight, bias, rescale, output, scratch);
     return;
   }
   const size_t channels = (size_t)p->input_channels;
   const ptrdiff_t step = (ptrdiff_t)channels;
   const size_t bias_step = p->bias_channels == 1 ? 0 : 1;
-  const tosaic_output stage = output_of(rescale, channels, output);
+  const tosaic_output stage = tosaic_output_of(rescale, channels, output);
   size_t index = 0;
   for (int32_t n = 0; n < p->batches; n++)
     for (int32_t oy = 0; oy < p->output_height; oy++) {
@@ -84,7 +86,7 @@ void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const
         for (; c + 4 <= channels; c += 4) {
           int32_t sums[4];
           sum_four(&t, c, bias + c * bias_step, bias_step, sums);
-          store_four(&stage, sums, c, index + c);
+          tosaic_store_four(&stage, sums, c, index + c);
         }
         for (; c < channels; c++) {
           const int32_t sum = add_one(&t, c, bias[c * bias_step], p->input_zp);

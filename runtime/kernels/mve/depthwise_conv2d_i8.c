@@ -218,7 +218,7 @@ static void prepare(const layer *y, bool vectors, const int32_t *bias) {
 void tosaic_depthwise_conv2d_i8(const tosaic_conv *p, const int8_t *input, const int8_t *weight,
                                 const int32_t *bias, const tosaic_rescale *rescale, void *output,
                                 void *scratch) {
-  if (!tosaic_mve_takes(p)) {
+  if (!tosaic_takes_i8(p)) {
     tosaic_depthwise_conv2d_i8_portable(p, input, weight, bias, rescale, output, scratch);
     return;
   }

@@ -4,11 +4,6 @@
 
 #include "tosaic/kernels.h"
 
-/* Larger sizes, which no microcontroller holds, take the portable loops: sizes then stay far from
- * overflow.
- */
-enum { TOSAIC_MVE_LIMIT = 1 << 24 };
-
 /* What the output stage has to know of four channels. */
 typedef struct tosaic_group {
   int32_t bias[4]; /* with the part of the input's zero point: see the kernels */
@@ -39,39 +34,28 @@ static inline size_t tosaic_outside_bytes(const tosaic_conv *p) {
   return ((size_t)p->input_channels + 15) & ~(size_t)15;
 }
 
-static inline size_t tosaic_window(const tosaic_conv *p) {
-  return (size_t)p->kernel_height * (size_t)p->kernel_width * (size_t)p->input_channels;
-}
-
-/* Windows that CONV2D gathers before it multiplies them: the larger a window, the less is gained by
+/* Windows that are gathered before they are multiplied: the larger a window, the less is gained by
  * more than one.
  */
 enum { TOSAIC_COLUMNS = 4, TOSAIC_COLUMN_BYTES = 1024 };
-static inline size_t tosaic_columns(const tosaic_conv *p) {
-  const size_t fitting = TOSAIC_COLUMN_BYTES / tosaic_window(p);
+static inline size_t tosaic_columns(size_t bytes) {
+  const size_t fitting = TOSAIC_COLUMN_BYTES / bytes;
   return fitting < 1 ? 1 : fitting > TOSAIC_COLUMNS ? TOSAIC_COLUMNS : fitting;
 }
 
-/* Whether the window of each output element lies in the input as it is. */
-static inline bool tosaic_is_pointwise(const tosaic_conv *p) {
-  return p->kernel_height == 1 && p->kernel_width == 1 && p->pad_top == 0 && p->pad_left == 0 &&
-         (p->output_height - 1) * p->stride_y < p->input_height &&
-         (p->output_width - 1) * p->stride_x < p->input_width;
+enum { TOSAIC_POINTWISE_FILTERS = 64 };
+
+static inline size_t tosaic_matrix_bytes(size_t filters, size_t window) {
+  (void)window;
+  return (filters + 3) / 4 * sizeof(tosaic_group);
 }
 
-/* Groups that CONV2D prepares at a time: a part of the filters where windows need not be gathered
- * again for the next part.
- */
-enum { TOSAIC_GROUPS = 16 };
-static inline size_t tosaic_groups(const tosaic_conv *p) {
-  const size_t all = ((size_t)p->output_channels + 3) / 4;
-  return tosaic_is_pointwise(p) && all > TOSAIC_GROUPS ? TOSAIC_GROUPS : all;
+/* Windows of int16 are read where they are. */
+static inline size_t tosaic_wide_bytes(size_t window) {
+  (void)window;
+  return 0;
 }
 
-static inline bool tosaic_mve_takes(const tosaic_conv *p) {
-  return p->weight_zp == 0 && p->input_zp >= INT8_MIN && p->input_zp <= INT8_MAX &&
-         p->output_channels <= TOSAIC_MVE_LIMIT && p->input_channels <= TOSAIC_MVE_LIMIT &&
-         (int64_t)p->kernel_height * p->kernel_width * p->input_channels <= TOSAIC_MVE_LIMIT;
-}
+#include "../matrix/scratch.h"
 
 #endif

@@ -215,7 +215,7 @@ WITH_SCRATCH(depthwise_conv2d_i16, DEPTHWISE_CONV2D, DepthwiseConv2d, make_depth
 WITHOUT_SCRATCH(conv3d_i8, CONV3D, Conv3d, make_conv3d, I8)
 WITHOUT_SCRATCH(conv3d_i8_i4, CONV3D, Conv3d, make_conv3d, I8_I4)
 WITHOUT_SCRATCH(conv3d_i16, CONV3D, Conv3d, make_conv3d, I16)
-WITHOUT_SCRATCH(transpose_conv2d_i8, TRANSPOSE_CONV2D, TransposeConv2d, make_transpose, I8)
+WITH_SCRATCH(transpose_conv2d_i8, TRANSPOSE_CONV2D, TransposeConv2d, make_transpose, I8)
 WITHOUT_SCRATCH(transpose_conv2d_i8_i4, TRANSPOSE_CONV2D, TransposeConv2d, make_transpose, I8_I4)
 WITHOUT_SCRATCH(transpose_conv2d_i16, TRANSPOSE_CONV2D, TransposeConv2d, make_transpose, I16)
 

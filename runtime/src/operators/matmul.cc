@@ -46,9 +46,10 @@ tosaic_status run(const Step &step) {
   return TOSAIC_OK;
 }
 
-size_t scratch_i8(const Step &step) {
+template <size_t scratch(const tosaic_matmul *)>
+size_t scratch_of(const Step &step) {
   tosaic_matmul matmul;
-  return make(step, &matmul) ? tosaic_matmul_i8_scratch(&matmul) : 0;
+  return make(step, &matmul) ? scratch(&matmul) : 0;
 }
 
 }  // namespace
@@ -71,8 +72,10 @@ size_t scratch_i8(const Step &step) {
                                             0,                                                \
                                             nullptr};
 
-OPERATOR(matmul_i8, TOSAIC_INT8, int8_t, tosaic_matmul_i8_scratch, tosaic::scratch_i8)
-OPERATOR(matmul_i16, TOSAIC_INT16, int16_t, tosaic::no_scratch, nullptr)
+OPERATOR(matmul_i8, TOSAIC_INT8, int8_t, tosaic_matmul_i8_scratch,
+         tosaic::scratch_of<tosaic_matmul_i8_scratch>)
+OPERATOR(matmul_i16, TOSAIC_INT16, int16_t, tosaic_matmul_i16_scratch,
+         tosaic::scratch_of<tosaic_matmul_i16_scratch>)
 
 #if TOSAIC_FLOAT
 OPERATOR(matmul_f32, TOSAIC_FP32, float, tosaic::no_scratch, nullptr)

@@ -1,0 +1,55 @@
+/* MATMUL of int8: some columns of b at a time, transposed into scratch memory, are the filters of
+ * the rows of a.
+ *
+ * sum((a - a_zp) * (b - b_zp)) = sum((a - a_zp) * b) - b_zp * sum(a) + channels * a_zp * b_zp; what
+ * depends on the row of a goes into the biases from row to row.
+ */
+#include "../reference/matmul.h"
+
+#include "matrix.h"
+
+/* For what the matrix form does not take. */
+static MATMUL(i8_portable, int8_t, uint32_t, PRODUCT_I8, STORE_I32)
+
+    void tosaic_matmul_i8(const tosaic_matmul *p, const int8_t *a, const int8_t *b,
+                          const tosaic_rescale *rescale, void *output, void *scratch) {
+  if (!tosaic_takes_matmul(p, false)) {
+    tosaic_matmul_i8_portable(p, a, b, rescale, output, scratch);
+    return;
+  }
+  const size_t height = (size_t)p->height, width = (size_t)p->width;
+  const size_t channels = (size_t)p->channels, part = tosaic_copied_filters(width, channels);
+  const int32_t constant =
+      tosaic_wrap_mul(p->channels, tosaic_wrap_mul(p->a_zp, p->b_zp));
+  int8_t *const columns = (int8_t *)scratch + tosaic_matrix_bytes(part, channels);
+  tosaic_matrix m;
+  tosaic_matrix_init(&m, channels, width, p->a_zp, rescale, output, scratch);
+  size_t index = 0;
+  for (int32_t n = 0; n < p->batches; n++) {
+    for (size_t parts = (width + part - 1) / part; parts > 0; parts--) {
+      const size_t first = (parts - 1) * part, count = width - first < part ? width - first : part;
+      const tosaic_copy transposed = {.rank = 2,
+                                      .element_size = 1,
+                                      .size = {count, channels},
+                                      .input_stride = {1, (ptrdiff_t)width},
+                                      .output_stride = {(ptrdiff_t)channels, 1}};
+      tosaic_copy_strided(&transposed, b + first, columns);
+      tosaic_matrix_prepare(&m, columns, first, count, &constant, 0);
+      if (p->b_zp == 0) {
+        tosaic_matrix_run(&m, a, channels, height, index, width);
+        continue;
+      }
+      int32_t sum = 0;
+      for (size_t h = 0; h < height; h++) {
+        const int8_t *row = a + h * channels;
+        const int32_t last = sum;
+        sum = tosaic_sum_i8(row, channels);
+        tosaic_matrix_shift(&m, tosaic_wrap_mul(tosaic_wrap_sub(last, sum), p->b_zp));
+        tosaic_matrix_run(&m, row, channels, 1, index + h * width, width);
+      }
+    }
+    a += height * channels;
+    b += channels * width;
+    index += height * width;
+  }
+}

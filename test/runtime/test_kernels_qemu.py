@@ -52,9 +52,9 @@ def rescales(rng, channels, terms):
     return [None, *forms, relu, replace(relu, double_round=True)]
 
 
-def wide_rescales(rng, channels, terms):
+def wide_rescales(rng, channels, terms, types):
     """One of each form that a fused rescale of int48 accumulators can have."""
-    usual = rescale_for(rng, channels, terms, "i16")
+    usual = rescale_for(rng, channels, terms, types)
     per_tensor = replace(usual, multiplier=usual.multiplier[:1], shift=usual.shift[:1])
     extreme = replace(
         usual,
@@ -68,7 +68,9 @@ def wide_rescales(rng, channels, terms):
 
 
 def forms_of(rng, types, channels, terms):
-    return (wide_rescales if types == "i16" else rescales)(rng, channels, terms)
+    if types in ("i16", "i16_i16"):
+        return wide_rescales(rng, channels, terms, types)
+    return rescales(rng, channels, terms)
 
 
 def bound(rescale):
@@ -166,7 +168,7 @@ def conv_cases(conv, rng):
 
 
 def matmul_cases(matmul, rng):
-    forms = forms_of(rng, matmul.types, matmul.width, matmul.channels)
+    forms = forms_of(rng, matmul.products, matmul.width, matmul.channels)
     return [matmul_case(f"form {k}", matmul, rng, bound(form)) for k, form in enumerate(forms)]
 
 

@@ -138,14 +138,15 @@ def rescale_for(
 ) -> Rescale:
     """Return a rescale per channel that spreads sums of `terms` random products over the type.
 
-    That is int8, and int16 where `types` is i16.
+    That is int8, and int16 where `types` is i16, or i16_i16 for weights of int16 too.
     """
-    bits = 15 if types == "i16" else 31
-    size = {"i8": 150, "i8_i4": 9, "i16": 150}[types]
+    wide = types in ("i16", "i16_i16")
+    bits = 15 if wide else 31
+    size = {"i8": 150, "i8_i4": 9, "i16": 150, "i16_i16": 40000}[types]
     mantissa, exponent = np.frexp(rng.uniform(0.5, 1.5, channels) / (np.sqrt(terms) * size))
     multiplier = np.minimum(np.round(mantissa * 2**bits), 2**bits - 1)
     shift = (bits - exponent).astype(np.int8)
-    if types == "i16":
+    if wide:
         return Rescale(multiplier.astype(np.int16), shift, low=-(2**15), high=2**15 - 1, type=INT16)
     return Rescale(multiplier.astype(np.int32), shift, output_zp=int(rng.integers(-128, 128)))
 
@@ -205,6 +206,11 @@ class Matmul:
     a_zp: int = 0
     b_zp: int = 0
     types: str = "i8"
+
+    @property
+    def products(self) -> str:
+        """The types of the factors, as rescale_for has them."""
+        return "i16_i16" if self.types == "i16" else self.types
 
 
 def matmul_case(

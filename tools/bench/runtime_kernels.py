@@ -85,7 +85,7 @@ def layer_cases(layers: Mapping[str, Conv | Matmul] = LAYERS) -> list[Case]:
     cases = []
     for name, layer in layers.items():
         if isinstance(layer, Matmul):
-            rescale = rescale_for(rng, 1, layer.channels, layer.types)
+            rescale = rescale_for(rng, 1, layer.channels, layer.products)
             cases.append(matmul_case(name, layer, rng, rescale))
         else:
             terms = layer.kernel[0] * layer.kernel[1] * (1 if layer.depthwise else layer.inputs)

@@ -33,8 +33,13 @@ static inline uint32_t add_odd_bytes(uint32_t to, uint32_t word) {
 
 static inline uint32_t twice(int32_t half) { return ((uint32_t)half & 0xffffU) * 0x10001U; }
 
-/* Four bytes, aligned or not; and the first `count` of them. */
+/* Four bytes, aligned or not; two halves; and the first `count` of four bytes. */
 static inline uint32_t load_word(const int8_t *data) {
+  uint32_t word;
+  memcpy(&word, data, sizeof(word));
+  return word;
+}
+static inline uint32_t load_pair(const int16_t *data) {
   uint32_t word;
   memcpy(&word, data, sizeof(word));
   return word;

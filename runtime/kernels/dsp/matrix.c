@@ -135,17 +135,26 @@ static inline void store(const tosaic_matrix *m, const int32_t sums[4], size_t c
   }
 }
 
-static void run_two(const tosaic_matrix *m, size_t index, size_t index_step) {
+static inline void shift(int32_t sums[4], int32_t by) {
+  for (size_t k = 0; k < 4; k++) sums[k] = tosaic_wrap_add(sums[k], by);
+}
+
+static void run_two(const tosaic_matrix *m, size_t index, size_t index_step,
+                    const int32_t *shifts) {
   const size_t window = m->filters.window, step = m->bias_step;
   const int8_t *weight = m->weight;
   const int32_t *bias = m->bias;
   int32_t first[4], second[4];
   size_t c = 0;
   for (; c + 4 <= m->channels; c += 4, weight += 4 * window, bias += 4 * step) {
-    first[0] = second[0] = tosaic_wrap_add(bias[0], m->shift);
-    first[1] = second[1] = tosaic_wrap_add(bias[step], m->shift);
-    first[2] = second[2] = tosaic_wrap_add(bias[2 * step], m->shift);
-    first[3] = second[3] = tosaic_wrap_add(bias[3 * step], m->shift);
+    first[0] = second[0] = bias[0];
+    first[1] = second[1] = bias[step];
+    first[2] = second[2] = bias[2 * step];
+    first[3] = second[3] = bias[3 * step];
+    if (shifts) {
+      shift(first, shifts[0]);
+      shift(second, shifts[1]);
+    }
     tosaic_multiply_two(&m->filters, m->wide, weight, weight + window, first, second);
     tosaic_multiply_two(&m->filters, m->wide, weight + 2 * window, weight + 3 * window, first + 2,
                         second + 2);
@@ -153,14 +162,18 @@ static void run_two(const tosaic_matrix *m, size_t index, size_t index_step) {
     tosaic_store_four(&m->output, second, m->first + c, index + index_step + c);
   }
   for (; c < m->channels; c++, weight += window, bias += step) {
-    first[0] = first[1] = second[0] = second[1] = tosaic_wrap_add(*bias, m->shift);
+    first[0] = first[1] = second[0] = second[1] = *bias;
+    if (shifts) {
+      first[0] = tosaic_wrap_add(*bias, shifts[0]);
+      second[0] = tosaic_wrap_add(*bias, shifts[1]);
+    }
     tosaic_multiply_two(&m->filters, m->wide, weight, weight, first, second);
     store_some(&m->output, first, m->first + c, index + c, 1);
     store_some(&m->output, second, m->first + c, index + index_step + c, 1);
   }
 }
 
-static void run_one(const tosaic_matrix *m, size_t index) {
+static void run_one(const tosaic_matrix *m, size_t index, const int32_t *shifts) {
   for (size_t c = 0; c < m->channels; c += 4) {
     const size_t left = m->channels - c;
     const int8_t *four[4];
@@ -168,25 +181,27 @@ static void run_one(const tosaic_matrix *m, size_t index) {
     for (size_t k = 0; k < 4; k++) {
       const size_t channel = c + (k < left ? k : left - 1);
       four[k] = m->weight + channel * m->filters.window;
-      sums[k] = tosaic_wrap_add(m->bias[channel * m->bias_step], m->shift);
+      sums[k] = m->bias[channel * m->bias_step];
     }
+    if (shifts) shift(sums, shifts[0]);
     tosaic_multiply_one(&m->filters, m->wide, four, sums);
     store(m, sums, c, index);
   }
 }
 
 void tosaic_matrix_run(const tosaic_matrix *m, const int8_t *x, size_t step, size_t count,
-                       size_t index, size_t index_step) {
+                       size_t index, size_t index_step, const int32_t *shifts) {
   const size_t window = m->filters.window;
   index += m->first;
   for (; count >= 2; count -= 2, x += 2 * step, index += 2 * index_step) {
     widen(m->wide, TOSAIC_WORDS_OF_TWO, x, window, m->zero_point);
     widen(m->wide + TOSAIC_WORDS_OF_ONE, TOSAIC_WORDS_OF_TWO, x + step, window, m->zero_point);
-    run_two(m, index, index_step);
+    run_two(m, index, index_step, shifts);
+    if (shifts) shifts += 2;
   }
   if (count) {
     widen(m->wide, TOSAIC_WORDS_OF_ONE, x, window, m->zero_point);
-    run_one(m, index);
+    run_one(m, index, shifts);
   }
 }
 
@@ -198,11 +213,6 @@ void tosaic_matrix_prepare(tosaic_matrix *m, const int8_t *filters, size_t first
   m->channels = count;
   m->bias = bias + first * bias_step;
   m->bias_step = bias_step;
-  m->shift = 0;
-}
-
-void tosaic_matrix_shift(tosaic_matrix *m, int32_t value) {
-  m->shift = tosaic_wrap_add(m->shift, value);
 }
 
 void tosaic_matrix_init(tosaic_matrix *m, size_t window, size_t all, int32_t zero_point,

@@ -18,7 +18,6 @@ typedef struct tosaic_matrix {
   const int32_t *bias;         /* of the first of those */
   size_t bias_step;
   int32_t zero_point;
-  int32_t shift; /* what is added to the biases */
   tosaic_output output;
   uint32_t *wide; /* two windows */
 } tosaic_matrix;

@@ -8,7 +8,7 @@
 static void multiply_windows(const void *context, const void *x, size_t step, size_t count,
                              size_t element) {
   const tosaic_matrix *m = (const tosaic_matrix *)context;
-  tosaic_matrix_run(m, (const int8_t *)x, step, count, element * m->all, m->all);
+  tosaic_matrix_run(m, (const int8_t *)x, step, count, element * m->all, m->all, NULL);
 }
 
 /* `part` filters at a time, from the last ones to the first as tosaic_matrix_prepare asks for.

@@ -14,5 +14,5 @@ static TOSAIC_CONVOLUTION(TOSAIC_CONV3D, conv2d_i8_i4_portable, TOSAIC_TYPES_I8_
     return;
   }
   const size_t part = tosaic_copied_filters((size_t)p->output_channels, tosaic_window(p));
-  conv2d_by_parts(p, input, weight, unpack_i4, part, bias, rescale, output, scratch);
+  conv2d_by_parts(p, input, weight, tosaic_unpack_i4, part, bias, rescale, output, scratch);
 }

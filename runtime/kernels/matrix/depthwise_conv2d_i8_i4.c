@@ -16,7 +16,7 @@ static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i8_i4_portable, TOS
   const size_t taps = (size_t)p->kernel_height * (size_t)p->kernel_width;
   const size_t count = taps * (size_t)p->output_channels;
   int8_t *const unpacked = (int8_t *)scratch;
-  unpack_i4(weight, 0, count, unpacked);
+  tosaic_unpack_i4(weight, 0, count, unpacked);
   tosaic_depthwise_conv2d_i8(p, input, unpacked, bias, rescale, output,
                              unpacked + tosaic_padded(count));
 }

@@ -2,7 +2,7 @@
  * the rows of a.
  *
  * sum((a - a_zp) * (b - b_zp)) = sum((a - a_zp) * b) - b_zp * sum(a) + channels * a_zp * b_zp; what
- * depends on the row of a goes into the biases from row to row.
+ * depends on the row of a is a shift of its sums.
  */
 #include "../reference/matmul.h"
 
@@ -11,7 +11,10 @@
 /* For what the matrix form does not take. */
 static MATMUL(i8_portable, int8_t, uint32_t, PRODUCT_I8, STORE_I32)
 
-    void tosaic_matmul_i8(const tosaic_matmul *p, const int8_t *a, const int8_t *b,
+    /* Rows whose sums are made at a time. */
+    enum { ROWS = 16 };
+
+void tosaic_matmul_i8(const tosaic_matmul *p, const int8_t *a, const int8_t *b,
                           const tosaic_rescale *rescale, void *output, void *scratch) {
   if (!tosaic_takes_matmul(p, false)) {
     tosaic_matmul_i8_portable(p, a, b, rescale, output, scratch);
@@ -36,16 +39,16 @@ static MATMUL(i8_portable, int8_t, uint32_t, PRODUCT_I8, STORE_I32)
       tosaic_copy_strided(&transposed, b + first, columns);
       tosaic_matrix_prepare(&m, columns, first, count, &constant, 0);
       if (p->b_zp == 0) {
-        tosaic_matrix_run(&m, a, channels, height, index, width);
+        tosaic_matrix_run(&m, a, channels, height, index, width, NULL);
         continue;
       }
-      int32_t sum = 0;
-      for (size_t h = 0; h < height; h++) {
+      for (size_t h = 0; h < height; h += ROWS) {
         const int8_t *row = a + h * channels;
-        const int32_t last = sum;
-        sum = tosaic_sum_i8(row, channels);
-        tosaic_matrix_shift(&m, tosaic_wrap_mul(tosaic_wrap_sub(last, sum), p->b_zp));
-        tosaic_matrix_run(&m, row, channels, 1, index + h * width, width);
+        const size_t rows = height - h < ROWS ? height - h : ROWS;
+        int32_t shifts[ROWS];
+        for (size_t k = 0; k < rows; k++)
+          shifts[k] = tosaic_wrap_mul(-p->b_zp, tosaic_sum_i8(row + k * channels, channels));
+        tosaic_matrix_run(&m, row, channels, rows, index + h * width, width, shifts);
       }
     }
     a += height * channels;

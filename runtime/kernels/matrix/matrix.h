@@ -25,15 +25,13 @@ void tosaic_matrix_init(tosaic_matrix *m, size_t window, size_t all, int32_t zer
 void tosaic_matrix_prepare(tosaic_matrix *m, const int8_t *filters, size_t first, size_t count,
                            const int32_t *bias, size_t bias_step);
 
-/* Add `value` to the biases of the prepared filters. */
-void tosaic_matrix_shift(tosaic_matrix *m, int32_t value);
-
 /* Multiply `count` windows, `step` elements apart, by the prepared filters. The first result of the
  * first window, that of filter 0, is element number `index` of the output, and those of the next
  * window are `index_step` behind: the number of all filters, or more where others lie between.
+ * `shifts`, unless NULL, has what is added to the sums of each window.
  */
 void tosaic_matrix_run(const tosaic_matrix *m, const int8_t *x, size_t step, size_t count,
-                       size_t index, size_t index_step);
+                       size_t index, size_t index_step, const int32_t *shifts);
 
 /* The sum of `count` elements. */
 int32_t tosaic_sum_i8(const int8_t *x, size_t count);

@@ -50,7 +50,7 @@ static void multiply_windows(const void *context, const void *x, size_t step, si
     const size_t ox = (size_t)t->x.first + column * (size_t)p->stride_x;
     tosaic_matrix_run(t->m, window, step, fitting,
                       (oy * (size_t)p->output_width + ox) * t->m->all,
-                      (size_t)p->stride_x * t->m->all);
+                      (size_t)p->stride_x * t->m->all, NULL);
     window += fitting * step;
     element += fitting;
     count -= fitting;

@@ -151,19 +151,30 @@ static inline void multiply_all(const tosaic_matrix *m, run r) {
   if (m->full.first != m->full.end) multiply(m, r, &m->full);
 }
 
+static void shift_biases(const tosaic_matrix *m, int32_t by) {
+  for (tosaic_group *group = m->full.first; group != m->rest.end; group++)
+    vst1q_s32(group->bias, vaddq_n_s32(vld1q_s32(group->bias), by));
+}
+
 void tosaic_matrix_run(const tosaic_matrix *m, const int8_t *x, size_t step, size_t count,
-                       size_t index, size_t index_step) {
+                       size_t index, size_t index_step, const int32_t *shifts) {
   index += m->first;
-  if (m->vectors) {
+  if (m->vectors && !shifts) {
     multiply_all(m, (run){x, (int8_t *)m->output + index, step, index_step, count});
     return;
   }
-  for (size_t k = 0; k < count; k++) {
-    multiply_all(m, (run){x + k * step, NULL, 0, 0, 1});
-    for (size_t c = 0; c < m->channels; c++)
+  int32_t shifted = 0;
+  for (size_t k = 0; k < count; k++, x += step, index += index_step) {
+    if (shifts) {
+      shift_biases(m, tosaic_wrap_sub(shifts[k], shifted));
+      shifted = shifts[k];
+    }
+    multiply_all(m, (run){x, (int8_t *)m->output + index, 0, m->all, 1});
+    for (size_t c = 0; !m->vectors && c < m->channels; c++)
       tosaic_store_i32_sum(m->rescale, m->full.first[c / 4].multiplier[c % 4], m->first + c,
-                           m->output, index + k * index_step + c);
+                           m->output, index + c);
   }
+  if (shifted) shift_biases(m, tosaic_wrap_sub(0, shifted));
 }
 
 /* Addresses of four filters, of which `left` are there; behind the last one, that again. */
@@ -197,11 +208,6 @@ void tosaic_matrix_prepare(tosaic_matrix *m, const int8_t *filters, size_t first
     vst1q_s32(group->multiplier, multipliers_of(m->rescale, first + c, lanes));
     vst1q_s32(group->shift, rounding_shifts(m->rescale, first + c, lanes));
   }
-}
-
-void tosaic_matrix_shift(tosaic_matrix *m, int32_t value) {
-  for (tosaic_group *group = m->full.first; group != m->rest.end; group++)
-    vst1q_s32(group->bias, vaddq_n_s32(vld1q_s32(group->bias), value));
 }
 
 void tosaic_matrix_init(tosaic_matrix *m, size_t window, size_t all, int32_t zero_point,

@@ -80,6 +80,7 @@ POOL(max_pool2d_i8)
                   (const TYPE *)j->inputs[0], j->output);                       \
   }
 RESCALE(rescale_i8, int8_t)
+RESCALE(rescale_i16, int16_t)
 RESCALE(rescale_i32, int32_t)
 
 /* Parameters 0 to 2 are the steps; the argument follows. TABLE has its table as second operand. */
@@ -112,6 +113,7 @@ static const struct {
     {"avg_pool2d_i8", run_avg_pool2d_i8, no_scratch},
     {"max_pool2d_i8", run_max_pool2d_i8, no_scratch},
     {"rescale_i8", run_rescale_i8, no_scratch},
+    {"rescale_i16", run_rescale_i16, no_scratch},
     {"rescale_i32", run_rescale_i32, no_scratch},
     {"add_i32", run_add_i32, no_scratch},
     {"mul_i32", run_mul_i32, no_scratch},

@@ -6,12 +6,15 @@
 
 #include "tosaic/kernels.h"
 
-/* A shift below 33 is made up for by shifting the value to the left before, by `up`. What is left
- * of the shift, `down`, is at least 1 and rounds half up.
+/* A multiplier of 1 << 30 with a shift of at most 30 is EXACT: a shift to the left by `up`, as
+ * between the types of a softmax. Otherwise a shift below 33 is made up for by shifting the value to
+ * the left before, by `up`; what is left of the shift, `down`, is at least 1 and rounds half up.
  */
+typedef enum tosaic_rounding { TOSAIC_EXACT, TOSAIC_ROUND_ONCE, TOSAIC_ROUND_TWICE } tosaic_rounding;
+
 typedef struct tosaic_form {
   int32_t multiplier, up, down;
-  bool double_round;
+  tosaic_rounding rounding;
 } tosaic_form;
 
 /* For values of at most `bits` bits and a sign, the input's zero point taken off; false where the
@@ -24,9 +27,15 @@ static inline bool tosaic_form_of(const tosaic_rescale *rescale, int32_t bits, t
     return false;
   }
   form->multiplier = rescale->multiplier32[0];
-  form->double_round = rescale->double_round && shift > 31;
-  form->up = form->double_round || shift > 33 ? 0 : 33 - shift;
-  form->down = shift + form->up - (form->double_round ? 31 : 32);
+  if (form->multiplier == 1 << 30 && shift <= 30) {
+    form->rounding = TOSAIC_EXACT;
+    form->up = 30 - shift;
+    return rescale->output_zp == 0 || rescale->output_type != TOSAIC_INT32;
+  }
+  const bool twice = rescale->double_round && shift > 31;
+  form->rounding = twice ? TOSAIC_ROUND_TWICE : TOSAIC_ROUND_ONCE;
+  form->up = twice || shift > 33 ? 0 : 33 - shift;
+  form->down = shift + form->up - (twice ? 31 : 32);
   return bits + form->up <= 31;
 }
 

@@ -46,7 +46,14 @@ def rescales(rng, channels, terms):
         INT16: Rescale(usual.multiplier, usual.shift, type=INT16, low=-3000, high=32767),
         INT32: Rescale(usual.multiplier, usual.shift, type=INT32, low=-(2**31), high=WORST),
     }
-    forms = [usual, per_tensor, large, extreme, wide[INT16], wide[INT32]]
+    exact = replace(
+        per_tensor, multiplier=np.array([2**30], np.int32), shift=np.array([11], np.int8)
+    )
+    forms = [usual, per_tensor, large, extreme, wide[INT16], wide[INT32], exact]
+    forms += [
+        replace(exact, shift=np.array([shift], np.int8), type=kind, low=low, high=high)
+        for shift, kind, low, high in ((30, INT16, -(2**15), 3000), (2, INT32, -(2**31), WORST))
+    ]
     forms += [replace(form, double_round=True) for form in forms]
     relu = replace(usual, low=usual.output_zp, high=min(127, usual.output_zp + 40))
     return [None, *forms, relu, replace(relu, double_round=True)]
@@ -262,10 +269,11 @@ def test_pools_and_elementwise_equal_the_reference(core):
             size = {INT8: 1, INT16: 2, INT32: 4}[form.type] * 3 * n
             for kernel, kind, low, high in (
                 ("rescale_i8", np.int8, -128, 127),
+                ("rescale_i16", np.int16, -(2**15), 2**15 - 1),
                 ("rescale_i32", np.int32, -(2**31), WORST),
             ):
                 data = rng.integers(low, high, (3, n)).astype(kind)
-                rescale = bound(replace(form, input_zp=5 if kernel == "rescale_i8" else 0))
+                rescale = bound(replace(form, input_zp=0 if kernel == "rescale_i32" else 5))
                 name = f"{kernel} {n} {k}"
                 cases.append(Case(name, kernel, (), (data,), size, rescale, 3, n))
     compare(core, cases)

@@ -1,22 +1,31 @@
-/* RESCALE: of int8 and int32 in 32-bit arithmetic where the form allows it, else portable. */
+/* RESCALE: of int8, int16 and int32 in 32-bit arithmetic where the form allows it, else portable. */
 #include "../reference/rescale.h"
+
+#include <arm_acle.h>
 
 #include "../rescale_form.h"
 
 #define ELEMENT(data, index) (data)[index]
 
 RESCALE(u8, uint8_t, ELEMENT)
-RESCALE(i16, int16_t, ELEMENT)
 RESCALE(u16, uint16_t, ELEMENT)
 RESCALE(i48, uint8_t, tosaic_load_i48)
-static RESCALE(i8_portable, int8_t, ELEMENT) static RESCALE(i32_portable, int32_t, ELEMENT)
+static RESCALE(i8_portable, int8_t, ELEMENT) static RESCALE(i16_portable, int16_t, ELEMENT)
+static RESCALE(i32_portable, int32_t, ELEMENT)
+
 /* For functions with a constant argument that selects their code. */
 #define INLINE static inline __attribute__((always_inline))
 
-    INLINE int32_t apply(const tosaic_rescale *r, tosaic_form form, bool double_round, int32_t x) {
+    INLINE int32_t apply(const tosaic_rescale *r, tosaic_form form, tosaic_rounding rounding,
+                         int32_t x) {
   int32_t high;
   x -= r->input_zp;
-  if (double_round) {
+  if (rounding == TOSAIC_EXACT) {
+    int32_t shifted = (int32_t)((uint32_t)x << form.up);
+    if (shifted >> form.up != x) shifted = (x >> 31) ^ INT32_MAX; /* saturates */
+    return tosaic_min(tosaic_max(__qadd(shifted, r->output_zp), r->min), r->max);
+  }
+  if (rounding == TOSAIC_ROUND_TWICE) {
     high = (int32_t)(((int64_t)x * form.multiplier + (1 << 30)) >> 31) + (x >> 31);
   } else {
     const int32_t shifted = (int32_t)((uint32_t)x << form.up);
@@ -26,37 +35,40 @@ static RESCALE(i8_portable, int8_t, ELEMENT) static RESCALE(i32_portable, int32_
   return tosaic_min(tosaic_max(result, r->min), r->max);
 }
 
-#define LOOP(TYPE)                                                       \
-  for (size_t k = 0; k < n; k++) {                                       \
-    ((TYPE *)output)[k] = (TYPE)apply(&r, form, double_round, input[k]); \
-  }                                                                      \
+#define LOOP(TYPE)                                                   \
+  for (size_t k = 0; k < n; k++) {                                   \
+    ((TYPE *)output)[k] = (TYPE)apply(&r, form, rounding, input[k]); \
+  }                                                                  \
   break;
 
-#define KERNEL(NAME, TYPE, BITS, ZP_LOW, ZP_HIGH)                                             \
-  INLINE void NAME##_loop(const tosaic_rescale *rescale, tosaic_form form, bool double_round, \
-                          size_t n, const TYPE *input, void *output) {                        \
-    const tosaic_rescale r = *rescale;                                                        \
-    switch (r.output_type) {                                                                  \
-      case TOSAIC_INT8:                                                                       \
-        LOOP(int8_t)                                                                          \
-      case TOSAIC_INT16:                                                                      \
-        LOOP(int16_t)                                                                         \
-      default:                                                                                \
-        LOOP(int32_t)                                                                         \
-    }                                                                                         \
-  }                                                                                           \
-  void tosaic_rescale_##NAME(const tosaic_rescale *rescale, size_t rows, size_t channels,     \
-                             const TYPE *input, void *output) {                               \
-    tosaic_form form;                                                                         \
-    if (rescale->input_zp < ZP_LOW || rescale->input_zp > ZP_HIGH ||                          \
-        !tosaic_form_of(rescale, BITS, &form)) {                                              \
-      tosaic_rescale_##NAME##_portable(rescale, rows, channels, input, output);               \
-    } else if (form.double_round) {                                                           \
-      NAME##_loop(rescale, form, true, rows *channels, input, output);                        \
-    } else {                                                                                  \
-      NAME##_loop(rescale, form, false, rows *channels, input, output);                       \
-    }                                                                                         \
+#define KERNEL(NAME, TYPE, BITS, ZP_LOW, ZP_HIGH)                                                \
+  INLINE void NAME##_loop(const tosaic_rescale *rescale, tosaic_form form,                       \
+                          tosaic_rounding rounding, size_t n, const TYPE *input, void *output) { \
+    const tosaic_rescale r = *rescale;                                                           \
+    switch (r.output_type) {                                                                     \
+      case TOSAIC_INT8:                                                                          \
+        LOOP(int8_t)                                                                             \
+      case TOSAIC_INT16:                                                                         \
+        LOOP(int16_t)                                                                            \
+      default:                                                                                   \
+        LOOP(int32_t)                                                                            \
+    }                                                                                            \
+  }                                                                                              \
+  void tosaic_rescale_##NAME(const tosaic_rescale *rescale, size_t rows, size_t channels,        \
+                             const TYPE *input, void *output) {                                  \
+    tosaic_form form;                                                                            \
+    if (rescale->input_zp < ZP_LOW || rescale->input_zp > ZP_HIGH ||                             \
+        !tosaic_form_of(rescale, BITS, &form)) {                                                 \
+      tosaic_rescale_##NAME##_portable(rescale, rows, channels, input, output);                  \
+    } else if (form.rounding == TOSAIC_EXACT) {                                                  \
+      NAME##_loop(rescale, form, TOSAIC_EXACT, rows *channels, input, output);                   \
+    } else if (form.rounding == TOSAIC_ROUND_TWICE) {                                            \
+      NAME##_loop(rescale, form, TOSAIC_ROUND_TWICE, rows *channels, input, output);             \
+    } else {                                                                                     \
+      NAME##_loop(rescale, form, TOSAIC_ROUND_ONCE, rows *channels, input, output);              \
+    }                                                                                            \
   }
 
 KERNEL(i8, int8_t, 8, INT8_MIN, INT8_MAX)
+KERNEL(i16, int16_t, 16, INT16_MIN, INT16_MAX)
 KERNEL(i32, int32_t, 31, 0, 0)

@@ -1,4 +1,5 @@
-/* RESCALE: of int8 and int32 by vectors where the form suits them (output.h), else portable. */
+/* RESCALE: of int8, int16 and int32 by vectors where the form suits them (output.h), else portable.
+ */
 #include "../reference/rescale.h"
 
 #include "../rescale_form.h"
@@ -7,21 +8,23 @@
 #define ELEMENT(data, index) (data)[index]
 
 RESCALE(u8, uint8_t, ELEMENT)
-RESCALE(i16, int16_t, ELEMENT)
 RESCALE(u16, uint16_t, ELEMENT)
 RESCALE(i48, uint8_t, tosaic_load_i48)
-static RESCALE(i8_portable, int8_t, ELEMENT) static RESCALE(i32_portable, int32_t, ELEMENT)
+static RESCALE(i8_portable, int8_t, ELEMENT) static RESCALE(i16_portable, int16_t, ELEMENT)
+static RESCALE(i32_portable, int32_t, ELEMENT)
 
     TOSAIC_INLINE int32x4_t apply(const tosaic_rescale *rescale, tosaic_form form, int32x4_t x) {
   const int32x4_t multiplier = vdupq_n_s32(form.multiplier);
   x = vsubq_n_s32(x, rescale->input_zp);
-  if (form.double_round) {
+  if (form.rounding == TOSAIC_EXACT) {
+    x = vqshlq_r_s32(x, form.up);
+  } else if (form.rounding == TOSAIC_ROUND_TWICE) {
     const int32x4_t q = vaddq_s32(vqrdmulhq_s32(x, multiplier), vshrq_n_s32(x, 31));
     x = vrshlq_n_s32(q, -form.down);
   } else {
     x = vrshlq_n_s32(vmulhq_s32(vshlq_r_s32(x, form.up), multiplier), -form.down);
   }
-  x = vaddq_n_s32(x, rescale->output_zp);
+  x = vqaddq_n_s32(x, rescale->output_zp); /* saturating: an exact shift may have */
   return vminq_s32(vmaxq_s32(x, vdupq_n_s32(rescale->min)), vdupq_n_s32(rescale->max));
 }
 
@@ -68,25 +71,21 @@ TOSAIC_INLINE void store_some(tosaic_type type, void *output, size_t k, int32x4_
   }
 
 LOOP(i8, int8_t, vldrbq_s32, vldrbq_z_s32)
+LOOP(i16, int16_t, vldrhq_s32, vldrhq_z_s32)
 LOOP(i32, int32_t, vld1q_s32, vldrwq_z_s32)
 
-void tosaic_rescale_i8(const tosaic_rescale *rescale, size_t rows, size_t channels,
-                       const int8_t *input, void *output) {
-  tosaic_form form;
-  const bool small = rescale->input_zp >= INT8_MIN && rescale->input_zp <= INT8_MAX;
-  if (small && tosaic_form_of(rescale, 8, &form)) {
-    i8_vectors(rescale, form, rows * channels, input, output);
-  } else {
-    tosaic_rescale_i8_portable(rescale, rows, channels, input, output);
+#define KERNEL(NAME, TYPE, BITS, ZP_LOW, ZP_HIGH)                                           \
+  void tosaic_rescale_##NAME(const tosaic_rescale *rescale, size_t rows, size_t channels,   \
+                             const TYPE *input, void *output) {                             \
+    tosaic_form form;                                                                       \
+    if (rescale->input_zp >= ZP_LOW && rescale->input_zp <= ZP_HIGH &&                      \
+        tosaic_form_of(rescale, BITS, &form)) {                                             \
+      NAME##_vectors(rescale, form, rows *channels, input, output);                         \
+    } else {                                                                                \
+      tosaic_rescale_##NAME##_portable(rescale, rows, channels, input, output);             \
+    }                                                                                       \
   }
-}
 
-void tosaic_rescale_i32(const tosaic_rescale *rescale, size_t rows, size_t channels,
-                        const int32_t *input, void *output) {
-  tosaic_form form;
-  if (rescale->input_zp == 0 && tosaic_form_of(rescale, 31, &form)) {
-    i32_vectors(rescale, form, rows * channels, input, output);
-  } else {
-    tosaic_rescale_i32_portable(rescale, rows, channels, input, output);
-  }
-}
+KERNEL(i8, int8_t, 8, INT8_MIN, INT8_MAX)
+KERNEL(i16, int16_t, 16, INT16_MIN, INT16_MAX)
+KERNEL(i32, int32_t, 31, 0, 0)

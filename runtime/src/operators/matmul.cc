@@ -26,8 +26,6 @@ tosaic_status check(const Step &step) {
   return verdict(make(step, &matmul));
 }
 
-size_t no_scratch(const tosaic_matmul *) { return 0; }
-
 template <class Type, size_t scratch(const tosaic_matmul *),
           void kernel(const tosaic_matmul *, const Type *, const Type *, const tosaic_rescale *,
                       void *, void *)>
@@ -45,6 +43,10 @@ tosaic_status run(const Step &step) {
          step.model->scratch);
   return TOSAIC_OK;
 }
+
+#if TOSAIC_FLOAT
+size_t no_scratch(const tosaic_matmul *) { return 0; }
+#endif
 
 template <size_t scratch(const tosaic_matmul *)>
 size_t scratch_of(const Step &step) {

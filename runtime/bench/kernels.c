@@ -92,9 +92,43 @@ static void elementwise(const job *j, tosaic_row *row, const void *argument) {
 #define ELEMENTWISE(NAME) \
   static void run_##NAME(const job *j) { elementwise(j, tosaic_##NAME, j->head->parameters + 3); }
 ELEMENTWISE(add_i32)
+ELEMENTWISE(sub_i32)
+ELEMENTWISE(maximum_i32)
+ELEMENTWISE(mul_i8)
+ELEMENTWISE(mul_i16)
 ELEMENTWISE(mul_i32)
 ELEMENTWISE(clamp_i8)
 static void run_table_i8(const job *j) { elementwise(j, tosaic_table_i8, j->inputs[1]); }
+static void run_table_i16(const job *j) { elementwise(j, tosaic_table_i16, j->inputs[1]); }
+
+/* Parameters 0 to 2 are the sizes: those ahead of the axis, along it and behind it. */
+#define REDUCTION(NAME)                                                                     \
+  static void run_##NAME(const job *j) {                                                    \
+    const int32_t *sizes = j->head->parameters;                                             \
+    const tosaic_reduction shape = {(size_t)sizes[0], (size_t)sizes[1], (size_t)sizes[2], false}; \
+    tosaic_##NAME(&shape, j->inputs[0], j->output);                                         \
+  }
+REDUCTION(reduce_sum_i32)
+REDUCTION(reduce_max_i8)
+REDUCTION(reduce_min_i16)
+REDUCTION(reduce_max_i32)
+
+static void run_resize_bilinear_i8(const job *j) {
+  tosaic_resize_bilinear_i8((const tosaic_resize *)j->head->parameters,
+                            (const int8_t *)j->inputs[0], (int32_t *)j->output);
+}
+
+/* The last two of three dimensions change places: parameters are the sizes, and an element's. */
+static void run_transpose(const job *j) {
+  const int32_t *sizes = j->head->parameters, element = sizes[3];
+  const tosaic_copy copy = {
+      .rank = 3,
+      .element_size = (size_t)element,
+      .size = {(size_t)sizes[0], (size_t)sizes[2], (size_t)sizes[1]},
+      .input_stride = {sizes[1] * sizes[2] * element, element, sizes[2] * element},
+      .output_stride = {sizes[1] * sizes[2] * element, sizes[1] * element, element}};
+  tosaic_copy_strided(&copy, j->inputs[0], j->output);
+}
 
 static const struct {
   const char *name;
@@ -116,9 +150,20 @@ static const struct {
     {"rescale_i16", run_rescale_i16, no_scratch},
     {"rescale_i32", run_rescale_i32, no_scratch},
     {"add_i32", run_add_i32, no_scratch},
+    {"sub_i32", run_sub_i32, no_scratch},
+    {"maximum_i32", run_maximum_i32, no_scratch},
+    {"mul_i8", run_mul_i8, no_scratch},
+    {"mul_i16", run_mul_i16, no_scratch},
     {"mul_i32", run_mul_i32, no_scratch},
     {"clamp_i8", run_clamp_i8, no_scratch},
     {"table_i8", run_table_i8, no_scratch},
+    {"table_i16", run_table_i16, no_scratch},
+    {"reduce_sum_i32", run_reduce_sum_i32, no_scratch},
+    {"reduce_max_i8", run_reduce_max_i8, no_scratch},
+    {"reduce_min_i16", run_reduce_min_i16, no_scratch},
+    {"reduce_max_i32", run_reduce_max_i32, no_scratch},
+    {"resize_bilinear_i8", run_resize_bilinear_i8, no_scratch},
+    {"transpose", run_transpose, no_scratch},
 };
 
 static size_t padded(size_t size) { return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }

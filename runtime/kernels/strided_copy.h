@@ -1,6 +1,9 @@
 /* Copies between strided arrays, and filling. Whoever includes this has defined
  *   static inline void copy_row(char *to, const char *from, size_t bytes)
- * which takes any two rows, and is right where `to` lies below `from` even if they overlap.
+ * which takes any two rows, and is right where `to` lies below `from` even if they overlap; and may
+ * have defined
+ *   COPY_SOME(to, to_step, from, from_step, count, element_size)
+ * which copies as many of `count` single elements as it wants and returns how many.
  */
 #ifndef TOSAIC_KERNELS_STRIDED_COPY_H
 #define TOSAIC_KERNELS_STRIDED_COPY_H
@@ -9,16 +12,41 @@
 
 #include "tosaic/kernels.h"
 
+/* Single elements, `count` of them. */
+#define COPY_ELEMENTS(TYPE)                                      \
+  for (size_t k = 0; k < count; k++) {                           \
+    *(TYPE *)to = *(const TYPE *)from; /* aligned as tensors are */ \
+    to += to_step;                                               \
+    from += from_step;                                           \
+  }                                                              \
+  return;
+
+static inline void copy_each(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step,
+                             size_t count, size_t element_size) {
+  switch (element_size) {
+    case 1:
+      COPY_ELEMENTS(uint8_t)
+    case 2:
+      COPY_ELEMENTS(uint16_t)
+    case 4:
+      COPY_ELEMENTS(uint32_t)
+    default:
+      for (size_t k = 0; k < count; k++, to += to_step, from += from_step)
+        copy_row(to, from, element_size);
+  }
+}
+
 /* The last dimension. */
 static void copy_elements(const tosaic_copy *p, const char *input, char *output) {
-  const ptrdiff_t from = p->input_stride[p->rank - 1], to = p->output_stride[p->rank - 1];
-  const size_t size = p->size[p->rank - 1];
-  if (p->element_size == 1) {
-    for (size_t k = 0; k < size; k++) output[(ptrdiff_t)k * to] = input[(ptrdiff_t)k * from];
-  } else {
-    for (size_t k = 0; k < size; k++)
-      copy_row(output + (ptrdiff_t)k * to, input + (ptrdiff_t)k * from, p->element_size);
-  }
+  const ptrdiff_t from_step = p->input_stride[p->rank - 1], to_step = p->output_stride[p->rank - 1];
+  size_t count = p->size[p->rank - 1];
+#ifdef COPY_SOME
+  const size_t done = COPY_SOME(output, to_step, input, from_step, count, p->element_size);
+  input += (ptrdiff_t)done * from_step;
+  output += (ptrdiff_t)done * to_step;
+  count -= done;
+#endif
+  copy_each(output, to_step, input, from_step, count, p->element_size);
 }
 
 /* Dimensions from `dimension` up to `last`, of which each element is `row` bytes, or the last

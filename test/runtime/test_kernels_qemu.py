@@ -249,6 +249,32 @@ def test_layers_of_the_bench_equal_the_reference():
 
 
 @pytest.mark.parametrize("core", MACHINES)
+def test_reductions_and_movements_equal_the_reference(core):
+    rng = np.random.default_rng(0)
+    cases = []
+    for shape in ((1, 1, 1), (3, 37, 1), (2, 16, 1), (2, 5, 19), (3, 4, 32), (1, 1, 7)):
+        for kernel, kind, results in (
+            ("reduce_sum_i32", np.int32, True),
+            ("reduce_max_i32", np.int32, True),
+            ("reduce_max_i8", np.int8, True),
+            ("reduce_min_i16", np.int16, True),
+            ("transpose", np.int8, False),
+            ("transpose", np.int16, False),
+            ("transpose", np.int32, False),
+        ):
+            info = np.iinfo(kind)
+            x = rng.integers(info.min, info.max, shape).astype(kind)
+            size = x.itemsize * (shape[0] * shape[2] if results else x.size)
+            cases.append(Case(f"{kernel} {shape}", kernel, (*shape, x.itemsize), (x,), size))
+    for channels, scales in ((1, (2, 1, 2, 1)), (19, (4, 2, 3, 2)), (16, (2048, 1024, 2, 3))):
+        parameters = (2, 5, 4, channels, 6, 5, *scales, -1, 1)
+        x = rng.integers(-128, 128, (2, 5, 4, channels), np.int8)
+        size = 4 * 2 * 6 * 5 * channels
+        cases.append(Case(f"resize {scales}", "resize_bilinear_i8", parameters, (x,), size))
+    compare(core, cases)
+
+
+@pytest.mark.parametrize("core", MACHINES)
 def test_pools_and_elementwise_equal_the_reference(core):
     rng = np.random.default_rng(0)
     cases = [
@@ -260,10 +286,21 @@ def test_pools_and_elementwise_equal_the_reference(core):
         a, b = (rng.integers(-(2**31), WORST, n).astype(np.int32) for _ in range(2))
         x = rng.integers(-128, 128, n, np.int8)
         table = rng.integers(-128, 128, 256, np.int8)
+        wide = rng.integers(-(2**15), 2**15, (2, n), np.int16)
         for steps in ((1, 1), (0, 1), (1, 0)):
-            cases.append(Case(f"add {n} {steps}", "add_i32", steps, (a, b), 4 * n, channels=n))
-        cases.append(Case(f"mul {n}", "mul_i32", (1, 1, 0, 31), (a, b), 4 * n, channels=n))
-        cases.append(Case(f"table {n}", "table_i8", (1,), (x, table), n, channels=n))
+            for kernel in ("add_i32", "sub_i32", "maximum_i32"):
+                cases.append(Case(f"{kernel} {n} {steps}", kernel, steps, (a, b), 4 * n, channels=n))
+            for shift in (0, 1, 31, 63):
+                name, parameters = f"mul {n} {steps} {shift}", (*steps, 0, shift)
+                cases.append(Case(name, "mul_i32", parameters, (a, b), 4 * n, channels=n))
+            for kernel, (p, q) in (("mul_i8", (x, x[::-1])), ("mul_i16", wide)):
+                name, size = f"{kernel} {n} {steps}", 4 * n
+                cases.append(Case(name, kernel, steps, (p, q), size, channels=n))
+        for step in (0, 1):
+            cases.append(Case(f"table {n} {step}", "table_i8", (step,), (x, table), n, channels=n))
+            data = (wide[0], rng.integers(-(2**15), 2**15, 513, np.int16))
+            size = 4 * n
+            cases.append(Case(f"table_i16 {n} {step}", "table_i16", (step,), data, size, channels=n))
         cases.append(Case(f"clamp {n}", "clamp_i8", (1, 0, 0, -7, 90), (x,), n, channels=n))
         for k, form in enumerate(rescales(rng, n, 3)[1:]):
             size = {INT8: 1, INT16: 2, INT32: 4}[form.type] * 3 * n

@@ -36,14 +36,6 @@ static int32_t limited(const void *argument, int32_t value) {
 UNARY(clamp_i8, int8_t, int8_t, limited(argument, a))
 UNARY(clamp_i16, int16_t, int16_t, limited(argument, a))
 
-/* TABLE of int16: 7 fractional bits between 513 entries. */
-static int32_t interpolated(const int16_t *table, int32_t value) {
-  const int32_t index = (value >> 7) + 256, fraction = value & 127;
-  return table[index] * 128 + (table[index + 1] - table[index]) * fraction;
-}
-
-UNARY(table_i16, int16_t, int32_t, interpolated((const int16_t *)argument, a))
-
 UNARY(cast_bool_i8, uint8_t, int8_t, a != 0)
 UNARY(cast_bool_i16, uint8_t, int16_t, a != 0)
 UNARY(cast_bool_i32, uint8_t, int32_t, a != 0)
@@ -80,16 +72,6 @@ static int32_t right_shifted(const void *argument, int32_t value, int32_t shift)
 BINARY(arithmetic_right_shift_i8, int8_t, int8_t, right_shifted(argument, a, b & 7))
 BINARY(arithmetic_right_shift_i16, int16_t, int16_t, right_shifted(argument, a, b & 15))
 BINARY(arithmetic_right_shift_i32, int32_t, int32_t, right_shifted(argument, a, b & 31))
-
-static int32_t product(const void *argument, int32_t a, int32_t b) {
-  const uint32_t shift = *(const uint8_t *)argument & 63U;
-  const uint64_t round = (UINT64_C(1) << shift) >> 1;
-  return (int32_t)((int64_t)((uint64_t)((int64_t)a * b) + round) >> shift);
-}
-
-BINARY(mul_i8, int8_t, int32_t, a *b)
-BINARY(mul_i16, int16_t, int32_t, a *b)
-BINARY(mul_i32, int32_t, int32_t, product(argument, a, b))
 
 BINARY(equal_i32, int32_t, uint8_t, a == b)
 BINARY(greater_i32, int32_t, uint8_t, a > b)

@@ -19,7 +19,5 @@ void tosaic_resize_nearest(const tosaic_resize *p, size_t element_size, const vo
 
 #define FRACTION(fraction, scale) (fraction)
 #define WHOLE(scale) (scale)
-#define STORE_I32(data, index, value) (data)[index] = (int32_t)(value)
 
-BILINEAR(i8, int8_t, int64_t, int32_t, FRACTION, WHOLE, STORE_I32)
 BILINEAR(i16, int16_t, int64_t, uint8_t, FRACTION, WHOLE, tosaic_store_i48)

@@ -8,6 +8,7 @@
 #ifndef TOSAIC_KERNELS_STRIDED_COPY_H
 #define TOSAIC_KERNELS_STRIDED_COPY_H
 
+#include <stdint.h>
 #include <string.h>
 
 #include "tosaic/kernels.h"
@@ -41,10 +42,12 @@ static void copy_elements(const tosaic_copy *p, const char *input, char *output)
   const ptrdiff_t from_step = p->input_stride[p->rank - 1], to_step = p->output_stride[p->rank - 1];
   size_t count = p->size[p->rank - 1];
 #ifdef COPY_SOME
-  const size_t done = COPY_SOME(output, to_step, input, from_step, count, p->element_size);
-  input += (ptrdiff_t)done * from_step;
-  output += (ptrdiff_t)done * to_step;
-  count -= done;
+  if (count >= 8) {
+    const size_t done = COPY_SOME(output, to_step, input, from_step, count, p->element_size);
+    input += (ptrdiff_t)done * from_step;
+    output += (ptrdiff_t)done * to_step;
+    count -= done;
+  }
 #endif
   copy_each(output, to_step, input, from_step, count, p->element_size);
 }
@@ -69,17 +72,52 @@ static void copy_dimension(const tosaic_copy *p, int32_t dimension, int32_t last
   }
 }
 
+/* The bytes that an array covers: how far they begin ahead of its first element and end behind it. */
+static size_t reach_of(const tosaic_copy *p, const ptrdiff_t *stride, size_t *ahead) {
+  size_t behind = p->element_size;
+  *ahead = 0;
+  for (int32_t d = 0; d < p->rank; d++) {
+    if (p->size[d] == 0) continue;
+    const ptrdiff_t reach = (ptrdiff_t)(p->size[d] - 1) * stride[d];
+    if (reach < 0) {
+      *ahead += (size_t)-reach;
+    } else {
+      behind += (size_t)reach;
+    }
+  }
+  return behind;
+}
+
+static bool is_disjoint(const tosaic_copy *p, const char *input, const char *output) {
+  size_t input_ahead, output_ahead;
+  const size_t input_behind = reach_of(p, p->input_stride, &input_ahead);
+  const size_t output_behind = reach_of(p, p->output_stride, &output_ahead);
+  const uintptr_t from = (uintptr_t)input, to = (uintptr_t)output;
+  return from + input_behind <= to - output_ahead || to + output_behind <= from - input_ahead;
+}
+
 void tosaic_copy_strided(const tosaic_copy *copy, const void *input, void *output) {
   const int32_t last = copy->rank - 1;
   const ptrdiff_t element = (ptrdiff_t)copy->element_size;
   const bool rows = copy->input_stride[last] == element && copy->output_stride[last] == element;
   const size_t row = rows ? copy->size[last] * copy->element_size : 0;
-  if (last) {
-    copy_dimension(copy, 0, last - 1, row, (const char *)input, (char *)output);
+  const char *const from = (const char *)input;
+  char *const to = (char *)output;
+  if (last && !rows && copy->size[last] < copy->size[last - 1] && is_disjoint(copy, from, to)) {
+    tosaic_copy swapped = *copy; /* the longer dimension is the inner loop */
+    swapped.size[last] = copy->size[last - 1];
+    swapped.size[last - 1] = copy->size[last];
+    swapped.input_stride[last] = copy->input_stride[last - 1];
+    swapped.input_stride[last - 1] = copy->input_stride[last];
+    swapped.output_stride[last] = copy->output_stride[last - 1];
+    swapped.output_stride[last - 1] = copy->output_stride[last];
+    copy_dimension(&swapped, 0, last - 1, 0, from, to);
+  } else if (last) {
+    copy_dimension(copy, 0, last - 1, row, from, to);
   } else if (rows) {
-    copy_row((char *)output, (const char *)input, row);
+    copy_row(to, from, row);
   } else {
-    copy_elements(copy, (const char *)input, (char *)output);
+    copy_elements(copy, from, to);
   }
 }
 

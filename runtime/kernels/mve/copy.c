@@ -1,5 +1,6 @@
 /* Copies by vectors: rows are often a few bytes, for which calling memcpy takes longer. */
 #include <arm_mve.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,27 +12,32 @@ static inline void copy_row(char *to, const char *from, size_t bytes) {
   vstrbq_p_u8(y, vldrbq_z_u8(x, rest), rest);
 }
 
-/* Vectors of single elements that become neighbours, as in most transpositions. An overlapping copy
- * has them behind their places, or in them: a vector is read ahead of what it overwrites.
+/* Vectors of single elements that become neighbours, or were neighbours, as in most transpositions.
+ * An overlapping copy has them behind their places, or in them: a vector is read ahead of what it
+ * overwrites.
  */
-static inline size_t gather_some(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step,
-                                 size_t count, size_t element_size) {
+static inline size_t copy_some(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step,
+                               size_t count, size_t element_size) {
+  const ptrdiff_t element = (ptrdiff_t)element_size, largest = UINT16_MAX / 8;
+  const bool gathers = to_step == element && from_step > 0 && from_step <= largest;
+  const bool scatters = from_step == element && to_step > 0 && to_step <= largest;
+  if (element_size > 2 || !(gathers || scatters)) return 0;
+  const uint16x8_t offsets =
+      vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)(gathers ? from_step : to_step));
   size_t k = 0;
-  if (to_step != (ptrdiff_t)element_size || from_step <= 0 || from_step > UINT16_MAX / 8) return 0;
-  const uint16x8_t offsets = vmulq_n_u16(vidupq_n_u16(0, 1), (uint16_t)from_step);
-  if (element_size == 1) {
-    for (; k + 8 <= count; k += 8, to += 8, from += 8 * from_step)
+  for (; k + 8 <= count; k += 8, to += 8 * to_step, from += 8 * from_step) {
+    if (element_size == 1 && gathers) {
       vstrbq_u16((uint8_t *)to, vldrbq_gather_offset_u16((const uint8_t *)from, offsets));
-  } else if (element_size == 2) {
-    for (; k + 8 <= count; k += 8, to += 16, from += 8 * from_step)
+    } else if (element_size == 1) {
+      vstrbq_scatter_offset_u16((uint8_t *)to, offsets, vldrbq_u16((const uint8_t *)from));
+    } else if (gathers) {
       vst1q_u16((uint16_t *)to, vldrhq_gather_offset_u16((const uint16_t *)from, offsets));
-  } else if (element_size == 4) {
-    const uint32x4_t wide = vmulq_n_u32(vidupq_n_u32(0, 1), (uint32_t)from_step);
-    for (; k + 4 <= count; k += 4, to += 16, from += 4 * from_step)
-      vst1q_u32((uint32_t *)to, vldrwq_gather_offset_u32((const uint32_t *)from, wide));
+    } else {
+      vstrhq_scatter_offset_u16((uint16_t *)to, offsets, vld1q_u16((const uint16_t *)from));
+    }
   }
   return k;
 }
 
-#define COPY_SOME gather_some
+#define COPY_SOME copy_some
 #include "../strided_copy.h"

@@ -7,11 +7,12 @@
 
 static int32_t leading_zeros(uint32_t value) {
   int32_t count = 32;
-  while (value) {
-    value >>= 1;
-    count--;
+  for (int32_t shift = 16; shift > 0; shift /= 2) {
+    if (value >> shift == 0) continue;
+    value >>= shift;
+    count -= shift;
   }
-  return count;
+  return count - (int32_t)value; /* which is 0 or 1 */
 }
 
 UNARY(abs_i32, int32_t, int32_t, a < 0 ? tosaic_wrap_sub(0, a) : a)

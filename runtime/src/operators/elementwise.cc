@@ -57,23 +57,28 @@ void apply(const Step &step, const void *argument) {
   }
   const void *inputs[kMaxInputs] = {};
   size_t steps[kMaxInputs] = {};
-  size_t offset[kMaxInputs] = {};
   size_t index[TOSAIC_MAX_RANK + 1] = {};
-  for (size_t k = 0; k < count; k++) steps[k] = stride[k][0];
+  for (size_t k = 0; k < count; k++) {
+    const Tensor &x = step.input(k);
+    inputs[k] = x.data;
+    steps[k] = stride[k][0];
+    for (int d = 0; d < rank; d++) stride[k][d] *= element_size(x.type);  // bytes from here on
+  }
   auto *output = static_cast<char *>(y.data);
   const size_t row_bytes = size[0] * element_size(y.type);
+  tosaic_row *const row = step.op().kernel.row;
   while (true) {
-    for (size_t k = 0; k < count; k++) {
-      const Tensor &x = step.input(k);
-      inputs[k] = static_cast<const char *>(x.data) + offset[k] * element_size(x.type);
-    }
-    step.op().kernel.row(size[0], inputs, steps, output, argument);
+    row(size[0], inputs, steps, output, argument);
     output += row_bytes;
     int d = 1;
     for (; d < rank; d++) {
-      for (size_t k = 0; k < count; k++) offset[k] += stride[k][d];
-      if (++index[d] < size[d]) break;
-      for (size_t k = 0; k < count; k++) offset[k] -= stride[k][d] * size[d];
+      const bool again = ++index[d] == size[d];  // from the dimension's first element
+      const size_t back = again ? size[d] - 1 : 0;
+      for (size_t k = 0; k < count; k++) {
+        const char *const at = static_cast<const char *>(inputs[k]);
+        inputs[k] = again ? at - stride[k][d] * back : at + stride[k][d];
+      }
+      if (!again) break;
       index[d] = 0;
     }
     if (d >= rank) return;

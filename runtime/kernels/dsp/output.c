@@ -43,16 +43,6 @@ static inline uint32_t packed(int32_t a, int32_t b, int32_t c, int32_t d) {
   return __uxtb16(even) | __uxtb16(odd) << 8;
 }
 
-/* SSUB8 notes for each byte whether the difference is negative, and SEL chooses by that. */
-static inline uint32_t larger_bytes(uint32_t a, uint32_t b) {
-  __ssub8(a, b);
-  return __sel(a, b);
-}
-static inline uint32_t smaller_bytes(uint32_t a, uint32_t b) {
-  __ssub8(a, b);
-  return __sel(b, a);
-}
-
 void tosaic_store_four(const tosaic_output *output, const int32_t sums[4], size_t channel,
                        size_t index) {
   const tosaic_rescale *rescale = output->rescale;

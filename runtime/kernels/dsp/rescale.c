@@ -16,14 +16,15 @@ static RESCALE(i32_portable, int32_t, ELEMENT)
 /* For functions with a constant argument that selects their code. */
 #define INLINE static inline __attribute__((always_inline))
 
-    INLINE int32_t apply(const tosaic_rescale *r, tosaic_form form, tosaic_rounding rounding,
-                         int32_t x) {
+    /* Before the limits. */
+    INLINE int32_t scaled(const tosaic_rescale *r, tosaic_form form, tosaic_rounding rounding,
+                          int32_t x) {
   int32_t high;
   x -= r->input_zp;
   if (rounding == TOSAIC_EXACT) {
     int32_t shifted = (int32_t)((uint32_t)x << form.up);
     if (shifted >> form.up != x) shifted = (x >> 31) ^ INT32_MAX; /* saturates */
-    return tosaic_min(tosaic_max(__qadd(shifted, r->output_zp), r->min), r->max);
+    return __qadd(shifted, r->output_zp);
   }
   if (rounding == TOSAIC_ROUND_TWICE) {
     high = (int32_t)(((int64_t)x * form.multiplier + (1 << 30)) >> 31) + (x >> 31);
@@ -31,15 +32,26 @@ static RESCALE(i32_portable, int32_t, ELEMENT)
     const int32_t shifted = (int32_t)((uint32_t)x << form.up);
     high = (int32_t)(((int64_t)shifted * form.multiplier) >> 32);
   }
-  const int32_t result = (((high >> (form.down - 1)) + 1) >> 1) + r->output_zp;
-  return tosaic_min(tosaic_max(result, r->min), r->max);
+  return (((high >> (form.down - 1)) + 1) >> 1) + r->output_zp;
 }
 
-#define LOOP(TYPE)                                                   \
-  for (size_t k = 0; k < n; k++) {                                   \
-    ((TYPE *)output)[k] = (TYPE)apply(&r, form, rounding, input[k]); \
-  }                                                                  \
+INLINE int32_t limited(const tosaic_rescale *r, int32_t x) {
+  return tosaic_min(tosaic_max(x, r->min), r->max);
+}
+
+/* Limits that are the type's own are one instruction, or none. */
+#define LOOP(TYPE, LOW, HIGH, SATURATED)                                                     \
+  if (r.min == LOW && r.max == HIGH) {                                                       \
+    for (size_t k = 0; k < n; k++)                                                           \
+      ((TYPE *)output)[k] = (TYPE)SATURATED(scaled(&r, form, rounding, input[k]));           \
+  } else {                                                                                   \
+    for (size_t k = 0; k < n; k++)                                                           \
+      ((TYPE *)output)[k] = (TYPE)limited(&r, scaled(&r, form, rounding, input[k]));         \
+  }                                                                                          \
   break;
+#define SATURATED_8(x) __ssat(x, 8)
+#define SATURATED_16(x) __ssat(x, 16)
+#define AS_IT_IS(x) (x)
 
 #define KERNEL(NAME, TYPE, BITS, ZP_LOW, ZP_HIGH)                                                \
   INLINE void NAME##_loop(const tosaic_rescale *rescale, tosaic_form form,                       \
@@ -47,11 +59,11 @@ static RESCALE(i32_portable, int32_t, ELEMENT)
     const tosaic_rescale r = *rescale;                                                           \
     switch (r.output_type) {                                                                     \
       case TOSAIC_INT8:                                                                          \
-        LOOP(int8_t)                                                                             \
+        LOOP(int8_t, INT8_MIN, INT8_MAX, SATURATED_8)                                                                             \
       case TOSAIC_INT16:                                                                         \
-        LOOP(int16_t)                                                                            \
+        LOOP(int16_t, INT16_MIN, INT16_MAX, SATURATED_16)                                                                            \
       default:                                                                                   \
-        LOOP(int32_t)                                                                            \
+        LOOP(int32_t, INT32_MIN, INT32_MAX, AS_IT_IS)                                                                            \
     }                                                                                            \
   }                                                                                              \
   void tosaic_rescale_##NAME(const tosaic_rescale *rescale, size_t rows, size_t channels,        \

@@ -31,14 +31,9 @@ static inline void average_four(const tosaic_pool *p, window w, reciprocal share
     }
   }
   sum = vsubq_n_s32(sum, tosaic_wrap_mul(elements, p->input_zp));
-  if (share.shift >= 33) { /* exact: see output.h, where a shift of 33 is the least too */
-    sum = vrshlq_n_s32(vmulhq_s32(sum, vdupq_n_s32((int32_t)share.multiplier)), 32 - share.shift);
-  } else {
-    int32_t values[4];
-    vst1q_s32(values, sum);
-    for (size_t k = 0; k < 4; k++) values[k] = average(values[k], share);
-    sum = vld1q_s32(values);
-  }
+  const int32_t up = up_of(share); /* see average() */
+  sum = vmulhq_s32(vshlq_r_s32(sum, up), vdupq_n_s32((int32_t)share.multiplier));
+  sum = vrshlq_n_s32(sum, 32 - share.shift - up);
   sum = vaddq_n_s32(sum, p->output_zp);
   sum = vminq_s32(vmaxq_s32(sum, vdupq_n_s32(INT8_MIN)), vdupq_n_s32(INT8_MAX));
   vstrbq_p_s32(output, sum, lanes);

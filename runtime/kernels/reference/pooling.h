@@ -30,9 +30,16 @@ static inline reciprocal reciprocal_of(int32_t count) {
       30 + bits};
 }
 
-/* apply_scale_32: the average as TOSA divides it. */
+/* By how much a sum is shifted to the left for its product to be shifted by 33 at least. */
+static inline int32_t up_of(reciprocal r) { return tosaic_max(33 - r.shift, 0); }
+
+/* apply_scale_32: the average as TOSA divides it. The upper half of the product has the bit that
+ * rounds; shifts below 33 are of at most four elements, whose sum has room.
+ */
 static inline int32_t average(int32_t sum, reciprocal r) {
-  return (int32_t)(((int64_t)sum * r.multiplier + (INT64_C(1) << (r.shift - 1))) >> r.shift);
+  const int32_t up = up_of(r);
+  const int64_t product = (int64_t)(sum * (1 << up)) * r.multiplier;
+  return (((int32_t)(product >> 32) >> (r.shift + up - 33)) + 1) >> 1;
 }
 
 static inline int32_t count_of(window w) {

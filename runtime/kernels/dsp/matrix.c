@@ -233,3 +233,41 @@ int32_t tosaic_sum_i8(const int8_t *x, size_t count) {
   while (count--) sum += *x++;
   return sum;
 }
+
+int32_t tosaic_dot_i8(const int8_t *x, const int8_t *y, size_t count) {
+  int32_t sum = 0;
+  for (; count >= 4; count -= 4, x += 4, y += 4) {
+    const uint32_t a = load_word(x), b = load_word(y);
+    sum = __smlad(even_bytes(a), even_bytes(b), __smlad(odd_bytes(a), odd_bytes(b), sum));
+  }
+  while (count--) sum += *x++ * *y++;
+  return sum;
+}
+
+void tosaic_row_by_columns(const int8_t *row, int32_t zero_point, const int8_t *columns,
+                           size_t width, size_t channels, size_t count,
+                           int32_t sums[TOSAIC_ROW_COLUMNS]) {
+  const int8_t *const end = row + channels;
+  for (; count >= 4; count -= 4, columns += 4, sums += 4) {
+    int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
+    const int8_t *y = columns;
+    for (const int8_t *x = row; x != end; x++, y += width) {
+      const int32_t factor = *x - zero_point;
+      const uint32_t word = load_word(y);
+      const int32_t even = (int32_t)even_bytes(word), odd = (int32_t)odd_bytes(word);
+      s0 = __smlabb(factor, even, s0);
+      s1 = __smlabb(factor, odd, s1);
+      s2 = __smlabt(factor, even, s2);
+      s3 = __smlabt(factor, odd, s3);
+    }
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+  }
+  for (; count; count--, columns++, sums++) {
+    const int8_t *y = columns;
+    for (const int8_t *x = row; x != end; x++, y += width)
+      *sums = __smlabb(*x - zero_point, *y, *sums);
+  }
+}

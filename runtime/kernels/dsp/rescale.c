@@ -5,13 +5,16 @@
 
 #include "../rescale_form.h"
 
-#define ELEMENT(data, index) (data)[index]
-
 RESCALE(u8, uint8_t, ELEMENT)
 RESCALE(u16, uint16_t, ELEMENT)
 RESCALE(i48, uint8_t, tosaic_load_i48)
-static RESCALE(i8_portable, int8_t, ELEMENT) static RESCALE(i16_portable, int16_t, ELEMENT)
-static RESCALE(i32_portable, int32_t, ELEMENT)
+
+static __attribute__((noinline, cold)) void one_by_one(tosaic_type type,
+                                                       const tosaic_rescale *rescale, size_t rows,
+                                                       size_t channels, const void *input,
+                                                       void *output) {
+  rescale_portable(type, rescale, rows, channels, input, output);
+}
 
 /* For functions with a constant argument that selects their code. */
 #define INLINE static inline __attribute__((always_inline))
@@ -53,7 +56,7 @@ INLINE int32_t limited(const tosaic_rescale *r, int32_t x) {
 #define SATURATED_16(x) __ssat(x, 16)
 #define AS_IT_IS(x) (x)
 
-#define KERNEL(NAME, TYPE, BITS, ZP_LOW, ZP_HIGH)                                                \
+#define KERNEL(NAME, TYPE, ENUM, BITS, ZP_LOW, ZP_HIGH)                                                \
   INLINE void NAME##_loop(const tosaic_rescale *rescale, tosaic_form form,                       \
                           tosaic_rounding rounding, size_t n, const TYPE *input, void *output) { \
     const tosaic_rescale r = *rescale;                                                           \
@@ -71,7 +74,7 @@ INLINE int32_t limited(const tosaic_rescale *r, int32_t x) {
     tosaic_form form;                                                                            \
     if (rescale->input_zp < ZP_LOW || rescale->input_zp > ZP_HIGH ||                             \
         !tosaic_form_of(rescale, BITS, &form)) {                                                 \
-      tosaic_rescale_##NAME##_portable(rescale, rows, channels, input, output);                  \
+      one_by_one(ENUM, rescale, rows, channels, input, output);                  \
     } else if (form.rounding == TOSAIC_EXACT) {                                                  \
       NAME##_loop(rescale, form, TOSAIC_EXACT, rows *channels, input, output);                   \
     } else if (form.rounding == TOSAIC_ROUND_TWICE) {                                            \
@@ -81,6 +84,6 @@ INLINE int32_t limited(const tosaic_rescale *r, int32_t x) {
     }                                                                                            \
   }
 
-KERNEL(i8, int8_t, 8, INT8_MIN, INT8_MAX)
-KERNEL(i16, int16_t, 16, INT16_MIN, INT16_MAX)
-KERNEL(i32, int32_t, 31, 0, 0)
+KERNEL(i8, int8_t, TOSAIC_INT8, 8, INT8_MIN, INT8_MAX)
+KERNEL(i16, int16_t, TOSAIC_INT16, 16, INT16_MIN, INT16_MAX)
+KERNEL(i32, int32_t, TOSAIC_INT32, 31, 0, 0)

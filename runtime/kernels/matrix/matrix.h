@@ -33,7 +33,16 @@ void tosaic_matrix_prepare(tosaic_matrix *m, const int8_t *filters, size_t first
 void tosaic_matrix_run(const tosaic_matrix *m, const int8_t *x, size_t step, size_t count,
                        size_t index, size_t index_step, const int32_t *shifts);
 
-/* The sum of `count` elements. */
+/* The sum of `count` elements, and that of their products with others. */
 int32_t tosaic_sum_i8(const int8_t *x, size_t count);
+int32_t tosaic_dot_i8(const int8_t *x, const int8_t *y, size_t count);
+
+/* Add to `sums` the products of a row of `channels` elements, less its zero point, and `count`
+ * columns, neighbours in a matrix whose rows are `width` long.
+ */
+enum { TOSAIC_ROW_COLUMNS = 16 };
+void tosaic_row_by_columns(const int8_t *row, int32_t zero_point, const int8_t *columns,
+                           size_t width, size_t channels, size_t count,
+                           int32_t sums[TOSAIC_ROW_COLUMNS]);
 
 #endif

@@ -50,6 +50,11 @@ static inline bool tosaic_takes_matmul(const tosaic_matmul *p, bool wide) {
          p->a_zp <= high && p->b_zp >= low && p->b_zp <= high;
 }
 
+/* Whether a MATMUL of int8 has too little to do for columns of b to be worth a transposition. */
+static inline bool tosaic_goes_by_rows(const tosaic_matmul *p) {
+  return p->height < 4 || p->width == 1;
+}
+
 /* How many filters are prepared at a time: a multiple of four, unless all. Windows that are
  * gathered would be gathered again for the next ones.
  */

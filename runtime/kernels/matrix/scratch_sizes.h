@@ -35,7 +35,7 @@ size_t tosaic_transpose_conv2d_i8_scratch(const tosaic_conv *p) {
 }
 
 size_t tosaic_matmul_i8_scratch(const tosaic_matmul *p) {
-  if (!tosaic_takes_matmul(p, false)) return 0;
+  if (!tosaic_takes_matmul(p, false) || tosaic_goes_by_rows(p)) return 0;
   const size_t window = (size_t)p->channels;
   const size_t columns = tosaic_copied_filters((size_t)p->width, window);
   return tosaic_matrix_bytes(columns, window) + tosaic_padded(columns * window);

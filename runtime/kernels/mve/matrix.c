@@ -236,3 +236,48 @@ int32_t tosaic_sum_i8(const int8_t *x, size_t count) {
       : "q0", "lr", "memory");
   return sum;
 }
+
+int32_t tosaic_dot_i8(const int8_t *x, const int8_t *y, size_t count) {
+  int32_t sum = 0;
+  __asm__ volatile(
+      "dlstp.8 lr, %[count]\n"
+      "1: vldrb.8 q0, [%[x]], #16\n"
+      "vldrb.8 q1, [%[y]], #16\n"
+      "vmladava.s8 %[sum], q0, q1\n"
+      "letp lr, 1b\n"
+      : [sum] "+Te"(sum), [x] "+r"(x), [y] "+r"(y)
+      : [count] "r"(count)
+      : "q0", "q1", "lr", "memory");
+  return sum;
+}
+
+void tosaic_row_by_columns(const int8_t *row, int32_t zero_point, const int8_t *columns,
+                           size_t width, size_t channels, size_t count,
+                           int32_t sums[TOSAIC_ROW_COLUMNS]) {
+  const int8_t *const end = row + channels;
+  size_t k = 0;
+  for (; k + 16 <= count; k += 16, columns += 16, sums += 16) {
+    int32x4_t a = vld1q_s32(sums), b = vld1q_s32(sums + 4);
+    int32x4_t c = vld1q_s32(sums + 8), d = vld1q_s32(sums + 12);
+    const int8_t *y = columns;
+    for (const int8_t *x = row; x != end; x++, y += width) {
+      const int32_t factor = *x - zero_point;
+      a = vmlaq_n_s32(a, vldrbq_s32(y), factor);
+      b = vmlaq_n_s32(b, vldrbq_s32(y + 4), factor);
+      c = vmlaq_n_s32(c, vldrbq_s32(y + 8), factor);
+      d = vmlaq_n_s32(d, vldrbq_s32(y + 12), factor);
+    }
+    vst1q_s32(sums, a);
+    vst1q_s32(sums + 4, b);
+    vst1q_s32(sums + 8, c);
+    vst1q_s32(sums + 12, d);
+  }
+  for (; k < count; k += 4, columns += 4, sums += 4) {
+    const mve_pred16_t lanes = vctp32q((uint32_t)(count - k));
+    int32x4_t a = vldrwq_z_s32(sums, lanes);
+    const int8_t *y = columns;
+    for (const int8_t *x = row; x != end; x++, y += width)
+      a = vmlaq_n_s32(a, vldrbq_z_s32(y, lanes), *x - zero_point);
+    vstrwq_p_s32(sums, a, lanes);
+  }
+}

@@ -5,13 +5,16 @@
 #include "../rescale_form.h"
 #include "output.h"
 
-#define ELEMENT(data, index) (data)[index]
-
 RESCALE(u8, uint8_t, ELEMENT)
 RESCALE(u16, uint16_t, ELEMENT)
 RESCALE(i48, uint8_t, tosaic_load_i48)
-static RESCALE(i8_portable, int8_t, ELEMENT) static RESCALE(i16_portable, int16_t, ELEMENT)
-static RESCALE(i32_portable, int32_t, ELEMENT)
+
+static __attribute__((noinline, cold)) void one_by_one(tosaic_type type,
+                                                       const tosaic_rescale *rescale, size_t rows,
+                                                       size_t channels, const void *input,
+                                                       void *output) {
+  rescale_portable(type, rescale, rows, channels, input, output);
+}
 
     TOSAIC_INLINE int32x4_t apply(const tosaic_rescale *rescale, tosaic_form form, int32x4_t x) {
   const int32x4_t multiplier = vdupq_n_s32(form.multiplier);
@@ -28,64 +31,49 @@ static RESCALE(i32_portable, int32_t, ELEMENT)
   return vminq_s32(vmaxq_s32(x, vdupq_n_s32(rescale->min)), vdupq_n_s32(rescale->max));
 }
 
-/* Store four results, or those of `lanes`. */
-TOSAIC_INLINE void store_four(tosaic_type type, void *output, size_t k, int32x4_t x) {
-  if (type == TOSAIC_INT8) {
-    vstrbq_s32((int8_t *)output + k, x);
-  } else if (type == TOSAIC_INT16) {
-    vstrhq_s32((int16_t *)output + k, x);
-  } else {
-    vst1q_s32((int32_t *)output + k, x);
-  }
-}
-TOSAIC_INLINE void store_some(tosaic_type type, void *output, size_t k, int32x4_t x,
-                              mve_pred16_t lanes) {
-  if (type == TOSAIC_INT8) {
-    vstrbq_p_s32((int8_t *)output + k, x, lanes);
-  } else if (type == TOSAIC_INT16) {
-    vstrhq_p_s32((int16_t *)output + k, x, lanes);
-  } else {
-    vstrwq_p_s32((int32_t *)output + k, x, lanes);
-  }
-}
-
-#define LOOP(NAME, TYPE, LOAD, LOAD_SOME)                                                       \
-  TOSAIC_INLINE void NAME##_loop(const tosaic_rescale *rescale, tosaic_form form,               \
-                                 tosaic_type type, size_t n, const TYPE *input, void *output) { \
+/* Defines NAME_vectors, which takes as many elements as come in fours and returns how many. */
+#define LOOP(TYPE, LOAD, STORE)                                                                 \
+  for (; k + 4 <= n; k += 4) STORE((TYPE *)output + k, apply(&r, form, LOAD(input + k)));       \
+  break;
+#define VECTORS(NAME, TYPE, LOAD)                                                               \
+  static inline size_t NAME##_vectors(const tosaic_rescale *rescale, tosaic_form form, size_t n, \
+                                      const TYPE *input, void *output) {                        \
     const tosaic_rescale r = *rescale;                                                          \
     size_t k = 0;                                                                               \
-    for (; k + 4 <= n; k += 4) store_four(type, output, k, apply(&r, form, LOAD(input + k)));   \
-    if (k == n) return;                                                                         \
-    const mve_pred16_t lanes = vctp32q((uint32_t)(n - k));                                      \
-    store_some(type, output, k, apply(&r, form, LOAD_SOME(input + k, lanes)), lanes);           \
-  }                                                                                             \
-  static void NAME##_vectors(const tosaic_rescale *rescale, tosaic_form form, size_t n,         \
-                             const TYPE *input, void *output) {                                 \
-    if (rescale->output_type == TOSAIC_INT8) {                                                  \
-      NAME##_loop(rescale, form, TOSAIC_INT8, n, input, output);                                \
-    } else if (rescale->output_type == TOSAIC_INT16) {                                          \
-      NAME##_loop(rescale, form, TOSAIC_INT16, n, input, output);                               \
-    } else {                                                                                    \
-      NAME##_loop(rescale, form, TOSAIC_INT32, n, input, output);                               \
+    switch (r.output_type) {                                                                    \
+      case TOSAIC_INT8:                                                                         \
+        LOOP(int8_t, LOAD, vstrbq_s32)                                                          \
+      case TOSAIC_INT16:                                                                        \
+        LOOP(int16_t, LOAD, vstrhq_s32)                                                         \
+      default:                                                                                  \
+        LOOP(int32_t, LOAD, vst1q_s32)                                                          \
     }                                                                                           \
+    return k;                                                                                   \
   }
 
-LOOP(i8, int8_t, vldrbq_s32, vldrbq_z_s32)
-LOOP(i16, int16_t, vldrhq_s32, vldrhq_z_s32)
-LOOP(i32, int32_t, vld1q_s32, vldrwq_z_s32)
+VECTORS(i8, int8_t, vldrbq_s32)
+VECTORS(i16, int16_t, vldrhq_s32)
+VECTORS(i32, int32_t, vld1q_s32)
 
-#define KERNEL(NAME, TYPE, BITS, ZP_LOW, ZP_HIGH)                                           \
+#define KERNEL(NAME, TYPE, ENUM, BITS, ZP_LOW, ZP_HIGH)                                     \
   void tosaic_rescale_##NAME(const tosaic_rescale *rescale, size_t rows, size_t channels,   \
                              const TYPE *input, void *output) {                             \
     tosaic_form form;                                                                       \
-    if (rescale->input_zp >= ZP_LOW && rescale->input_zp <= ZP_HIGH &&                      \
-        tosaic_form_of(rescale, BITS, &form)) {                                             \
-      NAME##_vectors(rescale, form, rows *channels, input, output);                         \
-    } else {                                                                                \
-      tosaic_rescale_##NAME##_portable(rescale, rows, channels, input, output);             \
+    if (rescale->input_zp < ZP_LOW || rescale->input_zp > ZP_HIGH ||                        \
+        !tosaic_form_of(rescale, BITS, &form)) {                                            \
+      one_by_one(ENUM, rescale, rows, channels, input, output);                             \
+      return;                                                                               \
     }                                                                                       \
+    const size_t n = rows * channels;                                                       \
+    const size_t done = NAME##_vectors(rescale, form, n, input, output);                    \
+    char *const rest = (char *)output + done * bytes_of(rescale->output_type);              \
+    if (done < n) one_by_one(ENUM, rescale, 1, n - done, input + done, rest);               \
   }
 
-KERNEL(i8, int8_t, 8, INT8_MIN, INT8_MAX)
-KERNEL(i16, int16_t, 16, INT16_MIN, INT16_MAX)
-KERNEL(i32, int32_t, 31, 0, 0)
+static inline size_t bytes_of(tosaic_type type) {
+  return type == TOSAIC_INT8 ? 1 : type == TOSAIC_INT16 ? 2 : 4;
+}
+
+KERNEL(i8, int8_t, TOSAIC_INT8, 8, INT8_MIN, INT8_MAX)
+KERNEL(i16, int16_t, TOSAIC_INT16, 16, INT16_MIN, INT16_MAX)
+KERNEL(i32, int32_t, TOSAIC_INT32, 31, 0, 0)

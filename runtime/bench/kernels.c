@@ -55,13 +55,13 @@ CONV(depthwise_conv2d_i8_i4, int8_t, uint8_t, int32_t)
 CONV(depthwise_conv2d_i16, int16_t, int8_t, uint8_t)
 CONV(transpose_conv2d_i8, int8_t, int8_t, int32_t)
 
-#define MATMUL(NAME, TYPE)                                                                     \
-  static void run_##NAME(const job *j) {                                                       \
-    tosaic_##NAME((const tosaic_matmul *)j->head->parameters, (const TYPE *)j->inputs[0],      \
-                  (const TYPE *)j->inputs[1], j->rescale, j->output, j->scratch);              \
-  }                                                                                            \
-  static size_t scratch_##NAME(const void *parameters) {                                       \
-    return tosaic_##NAME##_scratch((const tosaic_matmul *)parameters);                         \
+#define MATMUL(NAME, TYPE)                                                                \
+  static void run_##NAME(const job *j) {                                                  \
+    tosaic_##NAME((const tosaic_matmul *)j->head->parameters, (const TYPE *)j->inputs[0], \
+                  (const TYPE *)j->inputs[1], j->rescale, j->output, j->scratch);         \
+  }                                                                                       \
+  static size_t scratch_##NAME(const void *parameters) {                                  \
+    return tosaic_##NAME##_scratch((const tosaic_matmul *)parameters);                    \
   }
 MATMUL(matmul_i8, int8_t)
 MATMUL(matmul_i16, int16_t)
@@ -80,8 +80,11 @@ POOL(max_pool2d_i8)
                   (const TYPE *)j->inputs[0], j->output);                       \
   }
 RESCALE(rescale_i8, int8_t)
+RESCALE(rescale_u8, uint8_t)
 RESCALE(rescale_i16, int16_t)
+RESCALE(rescale_u16, uint16_t)
 RESCALE(rescale_i32, int32_t)
+RESCALE(rescale_i48, uint8_t)
 
 /* Parameters 0 to 2 are the steps; the argument follows. TABLE has its table as second operand. */
 static void elementwise(const job *j, tosaic_row *row, const void *argument) {
@@ -102,11 +105,11 @@ static void run_table_i8(const job *j) { elementwise(j, tosaic_table_i8, j->inpu
 static void run_table_i16(const job *j) { elementwise(j, tosaic_table_i16, j->inputs[1]); }
 
 /* Parameters 0 to 2 are the sizes: those ahead of the axis, along it and behind it. */
-#define REDUCTION(NAME)                                                                     \
-  static void run_##NAME(const job *j) {                                                    \
-    const int32_t *sizes = j->head->parameters;                                             \
+#define REDUCTION(NAME)                                                                           \
+  static void run_##NAME(const job *j) {                                                          \
+    const int32_t *sizes = j->head->parameters;                                                   \
     const tosaic_reduction shape = {(size_t)sizes[0], (size_t)sizes[1], (size_t)sizes[2], false}; \
-    tosaic_##NAME(&shape, j->inputs[0], j->output);                                         \
+    tosaic_##NAME(&shape, j->inputs[0], j->output);                                               \
   }
 REDUCTION(reduce_sum_i32)
 REDUCTION(reduce_max_i8)
@@ -147,8 +150,11 @@ static const struct {
     {"avg_pool2d_i8", run_avg_pool2d_i8, no_scratch},
     {"max_pool2d_i8", run_max_pool2d_i8, no_scratch},
     {"rescale_i8", run_rescale_i8, no_scratch},
+    {"rescale_u8", run_rescale_u8, no_scratch},
     {"rescale_i16", run_rescale_i16, no_scratch},
+    {"rescale_u16", run_rescale_u16, no_scratch},
     {"rescale_i32", run_rescale_i32, no_scratch},
+    {"rescale_i48", run_rescale_i48, no_scratch},
     {"add_i32", run_add_i32, no_scratch},
     {"sub_i32", run_sub_i32, no_scratch},
     {"maximum_i32", run_maximum_i32, no_scratch},

@@ -7,10 +7,14 @@
 #include "tosaic/kernels.h"
 
 /* A multiplier of 1 << 30 with a shift of at most 30 is EXACT: a shift to the left by `up`, as
- * between the types of a softmax. Otherwise a shift below 33 is made up for by shifting the value to
- * the left before, by `up`; what is left of the shift, `down`, is at least 1 and rounds half up.
+ * between the types of a softmax. Otherwise a shift below 33 is made up for by shifting the value
+ * to the left before, by `up`; what is left of the shift, `down`, is at least 1 and rounds half up.
  */
-typedef enum tosaic_rounding { TOSAIC_EXACT, TOSAIC_ROUND_ONCE, TOSAIC_ROUND_TWICE } tosaic_rounding;
+typedef enum tosaic_rounding {
+  TOSAIC_EXACT,
+  TOSAIC_ROUND_ONCE,
+  TOSAIC_ROUND_TWICE
+} tosaic_rounding;
 
 typedef struct tosaic_form {
   int32_t multiplier, up, down;

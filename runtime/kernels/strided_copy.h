@@ -14,12 +14,12 @@
 #include "tosaic/kernels.h"
 
 /* Single elements, `count` of them. */
-#define COPY_ELEMENTS(TYPE)                                      \
-  for (size_t k = 0; k < count; k++) {                           \
+#define COPY_ELEMENTS(TYPE)                                         \
+  for (size_t k = 0; k < count; k++) {                              \
     *(TYPE *)to = *(const TYPE *)from; /* aligned as tensors are */ \
-    to += to_step;                                               \
-    from += from_step;                                           \
-  }                                                              \
+    to += to_step;                                                  \
+    from += from_step;                                              \
+  }                                                                 \
   return;
 
 static inline void copy_each(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step,
@@ -72,7 +72,8 @@ static void copy_dimension(const tosaic_copy *p, int32_t dimension, int32_t last
   }
 }
 
-/* The bytes that an array covers: how far they begin ahead of its first element and end behind it. */
+/* The bytes that an array covers: how far they begin ahead of its first element and end behind it.
+ */
 static size_t reach_of(const tosaic_copy *p, const ptrdiff_t *stride, size_t *ahead) {
   size_t behind = p->element_size;
   *ahead = 0;

@@ -16,6 +16,7 @@ from tosaic.tools.bench.kernel_cases import (
     Matmul,
     Rescale,
     conv_case,
+    int48,
     matmul_case,
     rescale_for,
     run_on_board,
@@ -289,7 +290,9 @@ def test_pools_and_elementwise_equal_the_reference(core):
         wide = rng.integers(-(2**15), 2**15, (2, n), np.int16)
         for steps in ((1, 1), (0, 1), (1, 0)):
             for kernel in ("add_i32", "sub_i32", "maximum_i32"):
-                cases.append(Case(f"{kernel} {n} {steps}", kernel, steps, (a, b), 4 * n, channels=n))
+                cases.append(
+                    Case(f"{kernel} {n} {steps}", kernel, steps, (a, b), 4 * n, channels=n)
+                )
             for shift in (0, 1, 31, 63):
                 name, parameters = f"mul {n} {steps} {shift}", (*steps, 0, shift)
                 cases.append(Case(name, "mul_i32", parameters, (a, b), 4 * n, channels=n))
@@ -300,17 +303,25 @@ def test_pools_and_elementwise_equal_the_reference(core):
             cases.append(Case(f"table {n} {step}", "table_i8", (step,), (x, table), n, channels=n))
             data = (wide[0], rng.integers(-(2**15), 2**15, 513, np.int16))
             size = 4 * n
-            cases.append(Case(f"table_i16 {n} {step}", "table_i16", (step,), data, size, channels=n))
+            cases.append(
+                Case(f"table_i16 {n} {step}", "table_i16", (step,), data, size, channels=n)
+            )
         cases.append(Case(f"clamp {n}", "clamp_i8", (1, 0, 0, -7, 90), (x,), n, channels=n))
         for k, form in enumerate(rescales(rng, n, 3)[1:]):
             size = {INT8: 1, INT16: 2, INT32: 4}[form.type] * 3 * n
             for kernel, kind, low, high in (
                 ("rescale_i8", np.int8, -128, 127),
+                ("rescale_u8", np.uint8, 0, 255),
                 ("rescale_i16", np.int16, -(2**15), 2**15 - 1),
+                ("rescale_u16", np.uint16, 0, 2**16 - 1),
                 ("rescale_i32", np.int32, -(2**31), WORST),
             ):
                 data = rng.integers(low, high, (3, n)).astype(kind)
                 rescale = bound(replace(form, input_zp=0 if kernel == "rescale_i32" else 5))
                 name = f"{kernel} {n} {k}"
                 cases.append(Case(name, kernel, (), (data,), size, rescale, 3, n))
+        for k, form in enumerate(wide_rescales(rng, n, 3, "i16")[1:]):
+            size = {INT8: 1, INT16: 2, INT32: 4}[form.type] * 3 * n
+            data = int48(rng.integers(-(2**47), 2**47, (3, n)))
+            cases.append(Case(f"rescale_i48 {n} {k}", "rescale_i48", (), (data,), size, form, 3, n))
     compare(core, cases)

@@ -133,9 +133,7 @@ def same(size: tuple[int, int], kernel: tuple[int, int], stride: int) -> tuple[i
     return totals[0] // 2, totals[0] - totals[0] // 2, totals[1] // 2, totals[1] - totals[1] // 2
 
 
-def rescale_for(
-    rng: np.random.Generator, channels: int, terms: int, types: str = "i8"
-) -> Rescale:
+def rescale_for(rng: np.random.Generator, channels: int, terms: int, types: str = "i8") -> Rescale:
     """Return a rescale per channel that spreads sums of `terms` random products over the type.
 
     That is int8, and int16 where `types` is i16, or i16_i16 for weights of int16 too.

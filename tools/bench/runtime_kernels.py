@@ -121,7 +121,7 @@ def main(cores: tuple[str, ...]) -> None:
 def _compare(
     title: str, peer: str, core: str, cases: list[Case], stored: Sequence[float | None]
 ) -> bool:
-    """Print `cases` on `core` beside the `stored` figures of `peer`; return whether all are exact."""
+    """Print `cases` on `core` beside figures of `peer`; return whether all are exact."""
     results, expected = run_on_board(core, cases), run_on_host(cases).outputs
     table = Table(title=title, box=box.SIMPLE)
     for heading in ("layer", "tosaic", peer, "ratio", "bit-exact"):

@@ -35,6 +35,7 @@ class Encoder(nn.Module):
     """A transformer encoder layer of 64 channels, 4 heads and 32 positions, and a classifier."""
 
     def __init__(self, width: int = 64) -> None:
+        """Make the layers, with PyTorch's own initial weights."""
         super().__init__()
         self.layer = nn.TransformerEncoderLayer(
             width, 4, 2 * width, dropout=0.0, activation="gelu", batch_first=True
@@ -42,6 +43,7 @@ class Encoder(nn.Module):
         self.classifier = nn.Linear(width, 10)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map [batch, positions, channels] to ten scores a sample."""
         return self.classifier(self.layer(x).mean(1))
 
 
@@ -49,6 +51,7 @@ class Activations(nn.Module):
     """Convolutions with hard-swish, a sigmoid gate, tanh, pools, an upsampling and a softmax."""
 
     def __init__(self) -> None:
+        """Make the layers, with PyTorch's own initial weights."""
         super().__init__()
         self.stem = nn.Conv2d(3, 16, 3, 2, 1)
         self.gate = nn.Conv2d(16, 16, 3, 1, 1)
@@ -56,6 +59,7 @@ class Activations(nn.Module):
         self.classifier = nn.Linear(24, 10)
 
     def forward(self, image: Tensor) -> Tensor:
+        """Map images [batch, 3, height, width] to ten probabilities each."""
         x = F.hardswish(self.stem(image))
         x = F.max_pool2d(torch.sigmoid(self.gate(x)) * x + x, 2)
         x = F.interpolate(torch.tanh(self.mix(x)), scale_factor=2.0, mode="bilinear")

@@ -1,5 +1,5 @@
-/* Taps of a DEPTHWISE_CONV2D of int16: four neighbouring channels at a time, two words of inputs and
- * one of weights.
+/* Taps of a DEPTHWISE_CONV2D of int16: four neighbouring channels at a time, two words of inputs
+ * and one of weights.
  */
 #include "../matrix/depthwise_taps.h"
 

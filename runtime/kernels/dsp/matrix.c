@@ -1,7 +1,7 @@
-/* Products of matrices of int8 by words: two windows, less the zero point, are laid out with 16 bits
- * an element in scratch memory and multiplied by two filters at a time, a single one by four. SMLAD
- * takes two products; SXTB16 makes two halves of a word's bytes 0 and 2, so that the windows have
- * their elements in the order 0 2 1 3.
+/* Products of matrices of int8 by words: two windows, less the zero point, are laid out with 16
+ * bits an element in scratch memory and multiplied by two filters at a time, a single one by four.
+ * SMLAD takes two products; SXTB16 makes two halves of a word's bytes 0 and 2, so that the windows
+ * have their elements in the order 0 2 1 3.
  */
 #include "../matrix/matrix.h"
 

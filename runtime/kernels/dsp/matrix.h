@@ -22,7 +22,8 @@ typedef struct tosaic_matrix {
   uint32_t *wide; /* two windows */
 } tosaic_matrix;
 
-/* Words of two elements in which each four elements of one of two windows lie, or of a single one. */
+/* Words of two elements in which each four elements of one of two windows lie, or of a single one.
+ */
 enum { TOSAIC_WORDS_OF_TWO = 4, TOSAIC_WORDS_OF_ONE = 2 };
 
 /* Add the products of two windows with 16 bits an element, in the order 0 2 1 3, and of the filters

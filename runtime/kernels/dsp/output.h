@@ -7,11 +7,7 @@
 /* What becomes of sums: the usual rescales to int8 take 32-bit arithmetic (see ../mve/output.h),
  * the others that of the reference kernels.
  */
-typedef enum tosaic_stage {
-  TOSAIC_GENERAL,
-  TOSAIC_SINGLE_ROUND,
-  TOSAIC_DOUBLE_ROUND
-} tosaic_stage;
+typedef enum tosaic_stage { TOSAIC_GENERAL, TOSAIC_SINGLE_ROUND, TOSAIC_DOUBLE_ROUND } tosaic_stage;
 
 typedef struct tosaic_output {
   const tosaic_rescale *rescale;

@@ -1,27 +1,33 @@
-/* RESCALE: of int8, int16 and int32 in 32-bit arithmetic where the form allows it, else portable. */
+/* RESCALE: of int8, int16 and int32 in 32-bit arithmetic where the form allows it, else portable.
+ */
 #include "../reference/rescale.h"
 
 #include <arm_acle.h>
 
 #include "../rescale_form.h"
 
-RESCALE(u8, uint8_t, ELEMENT)
-RESCALE(u16, uint16_t, ELEMENT)
-RESCALE(i48, uint8_t, tosaic_load_i48)
-
-static __attribute__((noinline, cold)) void one_by_one(tosaic_type type,
+static __attribute__((noinline, cold)) void one_by_one(tosaic_elements elements,
                                                        const tosaic_rescale *rescale, size_t rows,
                                                        size_t channels, const void *input,
                                                        void *output) {
-  rescale_portable(type, rescale, rows, channels, input, output);
+  rescale_each(elements, rescale, rows, channels, input, output);
 }
+
+#define ONE_BY_ONE(NAME, TYPE, ELEMENTS)                                                  \
+  void tosaic_rescale_##NAME(const tosaic_rescale *rescale, size_t rows, size_t channels, \
+                             const TYPE *input, void *output) {                           \
+    one_by_one(ELEMENTS, rescale, rows, channels, input, output);                         \
+  }
+ONE_BY_ONE(u8, uint8_t, OF_U8)
+ONE_BY_ONE(u16, uint16_t, OF_U16)
+ONE_BY_ONE(i48, uint8_t, OF_I48)
 
 /* For functions with a constant argument that selects their code. */
 #define INLINE static inline __attribute__((always_inline))
 
-    /* Before the limits. */
-    INLINE int32_t scaled(const tosaic_rescale *r, tosaic_form form, tosaic_rounding rounding,
-                          int32_t x) {
+/* Before the limits. */
+INLINE int32_t scaled(const tosaic_rescale *r, tosaic_form form, tosaic_rounding rounding,
+                      int32_t x) {
   int32_t high;
   x -= r->input_zp;
   if (rounding == TOSAIC_EXACT) {
@@ -43,30 +49,30 @@ INLINE int32_t limited(const tosaic_rescale *r, int32_t x) {
 }
 
 /* Limits that are the type's own are one instruction, or none. */
-#define LOOP(TYPE, LOW, HIGH, SATURATED)                                                     \
-  if (r.min == LOW && r.max == HIGH) {                                                       \
-    for (size_t k = 0; k < n; k++)                                                           \
-      ((TYPE *)output)[k] = (TYPE)SATURATED(scaled(&r, form, rounding, input[k]));           \
-  } else {                                                                                   \
-    for (size_t k = 0; k < n; k++)                                                           \
-      ((TYPE *)output)[k] = (TYPE)limited(&r, scaled(&r, form, rounding, input[k]));         \
-  }                                                                                          \
+#define LOOP(TYPE, LOW, HIGH, SATURATED)                                             \
+  if (r.min == LOW && r.max == HIGH) {                                               \
+    for (size_t k = 0; k < n; k++)                                                   \
+      ((TYPE *)output)[k] = (TYPE)SATURATED(scaled(&r, form, rounding, input[k]));   \
+  } else {                                                                           \
+    for (size_t k = 0; k < n; k++)                                                   \
+      ((TYPE *)output)[k] = (TYPE)limited(&r, scaled(&r, form, rounding, input[k])); \
+  }                                                                                  \
   break;
 #define SATURATED_8(x) __ssat(x, 8)
 #define SATURATED_16(x) __ssat(x, 16)
 #define AS_IT_IS(x) (x)
 
-#define KERNEL(NAME, TYPE, ENUM, BITS, ZP_LOW, ZP_HIGH)                                                \
+#define KERNEL(NAME, TYPE, ELEMENTS, BITS, ZP_LOW, ZP_HIGH)                                      \
   INLINE void NAME##_loop(const tosaic_rescale *rescale, tosaic_form form,                       \
                           tosaic_rounding rounding, size_t n, const TYPE *input, void *output) { \
     const tosaic_rescale r = *rescale;                                                           \
     switch (r.output_type) {                                                                     \
       case TOSAIC_INT8:                                                                          \
-        LOOP(int8_t, INT8_MIN, INT8_MAX, SATURATED_8)                                                                             \
+        LOOP(int8_t, INT8_MIN, INT8_MAX, SATURATED_8)                                            \
       case TOSAIC_INT16:                                                                         \
-        LOOP(int16_t, INT16_MIN, INT16_MAX, SATURATED_16)                                                                            \
+        LOOP(int16_t, INT16_MIN, INT16_MAX, SATURATED_16)                                        \
       default:                                                                                   \
-        LOOP(int32_t, INT32_MIN, INT32_MAX, AS_IT_IS)                                                                            \
+        LOOP(int32_t, INT32_MIN, INT32_MAX, AS_IT_IS)                                            \
     }                                                                                            \
   }                                                                                              \
   void tosaic_rescale_##NAME(const tosaic_rescale *rescale, size_t rows, size_t channels,        \
@@ -74,7 +80,7 @@ INLINE int32_t limited(const tosaic_rescale *r, int32_t x) {
     tosaic_form form;                                                                            \
     if (rescale->input_zp < ZP_LOW || rescale->input_zp > ZP_HIGH ||                             \
         !tosaic_form_of(rescale, BITS, &form)) {                                                 \
-      one_by_one(ENUM, rescale, rows, channels, input, output);                  \
+      one_by_one(ELEMENTS, rescale, rows, channels, input, output);                              \
     } else if (form.rounding == TOSAIC_EXACT) {                                                  \
       NAME##_loop(rescale, form, TOSAIC_EXACT, rows *channels, input, output);                   \
     } else if (form.rounding == TOSAIC_ROUND_TWICE) {                                            \
@@ -84,6 +90,6 @@ INLINE int32_t limited(const tosaic_rescale *r, int32_t x) {
     }                                                                                            \
   }
 
-KERNEL(i8, int8_t, TOSAIC_INT8, 8, INT8_MIN, INT8_MAX)
-KERNEL(i16, int16_t, TOSAIC_INT16, 16, INT16_MIN, INT16_MAX)
-KERNEL(i32, int32_t, TOSAIC_INT32, 31, 0, 0)
+KERNEL(i8, int8_t, OF_I8, 8, INT8_MIN, INT8_MAX)
+KERNEL(i16, int16_t, OF_I16, 16, INT16_MIN, INT16_MAX)
+KERNEL(i32, int32_t, OF_I32, 31, 0, 0)

@@ -1,18 +1,18 @@
-/* The loops of elementwise operations: four at a time, and operands that are one element for all taken
- * out.
+/* The loops of elementwise operations: four at a time, and operands that are one element for all
+ * taken out.
  */
 #ifndef TOSAIC_DSP_ROWS_H
 #define TOSAIC_DSP_ROWS_H
 
 #include "../arithmetic.h"
 
-#define EACH(RESULT, A, B)                                 \
+#define EACH(RESULT, A, B)                                  \
   for (; n >= 4; n -= 4, a += 4, b += 4 * b_step, y += 4) { \
-    y[0] = RESULT(A(0), B(0));                             \
-    y[1] = RESULT(A(1), B(1));                             \
-    y[2] = RESULT(A(2), B(2));                             \
-    y[3] = RESULT(A(3), B(3));                             \
-  }                                                        \
+    y[0] = RESULT(A(0), B(0));                              \
+    y[1] = RESULT(A(1), B(1));                              \
+    y[2] = RESULT(A(2), B(2));                              \
+    y[3] = RESULT(A(3), B(3));                              \
+  }                                                         \
   for (size_t k = 0; k < n; k++) y[k] = RESULT(A(k), B(k));
 #define ELEMENT_OF_A(k) a[k]
 #define ELEMENT_OF_B(k) b[k]

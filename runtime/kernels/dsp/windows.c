@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "scratch.h"
+
 static inline void copy_rows(int8_t *to, size_t to_step, const int8_t *from, size_t from_step,
                              size_t bytes, int32_t rows) {
   for (; rows > 0; rows--, to += to_step, from += from_step) {
@@ -19,7 +21,5 @@ static inline void fill(int8_t *to, int32_t value, size_t count) {
   for (; count >= 4; count -= 4, to += 4) memcpy(to, &word, 4);
   while (count--) *to++ = (int8_t)value;
 }
-
-#include "scratch.h"
 
 #include "../matrix/windows_loops.h"

@@ -36,8 +36,7 @@ static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i16_portable, TOSAI
                                 .weight_step = step};
         taps.x = input + (line * p->input_width + x.origin + x.first * p->dilation_x) * step;
         taps.weight = weight + (y.first * p->kernel_width + x.first) * step;
-        taps.x_line =
-            (ptrdiff_t)p->dilation_y * p->input_width * step - taps.columns * taps.x_step;
+        taps.x_line = (ptrdiff_t)p->dilation_y * p->input_width * step - taps.columns * taps.x_step;
         taps.weight_line = (p->kernel_width - taps.columns) * step;
         for (size_t c = 0; c < channels; c += TOSAIC_TAPS_CHANNELS) {
           const size_t left = channels - c;

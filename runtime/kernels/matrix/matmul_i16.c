@@ -2,7 +2,6 @@
  * the rows of a.
  */
 #include "../reference/matmul.h"
-
 #include "matrix.h"
 #include "wide.h"
 

@@ -5,14 +5,15 @@
  * depends on the row of a is a shift of its sums.
  */
 #include "../reference/matmul.h"
-
 #include "matrix.h"
 
 /* For what the matrix form does not take. */
 static MATMUL(i8_portable, int8_t, uint32_t, PRODUCT_I8, STORE_I32)
 
     /* Rows whose sums are made at a time. */
-    enum { ROWS = 16 };
+    enum {
+      ROWS = 16
+    };
 
 /* One batch without a transposition; a shift is as above. */
 static void multiply_by_rows(const tosaic_matmul *p, const int8_t *a, const int8_t *b,
@@ -23,8 +24,8 @@ static void multiply_by_rows(const tosaic_matmul *p, const int8_t *a, const int8
     for (size_t first = 0; first < width; first += TOSAIC_ROW_COLUMNS) {
       const size_t left = width - first;
       const size_t count = left < TOSAIC_ROW_COLUMNS ? left : TOSAIC_ROW_COLUMNS;
-      const int32_t shift = tosaic_wrap_mul(
-          p->b_zp, tosaic_wrap_sub(constant, tosaic_sum_i8(a, channels)));
+      const int32_t shift =
+          tosaic_wrap_mul(p->b_zp, tosaic_wrap_sub(constant, tosaic_sum_i8(a, channels)));
       int32_t sums[TOSAIC_ROW_COLUMNS];
       for (size_t k = 0; k < count; k++) sums[k] = shift;
       if (width == 1) {
@@ -40,7 +41,7 @@ static void multiply_by_rows(const tosaic_matmul *p, const int8_t *a, const int8
 }
 
 void tosaic_matmul_i8(const tosaic_matmul *p, const int8_t *a, const int8_t *b,
-                          const tosaic_rescale *rescale, void *output, void *scratch) {
+                      const tosaic_rescale *rescale, void *output, void *scratch) {
   if (!tosaic_takes_matmul(p, false)) {
     tosaic_matmul_i8_portable(p, a, b, rescale, output, scratch);
     return;

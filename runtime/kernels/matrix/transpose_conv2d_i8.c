@@ -1,10 +1,9 @@
 /* TRANSPOSE_CONV2D of int8: for each place within the stride a CONV2D, whose filters are every
  * stride-th tap, backwards, in scratch memory.
  */
-#include "../reference/convolution.h"
-
 #include <string.h>
 
+#include "../reference/convolution.h"
 #include "matrix.h"
 #include "windows.h"
 
@@ -48,8 +47,7 @@ static void multiply_windows(const void *context, const void *x, size_t step, si
     const size_t oy = line / lines * (size_t)p->output_height + (size_t)t->y.first +
                       line % lines * (size_t)p->stride_y;
     const size_t ox = (size_t)t->x.first + column * (size_t)p->stride_x;
-    tosaic_matrix_run(t->m, window, step, fitting,
-                      (oy * (size_t)p->output_width + ox) * t->m->all,
+    tosaic_matrix_run(t->m, window, step, fitting, (oy * (size_t)p->output_width + ox) * t->m->all,
                       (size_t)p->stride_x * t->m->all, NULL);
     window += fitting * step;
     element += fitting;
@@ -73,7 +71,8 @@ static inline void pack(const tosaic_conv *p, phase y, phase x, const int8_t *we
       .input_stride = {filter, -p->stride_y * row, -p->stride_x * pixel, 1},
       .output_stride = {y.taps * x.taps * pixel, x.taps * pixel, pixel, 1}};
   tosaic_copy_strided(&backwards,
-                      weight + (ptrdiff_t)first * filter + (y.tap + (y.taps - 1) * p->stride_y) * row +
+                      weight + (ptrdiff_t)first * filter +
+                          (y.tap + (y.taps - 1) * p->stride_y) * row +
                           (x.tap + (x.taps - 1) * p->stride_x) * pixel,
                       to);
 }

@@ -8,9 +8,9 @@
 
 #include "../arithmetic.h"
 
-/* What becomes of sums. The usual rescales to int16 have shifts from 17 to 46. Of a sum that fits 32
- * bits they are 32-bit arithmetic, as in mve/output.h: (sum * multiplier) >> 16 is the upper half of
- * a product that has the bit that rounds.
+/* What becomes of sums. The usual rescales to int16 have shifts from 17 to 46. Of a sum that fits
+ * 32 bits they are 32-bit arithmetic, as in mve/output.h: (sum * multiplier) >> 16 is the upper
+ * half of a product that has the bit that rounds.
  */
 typedef struct tosaic_wide_output {
   const tosaic_rescale *rescale;

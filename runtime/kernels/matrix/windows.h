@@ -10,8 +10,8 @@
 typedef void tosaic_take_windows(const void *context, const void *x, size_t step, size_t count,
                                  size_t element);
 
-/* Hand all windows of `p` to `take`. Elements outside of the input are 0, or of int8 the zero point.
- * `columns` has memory for `at_once` windows, unless they are pointwise.
+/* Hand all windows of `p` to `take`. Elements outside of the input are 0, or of int8 the zero
+ * point. `columns` has memory for `at_once` windows, unless they are pointwise.
  */
 void tosaic_each_window(const tosaic_conv *p, size_t element_size, const void *input, void *columns,
                         size_t at_once, tosaic_take_windows *take, const void *context);

@@ -46,8 +46,8 @@ typedef struct run {
  * multipliers.
  */
 #define GROUPS(NAME, STAGE)                                                                  \
-  static __attribute__((noinline)) void NAME(run r, const tosaic_part *part, size_t window,         \
-                                             const tosaic_limits *l) {                              \
+  static __attribute__((noinline)) void NAME(run r, const tosaic_part *part, size_t window,  \
+                                             const tosaic_limits *l) {                       \
     const size_t rounded = (window + 15) & ~(size_t)15;                                      \
     const int32x4_t zp = l->zp, min = l->min, max = l->max;                                  \
     const tosaic_group *const end = part->end;                                               \

@@ -25,7 +25,8 @@ typedef struct tosaic_matrix {
   tosaic_limits limits;
   void *output;
   tosaic_group *groups;
-  tosaic_part full, rest; /* groups of four, and the one of fewer: then with the last filter again */
+  tosaic_part full,
+      rest; /* groups of four, and the one of fewer: then with the last filter again */
 } tosaic_matrix;
 
 #endif

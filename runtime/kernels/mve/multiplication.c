@@ -4,30 +4,30 @@
 #include "../arithmetic.h"
 
 /* Defines NAME_products: products of elements, or of elements and one for all of them. */
-#define PRODUCTS(NAME, TYPE, LOAD)                                                         \
-  static inline void NAME##_products(size_t n, const void *const inputs[],                 \
-                                     const size_t steps[], int32_t *y) {                   \
-    const TYPE *a = (const TYPE *)inputs[steps[0] ? 0 : 1];                                \
-    const TYPE *b = (const TYPE *)inputs[steps[0] ? 1 : 0];                                \
-    const size_t a_step = steps[0] | steps[1], b_step = steps[0] & steps[1];               \
-    size_t k = 0;                                                                          \
-    if (b_step) {                                                                          \
-      for (; k + 4 <= n; k += 4) vst1q_s32(y + k, vmulq_s32(LOAD(a + k), LOAD(b + k)));    \
-    } else if (a_step) {                                                                   \
-      const int32_t all = *b;                                                              \
-      for (; k + 4 <= n; k += 4) vst1q_s32(y + k, vmulq_n_s32(LOAD(a + k), all));          \
-    }                                                                                      \
-    for (; k < n; k++) y[k] = tosaic_wrap_mul(a[k * a_step], b[k * b_step]);               \
+#define PRODUCTS(NAME, TYPE, LOAD)                                                               \
+  static inline void NAME##_products(size_t n, const void *const inputs[], const size_t steps[], \
+                                     int32_t *y) {                                               \
+    const TYPE *a = (const TYPE *)inputs[steps[0] ? 0 : 1];                                      \
+    const TYPE *b = (const TYPE *)inputs[steps[0] ? 1 : 0];                                      \
+    const size_t a_step = steps[0] | steps[1], b_step = steps[0] & steps[1];                     \
+    size_t k = 0;                                                                                \
+    if (b_step) {                                                                                \
+      for (; k + 4 <= n; k += 4) vst1q_s32(y + k, vmulq_s32(LOAD(a + k), LOAD(b + k)));          \
+    } else if (a_step) {                                                                         \
+      const int32_t all = *b;                                                                    \
+      for (; k + 4 <= n; k += 4) vst1q_s32(y + k, vmulq_n_s32(LOAD(a + k), all));                \
+    }                                                                                            \
+    for (; k < n; k++) y[k] = tosaic_wrap_mul(a[k * a_step], b[k * b_step]);                     \
   }
 PRODUCTS(i8, int8_t, vldrbq_s32)
 PRODUCTS(i16, int16_t, vldrhq_s32)
 PRODUCTS(i32, int32_t, vld1q_s32)
 
-#define MUL(NAME)                                                                    \
-  void tosaic_mul_##NAME(size_t n, const void *const inputs[], const size_t steps[], \
-                         void *output, const void *argument) {                       \
-    (void)argument;                                                                  \
-    NAME##_products(n, inputs, steps, (int32_t *)output);                            \
+#define MUL(NAME)                                                                                  \
+  void tosaic_mul_##NAME(size_t n, const void *const inputs[], const size_t steps[], void *output, \
+                         const void *argument) {                                                   \
+    (void)argument;                                                                                \
+    NAME##_products(n, inputs, steps, (int32_t *)output);                                          \
   }
 MUL(i8)
 MUL(i16)

@@ -1,7 +1,7 @@
 /* Bilinear RESIZE of int8: a vector has neighbouring channels. */
-#include "../reference/resize.h"
-
 #include <arm_mve.h>
+
+#include "../reference/resize.h"
 
 void tosaic_resize_bilinear_i8(const tosaic_resize *p, const int8_t *input, int32_t *output) {
   EACH_PIXEL(p) {

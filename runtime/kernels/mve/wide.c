@@ -1,5 +1,6 @@
 /* Products with int48 accumulators by vectors of eight: a window times two filters at a time.
- * VMLALDAVA adds all products of two vectors to 64 bits. The loops are tail-predicated: see matrix.c.
+ * VMLALDAVA adds all products of two vectors to 64 bits. The loops are tail-predicated: see
+ * matrix.c.
  */
 #include "../matrix/wide.h"
 
@@ -7,21 +8,25 @@
 
 #include "scratch.h"
 
-/* Defines NAME: adds the products of a window and two filters to two sums. LOAD loads and goes on. */
-#define MULTIPLY_TWO(NAME, TYPE, LOAD, STEP)                                                  \
-  static inline void NAME(const int16_t *x, const TYPE *w0, const TYPE *w1, size_t window,    \
-                          int64_t sums[2]) {                                                  \
-    int64_t s0 = sums[0], s1 = sums[1];                                                       \
-    __asm__ volatile("dlstp.16 lr, %[window]\n"                                               \
-                     "1: vldrh.16 q0, [%[x]], #16\n" LOAD " q1, [%[w0]], #" STEP "\n"         \
-                     "vmlaldava.s16 %Q[s0], %R[s0], q0, q1\n" LOAD " q2, [%[w1]], #" STEP "\n" \
-                     "vmlaldava.s16 %Q[s1], %R[s1], q0, q2\n"                                 \
-                     "letp lr, 1b\n"                                                          \
-                     : [s0] "+r"(s0), [s1] "+r"(s1), [x] "+r"(x), [w0] "+l"(w0), [w1] "+l"(w1) \
-                     : [window] "r"(window)                                                   \
-                     : "q0", "q1", "q2", "lr", "memory");                                     \
-    sums[0] = s0;                                                                             \
-    sums[1] = s1;                                                                             \
+/* Defines NAME: adds the products of a window and two filters to two sums. LOAD loads and goes on.
+ */
+#define MULTIPLY_TWO(NAME, TYPE, LOAD, STEP)                                               \
+  static inline void NAME(const int16_t *x, const TYPE *w0, const TYPE *w1, size_t window, \
+                          int64_t sums[2]) {                                               \
+    int64_t s0 = sums[0], s1 = sums[1];                                                    \
+    __asm__ volatile(                                                                      \
+        "dlstp.16 lr, %[window]\n"                                                         \
+        "1: vldrh.16 q0, [%[x]], #16\n" LOAD " q1, [%[w0]], #" STEP                        \
+        "\n"                                                                               \
+        "vmlaldava.s16 %Q[s0], %R[s0], q0, q1\n" LOAD " q2, [%[w1]], #" STEP               \
+        "\n"                                                                               \
+        "vmlaldava.s16 %Q[s1], %R[s1], q0, q2\n"                                           \
+        "letp lr, 1b\n"                                                                    \
+        : [s0] "+r"(s0), [s1] "+r"(s1), [x] "+r"(x), [w0] "+l"(w0), [w1] "+l"(w1)          \
+        : [window] "r"(window)                                                             \
+        : "q0", "q1", "q2", "lr", "memory");                                               \
+    sums[0] = s0;                                                                          \
+    sums[1] = s1;                                                                          \
   }
 MULTIPLY_TWO(multiply_two_i8, int8_t, "vldrb.s16", "8")
 MULTIPLY_TWO(multiply_two_i16, int16_t, "vldrh.16", "16")

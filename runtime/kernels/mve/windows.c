@@ -2,6 +2,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "scratch.h"
+
 static inline void copy_rows(int8_t *to, size_t to_step, const int8_t *from, size_t from_step,
                              size_t bytes, int32_t rows) {
   const size_t rounded = (bytes + 15) & ~(size_t)15; /* what the pointers go on by themselves */
@@ -31,7 +33,5 @@ static inline void fill(int8_t *to, int32_t value, size_t count) {
       : [count] "r"(count), [value] "r"(value)
       : "q0", "lr", "memory");
 }
-
-#include "scratch.h"
 
 #include "../matrix/windows_loops.h"

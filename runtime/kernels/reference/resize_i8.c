@@ -1,7 +1,7 @@
 #include "resize.h"
 
-/* Bilinear RESIZE of int8, each result from four elements and their weights. TOSA's limit on scales,
- * 1 << 11, keeps results within int32.
+/* Bilinear RESIZE of int8, each result from four elements and their weights. TOSA's limit on
+ * scales, 1 << 11, keeps results within int32.
  */
 void tosaic_resize_bilinear_i8(const tosaic_resize *p, const int8_t *input, int32_t *output) {
   EACH_PIXEL(p) {

@@ -2,6 +2,7 @@
  * the rows of a.
  */
 #include "../reference/matmul.h"
+#include "columns.h"
 #include "matrix.h"
 #include "wide.h"
 
@@ -23,13 +24,7 @@ static MATMUL(i16_portable, int16_t, uint64_t, PRODUCT_I16, STORE_I48)
   for (int32_t n = 0; n < p->batches; n++) {
     for (size_t first = 0; first < width; first += part) {
       const size_t count = width - first < part ? width - first : part;
-      const ptrdiff_t size = sizeof(int16_t);
-      const tosaic_copy transposed = {.rank = 2,
-                                      .element_size = sizeof(int16_t),
-                                      .size = {count, channels},
-                                      .input_stride = {size, (ptrdiff_t)width * size},
-                                      .output_stride = {(ptrdiff_t)channels * size, size}};
-      tosaic_copy_strided(&transposed, b + first, columns);
+      columns_as_rows(channels, width, count, sizeof(int16_t), b + first, columns);
       for (size_t h = 0; h < height; h++)
         for (size_t c = 0; c < count; c += 4) {
           const size_t left = count - c;

@@ -5,6 +5,7 @@
  * depends on the row of a is a shift of its sums.
  */
 #include "../reference/matmul.h"
+#include "columns.h"
 #include "matrix.h"
 
 /* For what the matrix form does not take. */
@@ -15,9 +16,11 @@ static MATMUL(i8_portable, int8_t, uint32_t, PRODUCT_I8, STORE_I32)
       ROWS = 16
     };
 
-/* One batch without a transposition; a shift is as above. */
-static void multiply_by_rows(const tosaic_matmul *p, const int8_t *a, const int8_t *b,
-                             const tosaic_rescale *rescale, void *output, size_t index) {
+/* One batch without a transposition; a shift is as above. Not inline, for the stack. */
+static __attribute__((noinline)) void multiply_by_rows(const tosaic_matmul *p, const int8_t *a,
+                                                       const int8_t *b,
+                                                       const tosaic_rescale *rescale, void *output,
+                                                       size_t index) {
   const size_t width = (size_t)p->width, channels = (size_t)p->channels;
   const int32_t constant = tosaic_wrap_mul(p->channels, p->a_zp);
   for (int32_t h = 0; h < p->height; h++, a += channels, index += width)
@@ -61,12 +64,7 @@ void tosaic_matmul_i8(const tosaic_matmul *p, const int8_t *a, const int8_t *b,
   for (int32_t n = 0; n < p->batches; n++, index += height * width) {
     for (size_t parts = (width + part - 1) / part; parts > 0; parts--) {
       const size_t first = (parts - 1) * part, count = width - first < part ? width - first : part;
-      const tosaic_copy transposed = {.rank = 2,
-                                      .element_size = 1,
-                                      .size = {count, channels},
-                                      .input_stride = {1, (ptrdiff_t)width},
-                                      .output_stride = {(ptrdiff_t)channels, 1}};
-      tosaic_copy_strided(&transposed, b + first, columns);
+      columns_as_rows(channels, width, count, 1, b + first, columns);
       tosaic_matrix_prepare(&m, columns, first, count, &constant, 0);
       if (p->b_zp == 0) {
         tosaic_matrix_run(&m, a, channels, height, index, width, NULL);

@@ -55,9 +55,12 @@ static void multiply_windows(const void *context, const void *x, size_t step, si
   }
 }
 
-/* `count` filters from number `first` on, with the taps of a phase; without any one of zeros. */
-static inline void pack(const tosaic_conv *p, phase y, phase x, const int8_t *weight, size_t first,
-                        size_t count, int8_t *to) {
+/* `count` filters from number `first` on, with the taps of a phase; without any one of zeros. Not
+ * inline, for the stack.
+ */
+static __attribute__((noinline)) void pack(const tosaic_conv *p, phase y, phase x,
+                                           const int8_t *weight, size_t first, size_t count,
+                                           int8_t *to) {
   const ptrdiff_t pixel = p->input_channels, row = p->kernel_width * pixel;
   const ptrdiff_t filter = p->kernel_height * row;
   if (y.taps == 0 || x.taps == 0) {
@@ -77,9 +80,10 @@ static inline void pack(const tosaic_conv *p, phase y, phase x, const int8_t *we
                       to);
 }
 
-static void run_phase(const tosaic_conv *p, phase y, phase x, const int8_t *input,
-                      const int8_t *weight, const int32_t *bias, const tosaic_rescale *rescale,
-                      void *output, void *scratch) {
+static __attribute__((noinline)) void run_phase(const tosaic_conv *p, phase y, phase x,
+                                                const int8_t *input, const int8_t *weight,
+                                                const int32_t *bias, const tosaic_rescale *rescale,
+                                                void *output, void *scratch) {
   const size_t largest = tosaic_largest_phase(p), all = (size_t)p->output_channels;
   const size_t part = tosaic_copied_filters(all, largest);
   int8_t *const filters = (int8_t *)scratch + tosaic_matrix_bytes(part, largest);

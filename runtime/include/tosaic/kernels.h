@@ -3,7 +3,8 @@
  * The reference kernels (kernels/reference/NAME.c) define every function below in portable C11. A
  * faster set for one architecture has a folder of its own, kernels/ARCH/; a file NAME.c there
  * takes the place of the reference file NAME.c when the library is built for ARCH. So each file
- * defines the same functions in every folder, and no function is chosen at run time. The _scratch
+ * defines the same functions in every folder, and no function is chosen at run time; files with
+ * other names have what the kernels of a folder share. The _scratch
  * functions of a set are all in its scratch.c, which has nothing of the architecture in it: the
  * compiler asks them on the host.
  *

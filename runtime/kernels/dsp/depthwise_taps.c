@@ -7,7 +7,7 @@
 
 static inline void sum_four(const tosaic_taps_i16 *t, const int16_t *x, const int8_t *weight,
                             int32_t sums[4]) {
-  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  int32_t s0 = sums[0], s1 = sums[1], s2 = sums[2], s3 = sums[3];
   const ptrdiff_t x_step = t->x_step, weight_step = t->weight_step;
   for (int32_t rows = t->rows; rows > 0; rows--, x += t->x_line, weight += t->weight_line)
     for (int32_t columns = t->columns; columns > 0; columns--) {
@@ -44,5 +44,5 @@ void tosaic_sum_taps_i16(const tosaic_taps_i16 *t, size_t channel, size_t count,
   const int8_t *weight = t->weight + channel;
   size_t k = 0;
   for (; k + 4 <= count; k += 4) sum_four(t, x + k, weight + k, sums + k);
-  for (; k < count; k++) sums[k] = sum_one(t, x + k, weight + k);
+  for (; k < count; k++) sums[k] += sum_one(t, x + k, weight + k);
 }

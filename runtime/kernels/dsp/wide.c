@@ -116,6 +116,25 @@ void tosaic_products_i16(const int16_t *x, const int16_t *const four[4], size_t 
   products_of_two(x, four[2], four[3], window, sums + 2);
 }
 
+/* A usual rescale of a sum that fits 32 bits. */
+static inline int16_t narrow_result(const tosaic_rescale *r, int32_t sum, int32_t multiplier,
+                                    int32_t shift) {
+  const int32_t high = (int32_t)(((int64_t)sum * (multiplier * 65536)) >> 32);
+  const int32_t result = (((high >> (shift - 17)) + 1) >> 1) + r->output_zp;
+  return (int16_t)tosaic_min(tosaic_max(result, r->min), r->max);
+}
+
+void tosaic_store_narrow(const tosaic_wide_output *output, const int32_t *sums, size_t channel,
+                         size_t count, size_t index) {
+  const tosaic_rescale r = *output->rescale;
+  const size_t step = r.per_channel ? 1 : 0;
+  const int16_t *multiplier = r.multiplier16 + channel * step;
+  const int8_t *shift = r.shift + channel * step;
+  int16_t *to = (int16_t *)output->data + index;
+  for (size_t k = 0; k < count; k++, multiplier += step, shift += step)
+    to[k] = narrow_result(&r, sums[k], *multiplier, *shift);
+}
+
 void tosaic_store_wide(const tosaic_wide_output *output, const int64_t sums[4], size_t channel,
                        size_t count, size_t index) {
   const tosaic_rescale *r = output->rescale;
@@ -127,14 +146,11 @@ void tosaic_store_wide(const tosaic_wide_output *output, const int64_t sums[4], 
   const size_t step = r->per_channel ? 1 : 0;
   const int16_t *multiplier = r->multiplier16 + channel * step;
   const int8_t *shift = r->shift + channel * step;
-  const int32_t zp = r->output_zp, min = r->min, max = r->max;
   int16_t *to = (int16_t *)output->data + index;
   for (size_t k = 0; k < count; k++, multiplier += step, shift += step) {
     const int32_t sum = (int32_t)sums[k];
     if (sum == sums[k]) {
-      const int32_t high = (int32_t)(((int64_t)sum * (*multiplier * 65536)) >> 32);
-      const int32_t result = (((high >> (*shift - 17)) + 1) >> 1) + zp;
-      to[k] = (int16_t)tosaic_min(tosaic_max(result, min), max);
+      to[k] = narrow_result(r, sum, *multiplier, *shift);
     } else {
       const int64_t round = INT64_C(1) << (*shift - 1);
       to[k] = (int16_t)wide_result(r, (sums[k] * *multiplier + round) >> *shift);

@@ -1,6 +1,8 @@
-/* DEPTHWISE_CONV2D of int16 by weights of int8: sums of the products are 32 bits wide, to which the
- * int48 biases are added at the end.
+/* DEPTHWISE_CONV2D of int16 by weights of int8: sums are 32 bits wide, and int48 biases that do
+ * not fit them are added at the end.
  */
+#include <string.h>
+
 #include "../reference/convolution.h"
 #include "depthwise_taps.h"
 #include "matrix.h"
@@ -21,6 +23,13 @@ static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i16_portable, TOSAI
   const ptrdiff_t step = (ptrdiff_t)channels;
   const size_t bias_step = p->bias_channels == 1 ? 0 : 1;
   const tosaic_wide_output stage = wide_output_of(rescale, channels, output);
+  bool narrow = stage.usual; /* whether sums with their biases fit 32 bits */
+  int32_t *const biases = (int32_t *)scratch;
+  for (size_t k = 0; k < channels; k++) {
+    const int64_t value = wide_bias(bias, k * bias_step);
+    biases[k] = (int32_t)value;
+    narrow = narrow && value >= INT32_MIN / 2 && value <= INT32_MAX / 2;
+  }
   size_t index = 0;
   for (int32_t n = 0; n < p->batches; n++)
     for (int32_t oy = 0; oy < p->output_height; oy++) {
@@ -41,14 +50,19 @@ static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i16_portable, TOSAI
         for (size_t c = 0; c < channels; c += TOSAIC_TAPS_CHANNELS) {
           const size_t left = channels - c;
           const size_t count = left < TOSAIC_TAPS_CHANNELS ? left : TOSAIC_TAPS_CHANNELS;
-          int32_t products[TOSAIC_TAPS_CHANNELS];
-          int64_t sums[TOSAIC_TAPS_CHANNELS];
-          tosaic_sum_taps_i16(&taps, c, count, products);
-          for (size_t k = 0; k < count; k++)
-            sums[k] = products[k] + wide_bias(bias, (c + k) * bias_step);
-          for (size_t k = 0; k < count; k += 4)
-            tosaic_store_wide(&stage, sums + k, c + k, count - k < 4 ? count - k : 4,
-                              index + c + k);
+          int32_t sums[TOSAIC_TAPS_CHANNELS];
+          if (narrow) {
+            memcpy(sums, biases + c, count * sizeof(sums[0]));
+            tosaic_sum_taps_i16(&taps, c, count, sums);
+            tosaic_store_narrow(&stage, sums, c, count, index + c);
+            continue;
+          }
+          memset(sums, 0, sizeof(sums));
+          tosaic_sum_taps_i16(&taps, c, count, sums);
+          for (size_t k = 0; k < count; k++) {
+            const int64_t sum = sums[k] + wide_bias(bias, (c + k) * bias_step);
+            tosaic_store_i48_sum(rescale, sum, c + k, output, index + c + k);
+          }
         }
       }
     }

@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Neighbouring channels of which sums are made at a time, and taps whose sums fit 32 bits. */
-enum { TOSAIC_TAPS_CHANNELS = 8, TOSAIC_FITTING_TAPS = 511 };
+/* Neighbouring channels of which sums are made at a time, and taps whose products fit 30 bits. */
+enum { TOSAIC_TAPS_CHANNELS = 8, TOSAIC_FITTING_TAPS = 255 };
 
 /* The taps of an output element that are inside of the input. */
 typedef struct tosaic_taps_i16 {
@@ -17,7 +17,7 @@ typedef struct tosaic_taps_i16 {
   ptrdiff_t x_line, weight_line; /* what a line adds to that */
 } tosaic_taps_i16;
 
-/* Sums of the products of `count` channels from `channel` on. */
+/* Add to `sums` the products of `count` channels from `channel` on. */
 void tosaic_sum_taps_i16(const tosaic_taps_i16 *taps, size_t channel, size_t count,
                          int32_t sums[TOSAIC_TAPS_CHANNELS]);
 

@@ -26,6 +26,11 @@ size_t tosaic_depthwise_conv2d_i8_i4_scratch(const tosaic_conv *p) {
   return tosaic_padded(taps * (size_t)p->output_channels) + tosaic_depthwise_conv2d_i8_scratch(p);
 }
 
+size_t tosaic_depthwise_conv2d_i16_scratch(const tosaic_conv *p) {
+  if (!tosaic_takes_i16(p)) return 0;
+  return tosaic_padded(sizeof(int32_t) * (size_t)p->output_channels);
+}
+
 size_t tosaic_transpose_conv2d_i8_scratch(const tosaic_conv *p) {
   if (!tosaic_takes_i8(p)) return 0;
   const size_t window = tosaic_largest_phase(p);

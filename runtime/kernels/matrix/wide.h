@@ -55,6 +55,10 @@ static inline int64_t wide_bias(const uint8_t *bias, size_t index) {
 void tosaic_store_wide(const tosaic_wide_output *output, const int64_t sums[4], size_t channel,
                        size_t count, size_t index);
 
+/* The same of any number of sums that fit 32 bits, where the rescale is a usual one. */
+void tosaic_store_narrow(const tosaic_wide_output *output, const int32_t *sums, size_t channel,
+                         size_t count, size_t index);
+
 /* A CONV2D of int16. */
 typedef struct tosaic_wide {
   size_t window, all;

@@ -8,8 +8,3 @@ size_t tosaic_depthwise_conv2d_i8_scratch(const tosaic_conv *conv) {
   return tosaic_pairs_count(conv) * sizeof(tosaic_pairs) + tosaic_outside_bytes(conv) +
          tosaic_segments(conv) * sizeof(tosaic_segment);
 }
-
-size_t tosaic_depthwise_conv2d_i16_scratch(const tosaic_conv *conv) {
-  (void)conv;
-  return 0;
-}

@@ -60,20 +60,25 @@ void tosaic_multiply_wide(const tosaic_wide *m, const void *windows, size_t step
   }
 }
 
-/* Four sums as vectors that fit 32 bits. */
+/* Four sums that fit 32 bits, or fewer. */
 static inline void store_four(const tosaic_wide_output *output, const int32_t sums[4],
-                              size_t channel, size_t count, size_t index) {
+                              size_t channel, mve_pred16_t lanes, size_t index) {
   const tosaic_rescale *r = output->rescale;
-  const mve_pred16_t lanes = vctp32q((uint32_t)count);
   const int32x4_t multiplier = r->per_channel ? vldrhq_z_s32(r->multiplier16 + channel, lanes)
                                               : vdupq_n_s32(r->multiplier16[0]);
   const int32x4_t shift =
       r->per_channel ? vldrbq_z_s32(r->shift + channel, lanes) : vdupq_n_s32(r->shift[0]);
-  int32x4_t x = vmulhq_s32(vld1q_s32(sums), vshlq_n_s32(multiplier, 16));
+  int32x4_t x = vmulhq_s32(vldrwq_z_s32(sums, lanes), vshlq_n_s32(multiplier, 16));
   x = vrshlq_s32(x, vsubq_s32(vdupq_n_s32(16), shift));
   x = vaddq_n_s32(x, r->output_zp);
   x = vminq_s32(vmaxq_s32(x, vdupq_n_s32(r->min)), vdupq_n_s32(r->max));
   vstrhq_p_s32((int16_t *)output->data + index, x, lanes);
+}
+
+void tosaic_store_narrow(const tosaic_wide_output *output, const int32_t *sums, size_t channel,
+                         size_t count, size_t index) {
+  for (size_t k = 0; k < count; k += 4)
+    store_four(output, sums + k, channel + k, vctp32q((uint32_t)(count - k)), index + k);
 }
 
 void tosaic_store_wide(const tosaic_wide_output *output, const int64_t sums[4], size_t channel,
@@ -91,7 +96,7 @@ void tosaic_store_wide(const tosaic_wide_output *output, const int64_t sums[4], 
     wrong |= (int32_t)(sums[k] >> 32) ^ (low[k] >> 31);
   }
   if (!wrong) {
-    store_four(output, low, channel, count, index);
+    store_four(output, low, channel, vctp32q((uint32_t)count), index);
     return;
   }
   int16_t *to = (int16_t *)output->data + index;

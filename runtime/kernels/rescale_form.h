@@ -7,8 +7,9 @@
 #include "tosaic/kernels.h"
 
 /* A multiplier of 1 << 30 with a shift of at most 30 is EXACT: a shift to the left by `up`, as
- * between the types of a softmax. Otherwise a shift below 33 is made up for by shifting the value
- * to the left before, by `up`; what is left of the shift, `down`, is at least 1 and rounds half up.
+ * between the types of a softmax; of values of 31 bits it saturates. Otherwise a shift below 33 is
+ * made up for by shifting the value to the left before, by `up`; what is left of the shift, `down`,
+ * is at least 1 and rounds half up.
  */
 typedef enum tosaic_rounding {
   TOSAIC_EXACT,
@@ -34,6 +35,7 @@ static inline bool tosaic_form_of(const tosaic_rescale *rescale, int32_t bits, t
   if (form->multiplier == 1 << 30 && shift <= 30) {
     form->rounding = TOSAIC_EXACT;
     form->up = 30 - shift;
+    if (bits < 31) return bits + form->up <= 30; /* what does not saturate, with a zero point */
     return rescale->output_zp == 0 || rescale->output_type != TOSAIC_INT32;
   }
   const bool twice = rescale->double_round && shift > 31;

@@ -14,12 +14,12 @@
 #include "tosaic/kernels.h"
 
 /* Single elements, `count` of them. */
-#define COPY_ELEMENTS(TYPE)                                         \
-  for (size_t k = 0; k < count; k++) {                              \
-    *(TYPE *)to = *(const TYPE *)from; /* aligned as tensors are */ \
-    to += to_step;                                                  \
-    from += from_step;                                              \
-  }                                                                 \
+#define COPY_ELEMENTS(TYPE)                                              \
+  for (size_t k = 0; k < count; k++, to += to_step, from += from_step) { \
+    TYPE element;                                                        \
+    memcpy(&element, from, sizeof(element));                             \
+    memcpy(to, &element, sizeof(element));                               \
+  }                                                                      \
   return;
 
 static inline void copy_each(char *to, ptrdiff_t to_step, const char *from, ptrdiff_t from_step,

@@ -25,13 +25,14 @@ ONE_BY_ONE(i48, uint8_t, OF_I48)
 /* For functions with a constant argument that selects their code. */
 #define INLINE static inline __attribute__((always_inline))
 
-/* Before the limits. */
+/* A value of `bits` bits, before the limits. */
 INLINE int32_t scaled(const tosaic_rescale *r, tosaic_form form, tosaic_rounding rounding,
-                      int32_t x) {
+                      int32_t bits, int32_t x) {
   int32_t high;
   x -= r->input_zp;
   if (rounding == TOSAIC_EXACT) {
     int32_t shifted = (int32_t)((uint32_t)x << form.up);
+    if (bits < 31) return shifted + r->output_zp;
     if (shifted >> form.up != x) shifted = (x >> 31) ^ INT32_MAX; /* saturates */
     return __qadd(shifted, r->output_zp);
   }
@@ -49,14 +50,14 @@ INLINE int32_t limited(const tosaic_rescale *r, int32_t x) {
 }
 
 /* Limits that are the type's own are one instruction, or none. */
-#define LOOP(TYPE, LOW, HIGH, SATURATED)                                             \
-  if (r.min == LOW && r.max == HIGH) {                                               \
-    for (size_t k = 0; k < n; k++)                                                   \
-      ((TYPE *)output)[k] = (TYPE)SATURATED(scaled(&r, form, rounding, input[k]));   \
-  } else {                                                                           \
-    for (size_t k = 0; k < n; k++)                                                   \
-      ((TYPE *)output)[k] = (TYPE)limited(&r, scaled(&r, form, rounding, input[k])); \
-  }                                                                                  \
+#define LOOP(TYPE, LOW, HIGH, SATURATED)                                                   \
+  if (r.min == LOW && r.max == HIGH) {                                                     \
+    for (size_t k = 0; k < n; k++)                                                         \
+      ((TYPE *)output)[k] = (TYPE)SATURATED(scaled(&r, form, rounding, bits, input[k]));   \
+  } else {                                                                                 \
+    for (size_t k = 0; k < n; k++)                                                         \
+      ((TYPE *)output)[k] = (TYPE)limited(&r, scaled(&r, form, rounding, bits, input[k])); \
+  }                                                                                        \
   break;
 #define SATURATED_8(x) __ssat(x, 8)
 #define SATURATED_16(x) __ssat(x, 16)
@@ -65,6 +66,7 @@ INLINE int32_t limited(const tosaic_rescale *r, int32_t x) {
 #define KERNEL(NAME, TYPE, ELEMENTS, BITS, ZP_LOW, ZP_HIGH)                                      \
   INLINE void NAME##_loop(const tosaic_rescale *rescale, tosaic_form form,                       \
                           tosaic_rounding rounding, size_t n, const TYPE *input, void *output) { \
+    const int32_t bits = BITS;                                                                   \
     const tosaic_rescale r = *rescale;                                                           \
     switch (r.output_type) {                                                                     \
       case TOSAIC_INT8:                                                                          \

@@ -44,7 +44,8 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, positions, channels] to ten scores a sample."""
-        return self.classifier(self.layer(x).mean(1))
+        scores: Tensor = self.classifier(self.layer(x).mean(1))
+        return scores
 
 
 class Activations(nn.Module):

@@ -27,16 +27,23 @@ static inline int32_t tosaic_load_i4(const uint8_t *data, size_t index) {
   return (nibble ^ 8) - 8;
 }
 
+/* Byte by byte, which compilers make words of. */
 static inline int64_t tosaic_load_i48(const uint8_t *data, size_t index) {
-  const uint8_t *bytes = data + 6 * index;
-  uint64_t value = 0;
-  for (int k = 5; k >= 0; k--) value = value << 8 | bytes[k];
-  return (int64_t)(value ^ (UINT64_C(1) << 47)) - (INT64_C(1) << 47);
+  const uint8_t *b = data + 6 * index;
+  const uint32_t low = b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+  const int16_t high = (int16_t)(b[4] | b[5] << 8);
+  return (int64_t)((uint64_t)(int64_t)high << 32 | low);
 }
 
 static inline void tosaic_store_i48(uint8_t *data, size_t index, int64_t value) {
-  uint8_t *bytes = data + 6 * index;
-  for (int k = 0; k < 6; k++) bytes[k] = (uint8_t)((uint64_t)value >> (8 * k));
+  uint8_t *b = data + 6 * index;
+  const uint32_t low = (uint32_t)value, high = (uint32_t)((uint64_t)value >> 32);
+  b[0] = (uint8_t)low;
+  b[1] = (uint8_t)(low >> 8);
+  b[2] = (uint8_t)(low >> 16);
+  b[3] = (uint8_t)(low >> 24);
+  b[4] = (uint8_t)high;
+  b[5] = (uint8_t)(high >> 8);
 }
 
 /* apply_scale_32 and apply_scale_16, with zero points and clamp. A shift out of range, which only

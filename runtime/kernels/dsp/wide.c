@@ -25,7 +25,7 @@ static inline void permute(uint32_t *to, size_t step, const int16_t *from, size_
 
 static inline void load_biases(const tosaic_wide *m, size_t channel, size_t left, int64_t sums[4]) {
   for (size_t k = 0; k < 4; k++)
-    sums[k] = wide_bias(m->bias, (channel + filter_behind(k, left, 1)) * m->bias_step);
+    sums[k] = tosaic_load_i48(m->bias, (channel + filter_behind(k, left, 1)) * m->bias_step);
 }
 
 static void multiply_two(const tosaic_wide *m, const uint32_t *x, size_t element) {

@@ -26,7 +26,7 @@ static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i16_portable, TOSAI
   bool narrow = stage.usual; /* whether sums with their biases fit 32 bits */
   int32_t *const biases = (int32_t *)scratch;
   for (size_t k = 0; k < channels; k++) {
-    const int64_t value = wide_bias(bias, k * bias_step);
+    const int64_t value = tosaic_load_i48(bias, k * bias_step);
     biases[k] = (int32_t)value;
     narrow = narrow && value >= INT32_MIN / 2 && value <= INT32_MAX / 2;
   }
@@ -60,7 +60,7 @@ static TOSAIC_CONVOLUTION(TOSAIC_DEPTHWISE, depthwise_conv2d_i16_portable, TOSAI
           memset(sums, 0, sizeof(sums));
           tosaic_sum_taps_i16(&taps, c, count, sums);
           for (size_t k = 0; k < count; k++) {
-            const int64_t sum = sums[k] + wide_bias(bias, (c + k) * bias_step);
+            const int64_t sum = sums[k] + tosaic_load_i48(bias, (c + k) * bias_step);
             tosaic_store_i48_sum(rescale, sum, c + k, output, index + c + k);
           }
         }

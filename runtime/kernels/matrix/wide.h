@@ -4,8 +4,6 @@
 #ifndef TOSAIC_MATRIX_WIDE_H
 #define TOSAIC_MATRIX_WIDE_H
 
-#include <string.h>
-
 #include "../arithmetic.h"
 
 /* What becomes of sums. The usual rescales to int16 have shifts from 17 to 46. Of a sum that fits
@@ -40,15 +38,6 @@ static inline int32_t wide_result(const tosaic_rescale *rescale, int64_t scaled)
   const int32_t value = low != scaled ? (scaled < 0 ? INT32_MIN / 2 : INT32_MAX / 2)
                                       : tosaic_min(tosaic_max(low, INT32_MIN / 2), INT32_MAX / 2);
   return tosaic_min(tosaic_max(value + rescale->output_zp, rescale->min), rescale->max);
-}
-
-/* int48 as it lies in the memory of a little-endian processor. */
-static inline int64_t wide_bias(const uint8_t *bias, size_t index) {
-  uint32_t low;
-  int16_t high;
-  memcpy(&low, bias + 6 * index, sizeof(low));
-  memcpy(&high, bias + 6 * index + sizeof(low), sizeof(high));
-  return (int64_t)((uint64_t)(int64_t)high << 32 | low);
 }
 
 /* Store the sums of `count` channels, at most four, from `channel` on. */

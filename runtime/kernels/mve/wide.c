@@ -48,7 +48,7 @@ void tosaic_multiply_wide(const tosaic_wide *m, const void *windows, size_t step
     int64_t biases[4];
     for (size_t k = 0; k < 4; k++) {
       four[k] = w + filter_behind(k, left, window);
-      biases[k] = wide_bias(m->bias, (c + filter_behind(k, left, 1)) * m->bias_step);
+      biases[k] = tosaic_load_i48(m->bias, (c + filter_behind(k, left, 1)) * m->bias_step);
     }
     const char *x = (const char *)windows;
     for (size_t k = 0; k < count; k++, x += step) {

@@ -17,7 +17,4 @@ void tosaic_resize_nearest(const tosaic_resize *p, size_t element_size, const vo
   }
 }
 
-#define FRACTION(fraction, scale) (fraction)
-#define WHOLE(scale) (scale)
-
-BILINEAR(i16, int16_t, int64_t, uint8_t, FRACTION, WHOLE, tosaic_store_i48)
+BILINEAR(i16, int16_t, int64_t, uint8_t, tosaic_store_i48)

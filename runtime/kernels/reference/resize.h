@@ -27,26 +27,26 @@ static size_t pixel(const tosaic_resize *p, int32_t n, int32_t y, int32_t x) {
     for (int32_t oy = 0; oy < (p)->output_height; oy++) \
       for (int32_t ox = 0; ox < (p)->output_width; ox++)
 
-/* Defines tosaic_resize_bilinear_NAME. FRACTION and WHOLE are of type WIDE: how far a place is
- * behind its index, and what the distance to the next index is.
+/* Defines tosaic_resize_bilinear_NAME: each result is a sum of type WIDE of four elements by their
+ * weights, which TOSA's limit on scales, 1 << 11, keeps within 22 bits.
  */
-#define BILINEAR(NAME, TYPE, WIDE, OUT, FRACTION, WHOLE, STORE)                                \
+#define BILINEAR(NAME, TYPE, WIDE, OUT, STORE)                                                 \
   void tosaic_resize_bilinear_##NAME(const tosaic_resize *p, const TYPE *input, OUT *output) { \
-    const WIDE whole_y = WHOLE(p->scale_y_n), whole_x = WHOLE(p->scale_x_n);                   \
     size_t index = 0;                                                                          \
     EACH_PIXEL(p) {                                                                            \
       const place y = place_of(oy, p->scale_y_n, p->scale_y_d, p->offset_y, p->input_height);  \
       const place x = place_of(ox, p->scale_x_n, p->scale_x_d, p->offset_x, p->input_width);   \
-      const WIDE dy = FRACTION(y.fraction, p->scale_y_n);                                      \
-      const WIDE dx = FRACTION(x.fraction, p->scale_x_n);                                      \
       const TYPE *top_left = input + pixel(p, n, y.index, x.index);                            \
       const TYPE *top_right = input + pixel(p, n, y.index, x.next);                            \
       const TYPE *bottom_left = input + pixel(p, n, y.next, x.index);                          \
       const TYPE *bottom_right = input + pixel(p, n, y.next, x.next);                          \
-      for (int32_t c = 0; c < p->channels; c++, index++) {                                     \
-        const WIDE top = top_left[c] * (whole_x - dx) + top_right[c] * dx;                     \
-        const WIDE bottom = bottom_left[c] * (whole_x - dx) + bottom_right[c] * dx;            \
-        STORE(output, index, top *(whole_y - dy) + bottom * dy);                               \
+      const int32_t above = p->scale_y_n - y.fraction, left = p->scale_x_n - x.fraction;       \
+      const int32_t a = above * left, b = above * x.fraction;                                  \
+      const int32_t c = y.fraction * left, d = y.fraction * x.fraction;                        \
+      for (int32_t k = 0; k < p->channels; k++, index++) {                                     \
+        const WIDE top = (WIDE)top_left[k] * a + (WIDE)top_right[k] * b;                       \
+        const WIDE bottom = (WIDE)bottom_left[k] * c + (WIDE)bottom_right[k] * d;              \
+        STORE(output, index, top + bottom);                                                    \
       }                                                                                        \
     }                                                                                          \
   }

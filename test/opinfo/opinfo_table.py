@@ -156,9 +156,7 @@ _TOLERANCES = {
 # More than that, with the reason.
 _EXTRA: dict[str, dict[torch.dtype, Tolerance]] = {
     # The reference model's POW is right to two or three units in the last place.
-    "pow": {torch.float32: Tolerance(3e-6, 1e-5), torch.float64: Tolerance(3e-6, 1e-5)},
-    # Sums of 64 products of numbers up to 81, in f32.
-    "conv3d": {torch.float64: Tolerance(1.3e-6, 1e-4)},
+    "pow": {torch.float32: Tolerance(3e-6, 1e-5)},
     # Halves between the two products of attention, and from step to step of a recurrent net.
     **{
         name: {torch.float16: Tolerance(3e-3, 3e-3), torch.bfloat16: Tolerance(3e-2, 2e-2)}
@@ -167,7 +165,11 @@ _EXTRA: dict[str, dict[torch.dtype, Tolerance]] = {
             *("RNN", "LSTM", "GRU"),
         )
     },
-    # The reference model rounds a convolution to bf16 before it adds the bias.
+    # TOSA rounds a convolution's sum to the half before it adds the bias, which may cancel it.
+    "conv_transpose2d": {
+        torch.float16: Tolerance(1e-3, 0.02),
+        torch.bfloat16: Tolerance(1.6e-2, 0.3),
+    },
     "conv_transpose3d": {torch.bfloat16: Tolerance(1.6e-2, 0.3)},
 }
 
@@ -211,8 +213,8 @@ class Row:
         own = [_EXTRA.get(self.name, {}), *(_overrides(info) for info in self.infos)]
         for dtype, more in (item for table in own for item in table.items()):
             if dtype in merged:
-                known = merged[dtype]
-                merged[dtype] = Tolerance(max(known.rtol, more.rtol), max(known.atol, more.atol))
+                merged[dtype] = _larger(merged[dtype], more)
+        merged[torch.float64] = _larger(merged[torch.float64], merged[torch.float32])
         return merged
 
     def samples(self, dtype: torch.dtype, limit: int) -> list[Sample]:
@@ -290,9 +292,12 @@ def _overrides(info: OpInfo) -> dict[torch.dtype, Tolerance]:
     for decorator in info.decorators:
         for inner in decorator.decorators if isinstance(decorator, DecorateInfo) else ():
             for dtype, tol in inner.d.items() if isinstance(inner, toleranceOverride) else ():
-                known = found.get(dtype, Tolerance(0, 0))
-                found[dtype] = Tolerance(max(known.rtol, tol.rtol), max(known.atol, tol.atol))
+                found[dtype] = _larger(found.get(dtype, Tolerance(0, 0)), tol)
     return found
+
+
+def _larger(a: Any, b: Any) -> Tolerance:
+    return Tolerance(max(a.rtol, b.rtol), max(a.atol, b.atol))
 
 
 @cache

@@ -168,12 +168,6 @@ _EXTRA: dict[str, dict[torch.dtype, Tolerance]] = {
             *("RNN", "LSTM", "GRU"),
         )
     },
-    # TOSA rounds a convolution's sum to the half before it adds the bias, which may cancel it.
-    "conv_transpose2d": {
-        torch.float16: Tolerance(1e-3, 0.02),
-        torch.bfloat16: Tolerance(1.6e-2, 0.3),
-    },
-    "conv_transpose3d": {torch.bfloat16: Tolerance(1.6e-2, 0.3)},
 }
 
 # Conversions that PyTorch leaves undefined for floats beyond the integers.

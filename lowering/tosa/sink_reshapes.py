@@ -99,6 +99,19 @@ def sink_below_slice(op: Any, b: Builder) -> ir.Value | None:
     return b.reshape(part, size)
 
 
+@pattern("tosa.pad")
+def sink_below_pad(op: Any, b: Builder) -> ir.Value | None:
+    """pad(reshape x) is reshape(pad x)."""
+    x, padding, value = op.operands
+    found, widths = _Squeezed.of(x), const_shape_of(padding)
+    out = shape_of(op.results[0])
+    if found is None or widths is None or not is_static(out):
+        return None
+    before, after = (found.expanded(widths[side::2], 0) for side in (0, 1))
+    around = b.const_shape([w for pair in zip(before, after, strict=True) for w in pair])
+    return b.reshape(_rebuilt(b, op, [found.source, around, value], found.expanded(out)), out)
+
+
 @pattern("tosa.concat")
 def sink_below_concat(op: Any, b: Builder) -> ir.Value | None:
     """concat(reshape x, reshape y) is reshape(concat(x, y))."""
@@ -113,7 +126,7 @@ def sink_below_concat(op: Any, b: Builder) -> ir.Value | None:
 @register_pass
 @dataclasses.dataclass(frozen=True)
 class SinkReshapes(PatternPass):
-    """Move reshapes that drop dims of 1 below elementwise ops, slices and concats.
+    """Move reshapes that drop dims of 1 below elementwise ops, slices, pads and concats.
 
     A transformer's residual stream is [N,T,C] while its linear layers are computed as [N,1,T,C]; so
     are a recurrent net's states. Read in both shapes, a tensor is copied by Vela; with what is
@@ -125,5 +138,6 @@ class SinkReshapes(PatternPass):
     patterns: ClassVar[tuple[Pattern, ...]] = (
         *(Pattern(name, sink) for name in _ELEMENTWISE),
         sink_below_slice,
+        sink_below_pad,
         sink_below_concat,
     )

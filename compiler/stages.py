@@ -95,6 +95,7 @@ def _legalize(target: Target) -> str:
     family = f"{{accelerator={device}}}"
     # Ethos-U85 has RESIZE by any factor, comparisons and SELECT of its own.
     small = (
+        "tosaic-split-strided-depthwise,"
         "tosaic-resize-by-weights,tosaic-bilinear-upscale,tosaic-reverse-rows,"
         "tosaic-gather-by-product,tosaic-boolean-io,tosaic-booleans-by-arithmetic,"
     )

@@ -29,8 +29,8 @@ def quantize() -> str:
 def optimize() -> str:
     """Layout, folding and fusing inside TOSA on plain types, for any target."""
     return (
-        "tosaic-fold-pad,tosaic-shuffle-channels,tosaic-join-transposes,tosaic-place-transposes,"
-        "tosaic-join-transposes,tosaic-fold-flatten,"
+        "tosaic-sink-reshapes,canonicalize,tosaic-fold-pad,tosaic-shuffle-channels,"
+        "tosaic-join-transposes,tosaic-place-transposes,tosaic-join-transposes,tosaic-fold-flatten,"
         "tosaic-fold-pad,tosaic-fold-constants,tosaic-fuse-clamp,tosaic-fuse-rescale,"
         "canonicalize,tosaic-dedupe-const-shape,cse"
     )

@@ -17,6 +17,7 @@ from tosaic.emit.memory_plan import MemoryPlan, plan_memory
 from tosaic.emit.serialize import serialize
 from tosaic.emit.stripes import Cut
 from tosaic.errors import CompileError, Diagnostic
+from tosaic.runtime import Model
 from tosaic.targets import Target
 
 _LARGEST = 3  # steps that an error about memory names
@@ -87,9 +88,6 @@ def make_firmware(
         CompileError: it needs more; the operators with the largest tensors are named.
         ToolError: the runtime has no kernel for an operator, or cannot be built here.
     """
-    # The library is built on first use; who compiles for other targets needs no C++ compiler.
-    from tosaic.runtime import Model  # noqa: PLC0415
-
     plan = plan_memory(Model(flatbuffer, kernels=target.kernels))
     model = Model(flatbuffer, plan.data, kernels=target.kernels)
     needed = model.device_arena

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from tosaic.emit.views import Block, aligned, live_bytes, with_views
-
-if TYPE_CHECKING:
-    from tosaic.runtime import Model
+from tosaic.runtime import Model
 
 # Words of a plan's header, and of the record of a graph (runtime/src/plan.h).
 _TENSOR_BYTES, _OPERATORS, _VARIABLES, _TYPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 10, 11

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +24,8 @@ from tosaic.emit.functions import main_function
 from tosaic.emit.memory_plan import blocks_of, plan_memory
 from tosaic.emit.serialize import serialize
 from tosaic.emit.views import Block, aligned
+from tosaic.runtime import Model
 from tosaic.targets import Target
-
-if TYPE_CHECKING:
-    from tosaic.runtime import Model
 
 _BUDGET = 20_000  # states visited
 _NOT_NODES = ("tosa.const", "tosa.const_shape", "func.return")
@@ -52,9 +50,6 @@ def order_operators(module: ir.Module, target: Target, flatbuffer: bytes) -> byt
 
     Programs with variables keep their order.
     """
-    # The library is built on first use; who compiles for other targets needs no C++ compiler.
-    from tosaic.runtime import Model  # noqa: PLC0415
-
     model = Model(flatbuffer, kernels=target.kernels)
     blocks = blocks_of(model)
     before = plan_memory(model).arena_bytes

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +28,8 @@ from tosaic.emit.functions import bytecode, main_function
 from tosaic.emit.memory_plan import MemoryPlan, plan_memory
 from tosaic.emit.schedule import nodes_of
 from tosaic.emit.serialize import serialize
+from tosaic.runtime import Model
 from tosaic.targets import Target
-
-if TYPE_CHECKING:
-    from tosaic.runtime import Model
 
 _MOST_STRIPES = 16
 _TRIED = 4  # cuts of one chain whose memory is planned
@@ -179,9 +177,6 @@ def fit_arena(
 
 
 def _planned(module: ir.Module, target: Target, flatbuffer: bytes) -> _Program:
-    # The library is built on first use; who compiles for other targets needs no C++ compiler.
-    from tosaic.runtime import Model  # noqa: PLC0415
-
     model: Model = Model(flatbuffer, kernels=target.kernels)
     plan = plan_memory(model)
     planned = Model(flatbuffer, plan.data, kernels=target.kernels)

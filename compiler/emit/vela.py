@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class VelaResult:
     flash_kib: float
     macs: int
     layers: tuple[VelaLayer, ...]
-    data: bytes
+    data: bytes = field(repr=False)
     paths: tuple[Path, ...] = ()
 
 

@@ -14,11 +14,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tosaic.runtime import Model
-    from tosaic.runtime.model import Concat, Slice
+from tosaic.runtime import Model
+from tosaic.runtime.model import Concat, Slice
 
 ALIGNMENT = 16
 
@@ -126,8 +124,6 @@ def _merged(view: _View, part: Block, whole: Block, size: int) -> Block | None:
 
 def _choices(model: Model, move: Concat | Slice) -> Iterator[list[_View]]:
     """Yield views to try one behind the other, those that go together in one list."""
-    from tosaic.runtime.model import Slice  # noqa: PLC0415
-
     shape = model.tensor_shape(move.output)
     if isinstance(move, Slice):
         offset = _slice_offset(model.tensor_shape(move.input), shape, move.start)

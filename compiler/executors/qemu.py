@@ -19,6 +19,9 @@ from tosaic.emit.memory_plan import plan_memory
 from tosaic.emit.serialize import serialize
 from tosaic.errors import ToolError
 from tosaic.executors.executor import Array, checked_inputs
+from tosaic.runtime import Model
+from tosaic.runtime.library import build
+from tosaic.runtime.tensors import from_bytes, to_bytes
 from tosaic.targets import target
 
 _SECONDS = 600
@@ -68,10 +71,6 @@ class QemuExecutor:
         Raises:
             ToolError: QEMU, the cross compiler or CMake are missing.
         """
-        # The runner is built on first use; who runs other executors needs no cross compiler.
-        from tosaic.runtime import Model  # noqa: PLC0415
-        from tosaic.runtime.library import build  # noqa: PLC0415
-
         for tool in ("qemu-system-arm", "arm-none-eabi-gcc"):
             if shutil.which(tool) is None:
                 raise ToolError(
@@ -90,8 +89,6 @@ class QemuExecutor:
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Return main's results; see `Executor.run`. `measurement` tells what it took."""
-        from tosaic.runtime.tensors import to_bytes  # noqa: PLC0415
-
         arrays = checked_inputs(self._manifest, inputs)
         data = b"".join(
             to_bytes(array, info.dtype)
@@ -144,8 +141,6 @@ class QemuExecutor:
         return done.stdout
 
     def _outputs(self, data: bytes) -> list[Array]:
-        from tosaic.runtime.tensors import from_bytes  # noqa: PLC0415
-
         out = []
         for info in self._manifest.outputs:
             element = 6 if info.dtype == "int48" else array_dtype(info).itemsize

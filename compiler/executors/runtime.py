@@ -8,6 +8,7 @@ from tosaic.dialects.bindings import ir
 from tosaic.emit.manifest import Manifest
 from tosaic.emit.serialize import serialize
 from tosaic.executors.executor import Array, checked_inputs
+from tosaic.runtime import Model
 
 
 class RuntimeExecutor:
@@ -15,9 +16,6 @@ class RuntimeExecutor:
 
     def __init__(self, module: ir.Module, flatbuffer: bytes | None = None) -> None:
         """Load the program; see `make_executor` for the errors."""
-        # The library is built on first use; who runs other executors needs no C++ compiler.
-        from tosaic.runtime import Model  # noqa: PLC0415
-
         self._manifest = Manifest.from_module(module).held
         self._model = Model(flatbuffer or serialize(module))
 

@@ -20,6 +20,7 @@ from torch.fx import GraphModule, Interpreter, Node, map_arg
 from torch.utils._pytree import tree_leaves
 
 from tosaic.errors import InputError
+from tosaic.frontend.evaluate import evaluate
 from tosaic.frontend.frames import user_frame
 from tosaic.frontend.lift import attribute, infer_value, lift
 from tosaic.frontend.mutation import refuse_mutation
@@ -118,7 +119,7 @@ class _Flattener:
         args, kwargs = map_arg((inner.args, inner.kwargs), values.__getitem__)
         numeric = not any(isinstance(x, Node) for x in tree_leaves((args, kwargs)))
         if numeric and getattr(inner.target, "__module__", "") == "_operator":
-            return inner.target(*args, **kwargs)  # type: ignore[operator]
+            return evaluate(inner, values.__getitem__)
         copied = self.graph.node_copy(inner, values.__getitem__)
         if user_frame(copied.meta.get("stack_trace") or "") is None:
             copied.meta["stack_trace"] = node.meta.get("stack_trace")
@@ -165,8 +166,7 @@ class _Flattener:
         unknown = any(self._known[operand] is _UNKNOWN for operand in node.all_input_nodes)
         if unknown or node.op != "call_function" or _is_higher_order(node):
             return _UNKNOWN
-        args, kwargs = map_arg((node.args, node.kwargs), self._known.__getitem__)
-        return _small(node.target(*args, **kwargs))  # type: ignore[operator]
+        return _small(evaluate(node, self._known.__getitem__))
 
     def finish(self) -> ExportedProgram:
         """Return the program of the flat graph."""

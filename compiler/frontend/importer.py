@@ -72,7 +72,34 @@ def _import(program: ExportedProgram, context: ir.Context) -> ir.Module:
         ) from error
     module = importer.module
     assert isinstance(module, ir.Module)
+    _make_bools_literals(module)
     return module
+
+
+def _make_bools_literals(module: ir.Module) -> None:
+    """Turn each Python bool in a tensor's place into a literal: NumToTensor takes no bools."""
+    found: list[Any] = []
+
+    def collect(op: Any) -> Any:
+        operation = op.operation
+        if (
+            operation.name == "torch.prim.NumToTensor.Scalar"
+            and str(operation.operands[0].type) == "!torch.bool"
+        ):
+            found.append(operation)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(collect)
+    for operation in found:
+        value = str(operation.operands[0].owner.attributes["value"].value).lower()
+        with operation.location, ir.InsertionPoint(operation):
+            literal = ir.Operation.create(
+                "torch.vtensor.literal",
+                results=[operation.results[0].type],
+                attributes={"value": ir.Attribute.parse(f"dense<{value}> : tensor<i1>")},
+            )
+        operation.results[0].replace_all_uses_with(literal.result)
+        operation.erase()
 
 
 def _refuse_types(program: ExportedProgram) -> None:

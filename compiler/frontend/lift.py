@@ -17,6 +17,8 @@ from torch.export.graph_signature import (
 )
 from torch.fx import Graph, GraphModule, Node
 
+from tosaic.frontend.evaluate import evaluate
+
 
 def lift(module: GraphModule, origin: ExportedProgram) -> ExportedProgram:
     """Return `module`, rewritten from ``origin.module()``, as an ExportedProgram.
@@ -110,5 +112,4 @@ def _infer_values(
 
 def infer_value(node: Node) -> None:
     """Give a call the fake tensor it computes from those of its inputs, whose mode is active."""
-    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), lambda n: n.meta["val"])
-    node.meta["val"] = node.target(*args, **kwargs)  # type: ignore[operator]
+    node.meta["val"] = evaluate(node, lambda n: n.meta["val"])

@@ -19,7 +19,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
-from torch.fx.node import map_arg
+
+from tosaic.frontend.evaluate import evaluate
 
 _TINY = torch.finfo(torch.float32).tiny
 _FRACTIONS = torch.linspace(1.1, 0.7, 9).tolist()
@@ -153,8 +154,7 @@ def _constant(prepared: GraphModule, node: Node) -> Any:
     if node.op == "call_module":
         return _constant(prepared, node.args[0])  # type: ignore[arg-type]
     if node.op != "get_attr":
-        args, kwargs = map_arg((node.args, node.kwargs), lambda n: _constant(prepared, n))
-        return node.target(*args, **kwargs)  # type: ignore[operator]
+        return evaluate(node, lambda n: _constant(prepared, n))
     value: Any = prepared
     for name in str(node.target).split("."):
         value = getattr(value, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,15 +20,18 @@ _DEQUANTIZE = (
 )
 
 
-def convert(prepared: GraphModule) -> GraphModule:
+def convert(prepared: GraphModule, *, trained: bool = False) -> GraphModule:
     """Return a calibrated or trained graph converted by PT2E; `prepared` is used up.
 
     PT2E leaves biases in float, while accumulators hold them as integers of the input's scale times
     the weight's. They are rounded to that here, so that the graph simulates what will run.
     """
+    if not trained:
+        _retarget(prepared, torch.ops.aten.batch_norm.default, _batch_norm)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         converted: GraphModule = convert_pt2e(prepared)
+    _retarget(converted, _batch_norm, torch.ops.aten.batch_norm.default)
     table = op_table()
     for node in converted.graph.nodes:
         entry = table.get(table_name(node))
@@ -36,6 +40,20 @@ def convert(prepared: GraphModule) -> GraphModule:
             if len(node.args) > max(places):
                 _round_bias(converted, *(node.args[n] for n in places))
     return converted
+
+
+def _batch_norm(*args: Any) -> Tensor:
+    """Stand in for a batch norm that no convolution took.
+
+    Where PT2E sees one, it exports the 96 patterns that training may leave around it and looks for
+    them, which takes half a minute.
+    """
+    return torch.ops.aten.batch_norm.default(*args)
+
+
+def _retarget(model: GraphModule, old: Any, new: Any) -> None:
+    for node in model.graph.find_nodes(op="call_function", target=old):
+        node.target = new
 
 
 def _round_bias(model: GraphModule, x: Node, weight: Node, bias: Node | None) -> None:

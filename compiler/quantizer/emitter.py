@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+from tosaic.frontend.evaluate import evaluate
+
 aten = torch.ops.aten
 _MOST_OPS = 64  # that a constant is computed by
 
@@ -113,8 +115,7 @@ class Emitter:
             if source.op == "get_attr":
                 values[source] = operator.attrgetter(str(source.target))(self.model).detach()
             else:
-                args, kwargs = torch.fx.map_arg((source.args, source.kwargs), values.__getitem__)
-                values[source] = source.target(*args, **kwargs)  # type: ignore[operator]
+                values[source] = evaluate(source, values.__getitem__)
         result = values.get(node)
         return result if isinstance(result, torch.Tensor) else None
 

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+from tosaic.frontend.evaluate import evaluate
+
 aten = torch.ops.aten
 _LARGE = 2**20  # elements
 _OF_A_SHAPE = frozenset(
@@ -133,8 +135,7 @@ def _value(model: GraphModule, node: Node, values: dict[Node, Any]) -> Any:
         known = n.meta["val"]  # only its shape and type are read
         return torch.empty(tuple(known.shape), dtype=known.dtype)
 
-    args, kwargs = torch.fx.map_arg((node.args, node.kwargs), value)
-    return node.target(*args, **kwargs)  # type: ignore[operator]
+    return evaluate(node, value)
 
 
 def _replace(model: GraphModule, node: Node, value: torch.Tensor) -> None:

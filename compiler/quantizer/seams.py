@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from tosaic.frontend.evaluate import evaluate
 from tosaic.quantizer.emitter import is_static
 from tosaic.quantizer.fit_weights import Layer, attribute, replace
 
@@ -186,7 +187,7 @@ def _carried(node: Node, source: Node, numbers: Any) -> Any:
         return numbers
     alone = node.all_input_nodes == [source]
     if node.target in _MOVING and alone:
-        return node.target(numbers, *node.args[1:], **node.kwargs)  # type: ignore[operator]
+        return evaluate(node, lambda _: numbers)
     if not is_static(node) or not isinstance(numbers, Tensor) or node.args.count(source) != 1:
         return None
     shape = node.meta["val"].shape

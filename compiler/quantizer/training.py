@@ -66,7 +66,9 @@ def finish_training(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         prepared.eval()
-        return export_model(convert(prepared), example_inputs, dynamic_shapes=dynamic_shapes)
+        return export_model(
+            convert(prepared, trained=True), example_inputs, dynamic_shapes=dynamic_shapes
+        )
 
 
 def _exported(

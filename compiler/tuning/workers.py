@@ -38,27 +38,31 @@ class _Dask:
         self._distributed = distributed
 
     def run(self, study: Study, recipes: Sequence[str]) -> Iterator[tuple[str, Figures]]:
-        _send_by_value(study.metric)
-        # A task's result, unlike data sent to workers, is made anew where its worker died.
-        held = self._client.submit(_same, study, key=f"study-{study.key}")
+        cloudpickle = importlib.import_module("cloudpickle")
+        _send_by_value(study.metric, cloudpickle)
+        # A task's result, unlike data sent to workers, is made anew where its worker died. Packed
+        # here: what Dask cannot unpack ends the worker, which then is waited for in vain.
+        packed = cloudpickle.dumps(study)
+        held = self._client.submit(cloudpickle.loads, packed, key=f"study-{study.key}")
         futures = {self._client.submit(run_trial, held, text, pure=False): text for text in recipes}
         for future in self._distributed.as_completed(futures):
             try:
                 figures = future.result()
             except self._distributed.KilledWorker as error:
                 figures = Figures(error=f"It ended the process it ran in: {error}")
+            except (ImportError, AttributeError) as error:
+                raise InputError(
+                    f"The workers cannot load the model or the metric: {error}. Put the file that "
+                    "defines them where the workers import from too (PYTHONPATH), or use workers=0."
+                ) from error
             yield futures[future], figures
 
 
-def _same(study: Study) -> Study:
-    return study
-
-
-def _send_by_value(metric: Any) -> None:
+def _send_by_value(metric: Any, cloudpickle: Any) -> None:
     """Let a function of a file that was run, not imported, cross to workers with its code."""
     module = sys.modules.get(getattr(metric, "__module__", ""))
     if module is not None and module.__spec__ is None and module.__name__ != "__main__":
-        importlib.import_module("cloudpickle").register_pickle_by_value(module)
+        cloudpickle.register_pickle_by_value(module)
 
 
 def open_workers(count: int, scheduler: str | None) -> AbstractContextManager[Workers]:

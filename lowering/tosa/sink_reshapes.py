@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any, ClassVar
 
 from tosaic.dialects.bindings import ir
-from tosaic.dialects.builder import Builder, broadcast_shapes, const_shape_of
+from tosaic.dialects.builder import Builder, broadcast_shapes, const_shape_of, i32_attr
 from tosaic.dialects.types import constant_value, element_of, is_static, shape_of, tensor
 from tosaic.lowering.passes import Pattern, PatternPass, pattern, register_pass
 
@@ -21,6 +21,7 @@ _ELEMENTWISE = {  # name -> how many operands are broadcast to the result's shap
     "tosa.sub": 2,
     "tosa.table": 1,
 }
+_REDUCTIONS = ("all", "any", "max", "min", "product", "sum")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +84,10 @@ def _like(b: Builder, value: ir.Value, found: _Squeezed) -> ir.Value:
     return b.reshape(value, shape)
 
 
-def _rebuilt(b: Builder, op: Any, operands: list[ir.Value], shape: list[int]) -> ir.Value:
-    attributes = {name: op.attributes[name] for name in op.attributes}
+def _rebuilt(
+    b: Builder, op: Any, operands: list[ir.Value], shape: list[int], **changed: ir.Attribute
+) -> ir.Value:
+    attributes = {name: op.attributes[name] for name in op.attributes} | changed
     return b.value(op.name, operands, tensor(shape, element_of(op.results[0])), **attributes)
 
 
@@ -97,6 +100,28 @@ def sink_below_slice(op: Any, b: Builder) -> ir.Value | None:
         return None
     part = b.slice(found.source, found.expanded(start, 0), found.expanded(size))
     return b.reshape(part, size)
+
+
+@pattern("tosa.pad")
+def sink_below_pad(op: Any, b: Builder) -> ir.Value | None:
+    """pad(reshape x) is reshape(pad x)."""
+    x, padding, value = op.operands
+    found, widths = _Squeezed.of(x), const_shape_of(padding)
+    out = shape_of(op.results[0])
+    if found is None or widths is None or not is_static(out):
+        return None
+    before, after = (found.expanded(widths[side::2], 0) for side in (0, 1))
+    around = b.const_shape([w for pair in zip(before, after, strict=True) for w in pair])
+    return b.reshape(_rebuilt(b, op, [found.source, around, value], found.expanded(out)), out)
+
+
+def sink_below_reduction(op: Any, b: Builder) -> ir.Value | None:
+    """reduce(reshape x) is reshape(reduce x)."""
+    found, out = _Squeezed.of(op.operands[0]), shape_of(op.results[0])
+    if found is None:
+        return None
+    axis = i32_attr(found.kept[op.attributes["axis"].value])
+    return b.reshape(_rebuilt(b, op, [found.source], found.expanded(out), axis=axis), out)
 
 
 @pattern("tosa.concat")
@@ -113,7 +138,7 @@ def sink_below_concat(op: Any, b: Builder) -> ir.Value | None:
 @register_pass
 @dataclasses.dataclass(frozen=True)
 class SinkReshapes(PatternPass):
-    """Move reshapes that drop dims of 1 below elementwise ops, slices and concats.
+    """Move reshapes that drop dims of 1 below ops that go on with the other dims.
 
     A transformer's residual stream is [N,T,C] while its linear layers are computed as [N,1,T,C]; so
     are a recurrent net's states. Read in both shapes, a tensor is copied by Vela; with what is
@@ -125,5 +150,7 @@ class SinkReshapes(PatternPass):
     patterns: ClassVar[tuple[Pattern, ...]] = (
         *(Pattern(name, sink) for name in _ELEMENTWISE),
         sink_below_slice,
+        sink_below_pad,
         sink_below_concat,
+        *(Pattern(f"tosa.reduce_{name}", sink_below_reduction) for name in _REDUCTIONS),
     )

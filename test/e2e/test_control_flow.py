@@ -63,8 +63,8 @@ class LoopAfterResiduals(Linear):
     def forward(self, x: Tensor) -> Tensor:
         for _ in range(40):
             x = (x + x.relu()) * 0.5
-        body = lambda i, v: (i + 1, self.a(v))  # noqa: E731
-        return while_loop(lambda i, v: i < 2, body, (torch.tensor(0), x))[1]
+        count = torch.tensor(0)
+        return while_loop(lambda i, v: i < 2, lambda i, v: (i + 1, self.a(v)), (count, x))[1]
 
 
 class LoopUntil(Linear):

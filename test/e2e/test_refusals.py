@@ -113,26 +113,36 @@ def test_complex(op: str, fn: Callable[..., Any], given: Tensor, way_out: str) -
     _check(_refusal(fn, given), fn, op, "complex", way_out)
 
 
-def test_types_without_arithmetic() -> None:
-    fn: Callable[..., Any] = lambda x: x.to(torch.uint16)  # noqa: E731
-    _check(_refusal(fn, INDEX), fn, "to", "torch.uint16", "Convert it")
-
-
-def test_too_many_dims() -> None:
-    fn: Callable[..., Any] = lambda x: x.reshape(1, 3, 1, 2, 1, 2, 1).exp()  # noqa: E731
-    _check(_refusal(fn, X), fn, "exp", "MAX_RANK", "merge some with reshape")
-
-
-def test_integers_that_may_leave_int32() -> None:
-    fn: Callable[..., Any] = lambda x: x.long() * 2  # noqa: E731
-    _check(_refusal(fn, X), fn, "to", "the range of the int64 result", "torch.clamp")
-
-
-def test_division_of_integers_by_zero() -> None:
-    fn: Callable[..., Any] = lambda x: x // 0  # noqa: E731
-    _check(_refusal(fn, INDEX), fn, "floor_divide", "divides integers by zero", "convert to float")
-
-
-def test_ops_without_a_lowering() -> None:
-    fn: Callable[..., Any] = lambda x: torch.linalg.svd(x)[1]  # noqa: E731
-    _check(_refusal(fn, X), fn, "linalg_svd", "has no lowering", "Rewrite the model without it")
+@pytest.mark.parametrize(
+    ("op", "fn", "given", "parts"),
+    [
+        ("to", lambda x: x.to(torch.uint16), INDEX, ["torch.uint16", "Convert it"]),
+        (
+            "exp",
+            lambda x: x.reshape(1, 3, 1, 2, 1, 2, 1).exp(),
+            X,
+            ["MAX_RANK", "merge some with reshape"],
+        ),
+        (
+            "to",
+            lambda x: x.long() * 2,
+            X,
+            ["the range of the int64 result", "torch.clamp"],
+        ),
+        (
+            "floor_divide",
+            lambda x: x // 0,
+            INDEX,
+            ["divides integers by zero", "convert to float"],
+        ),
+        (
+            "linalg_svd",
+            lambda x: torch.linalg.svd(x)[1],
+            X,
+            ["has no lowering", "Rewrite the model without it"],
+        ),
+    ],
+    ids=["type", "too many dims", "leaves int32", "integers by zero", "no lowering"],
+)
+def test_single_ops(op: str, fn: Callable[..., Any], given: Tensor, parts: list[str]) -> None:
+    _check(_refusal(fn, given), fn, op, *parts)

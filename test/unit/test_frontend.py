@@ -62,6 +62,17 @@ def test_in_place_ops_on_shared_memory():
         np.testing.assert_array_equal(result, expected.numpy())
 
 
+def test_python_bools_stand_for_tensors():
+    class Bools(nn.Module):
+        def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+            return x + True, x * False, mask + True, mask.sum() + True, torch.add(True, True)
+
+    inputs = torch.arange(3.0), torch.tensor([True, False, True])
+    program = tosaic.compile(Bools(), inputs, target="tosa-1.0-int+fp")
+    for result, expected in zip(program.run(*inputs), Bools()(*inputs), strict=True):
+        np.testing.assert_array_equal(result, expected)
+
+
 def test_device_arguments_and_assertions_are_ignored():
     class Devices(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -207,6 +207,27 @@ def test_split_strided_conv(context, *, nchw, size, kernel, stride, pad):
 
 
 @pytest.mark.parametrize(
+    ("size", "kernel", "stride", "pad"),
+    [
+        ((16, 16), (4, 4), (4, 4), (0, 0, 0, 0)),
+        ((24, 15), (8, 3), (8, 3), (0, 0, 0, 0)),
+        ((20, 21), (5, 7), (5, 7), (0, 0, 0, 0)),
+        ((18, 18), (3, 3), (6, 1), (1, 2, 1, 1)),
+        ((30, 10), (6, 2), (12, 4), (0, 0, 0, 0)),
+    ],
+)
+def test_split_strided_depthwise(context, size, kernel, stride, pad):
+    def build(b, x):
+        w = b.const(weights(*kernel, 4, 2), i(8))
+        bias = b.const(RNG.integers(-(10**6), 10**6, 8), i(32))
+        y = b.conv2d(x, w, bias, pad=pad, stride=stride, zero_points=(3, 0), depthwise=True)
+        return finish(b, y, 8, True)
+
+    text = check(context, [1, *size, 4], build, "tosaic-split-strided-depthwise")
+    assert "tosa.max_pool2d" in text
+
+
+@pytest.mark.parametrize(
     ("kernel", "stride", "out_pad"),
     [
         ((4, 4), (2, 2), (-1, -1, -1, -1)),

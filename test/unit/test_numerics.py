@@ -140,7 +140,7 @@ def test_models_are_read_as_they_are(name: str, recipe: str) -> None:
         model, calibration[:1], quantize=recipe, calibration=calibration, data=held_out[:4]
     )
     assert report.exact and report.reference == "float"
-    assert max(layer.integer_lsb for layer in report.layers) == 1
+    assert max(layer.integer_lsb for layer in report.layers) <= 1
     # Untrained as they are, none loses more by its integers than by fake quantisation.
     assert all(layer.integer_db > layer.fake_db - 2 for layer in report.layers)
 

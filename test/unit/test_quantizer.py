@@ -175,6 +175,15 @@ def test_a_rescale_beyond_tosa():
         tosaic.compile(Far().eval(), (x,), quantize="int8", calibration=[x])
 
 
+def test_a_lone_batch_norm_is_not_searched_for_patterns_of_training(monkeypatch):
+    export, calls = torch.export.export, []
+    monkeypatch.setattr(torch.export, "export", lambda *a, **k: calls.append(a) or export(*a, **k))
+    x = torch.randn(1, 3, 4, 4)
+    quantised = quantize(nn.Sequential(nn.BatchNorm2d(3), nn.ReLU()).eval(), (x,), [(x,)])
+    assert len(calls) == 1
+    assert any(n.target == torch.ops.aten.batch_norm.default for n in quantised.graph.nodes)
+
+
 def test_the_model_keeps_its_weights():
     model = net()
     before = [p.clone() for p in model.parameters()]

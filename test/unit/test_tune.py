@@ -3,10 +3,14 @@
 import math
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -279,6 +283,22 @@ def test_a_metric_of_a_file_that_is_no_module(net: nn.Module, tmp_path: Path) ->
     assert found.metric == "spread"
     assert not any(trial.figures.error for trial in found.trials)
     assert all(trial.figures.quality > 0 for trial in found.trials)
+
+
+@pytest.mark.slow
+def test_a_metric_that_workers_cannot_import(
+    net: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spread(outputs: np.ndarray, _: object) -> float:
+        return float(outputs.max() - outputs.min())
+
+    module = ModuleType("only_here")
+    module.__spec__ = ModuleSpec("only_here", None)  # as if imported
+    module.spread = spread
+    spread.__module__, spread.__qualname__ = "only_here", "spread"
+    monkeypatch.setitem(sys.modules, "only_here", module)
+    with pytest.raises(InputError, match=r"workers cannot load .*only_here"):
+        tuned(net, workers=1, metric=spread, trials=1)
 
 
 @pytest.mark.slow

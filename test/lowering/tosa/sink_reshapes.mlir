@@ -92,3 +92,28 @@ func.func @unlike_parts(%x: tensor<1x1x2x3xi8>, %y: tensor<1x2x1x3xi8>) -> tenso
   %2 = tosa.concat %0, %1 {axis = 0 : i32} : (tensor<1x2x3xi8>, tensor<1x2x3xi8>) -> tensor<2x2x3xi8>
   return %2 : tensor<2x2x3xi8>
 }
+
+// A causal convolution pads what the one before it computed, where that computed it.
+// CHECK-LABEL: @pads
+// CHECK: %[[AROUND:.*]] = tosa.const_shape {{.*}}dense<[0, 0, 0, 0, 0, 0, 2, 1]>
+// CHECK: %[[PADDED:.*]] = tosa.pad %arg0, %[[AROUND]], {{.*}} -> tensor<1x3x1x11xi8>
+// CHECK: tosa.reshape %[[PADDED]], {{.*}} -> tensor<1x3x11xi8>
+func.func @pads(%x: tensor<1x3x1x8xi8>) -> tensor<1x3x11xi8> {
+  %shape = tosa.const_shape {values = dense<[1, 3, 8]> : tensor<3xindex>} : () -> !tosa.shape<3>
+  %around = tosa.const_shape {values = dense<[0, 0, 0, 0, 2, 1]> : tensor<6xindex>} : () -> !tosa.shape<6>
+  %zero = "tosa.const"() {values = dense<-7> : tensor<1xi8>} : () -> tensor<1xi8>
+  %0 = tosa.reshape %x, %shape : (tensor<1x3x1x8xi8>, !tosa.shape<3>) -> tensor<1x3x8xi8>
+  %1 = tosa.pad %0, %around, %zero : (tensor<1x3x8xi8>, !tosa.shape<6>, tensor<1xi8>) -> tensor<1x3x11xi8>
+  return %1 : tensor<1x3x11xi8>
+}
+
+// The maximum over a sequence is taken where the convolution left it.
+// CHECK-LABEL: @maximum
+// CHECK: %[[MAX:.*]] = tosa.reduce_max %arg0 {axis = 3 : i32} : (tensor<1x3x1x8xi8>) -> tensor<1x3x1x1xi8>
+// CHECK: tosa.reshape %[[MAX]], {{.*}} -> tensor<1x3x1xi8>
+func.func @maximum(%x: tensor<1x3x1x8xi8>) -> tensor<1x3x1xi8> {
+  %shape = tosa.const_shape {values = dense<[1, 3, 8]> : tensor<3xindex>} : () -> !tosa.shape<3>
+  %0 = tosa.reshape %x, %shape : (tensor<1x3x1x8xi8>, !tosa.shape<3>) -> tensor<1x3x8xi8>
+  %1 = tosa.reduce_max %0 {axis = 2 : i32} : (tensor<1x3x8xi8>) -> tensor<1x3x1xi8>
+  return %1 : tensor<1x3x1xi8>
+}

@@ -42,7 +42,7 @@ def convert(prepared: GraphModule, *, trained: bool = False) -> GraphModule:
     return converted
 
 
-def _batch_norm(*args: Any) -> Tensor:
+def _batch_norm(*args: Any) -> Any:
     """Stand in for a batch norm that no convolution took.
 
     Where PT2E sees one, it exports the 96 patterns that training may leave around it and looks for

@@ -19,9 +19,9 @@ def split_strided(op: Any, b: Builder) -> ir.Value | None:
     rescale = Rescale.of(op)
     source = defining(op.operands[0], "depthwise_conv2d")
     conv = Convolution.of(source, "tosa.depthwise_conv2d")
-    if rescale is None or conv is None or sole_reader(op.operands[0]) is None:
+    if source is None or conv is None or max(conv.stride) <= _MAX_STRIDE:
         return None
-    if max(conv.stride) <= _MAX_STRIDE:
+    if rescale is None or sole_reader(rescale.x) is None:
         return None
     short = [max(n for n in range(1, _MAX_STRIDE + 1) if s % n == 0) for s in conv.stride]
     sums = b.conv2d(

@@ -153,6 +153,14 @@ struct tosaic_operator {
     return (inputs == kAny || inputs == own) && (outputs == kAny || outputs == node.outputs);
   }
 
+  // Whether the node's inputs, which are tensors of the graph, have the types that it computes
+  // with.
+  bool reads(const tosaic::Graph &graph, const tosaic::Node &node) const {
+    const uint16_t *const tensors = graph.inputs(node);
+    return (type == kAny || (node.inputs > 0 && graph.tensors[tensors[0]].type == type)) &&
+           (second == kAny || (node.inputs > 1 && graph.tensors[tensors[1]].type == second));
+  }
+
   // How many words of attributes the node has.
   uint32_t words(const tosaic::Node &node) const {
     return attribute.words + tosaic::kMergedAttributes[node.merged];

@@ -278,7 +278,8 @@ class Loader {
       if (node > chain + chain->chained) chain = node;
       const Node *const last = chain + chain->chained;
       if (last >= end || (chain < last && !op.operands) ||
-          !check_operands(graph, kinds, op, *chain, *node, node == last)) {
+          !check_operands(graph, kinds, op, *chain, *node, node == last) ||
+          !op.reads(graph, *node)) {
         return TOSAIC_BAD_PLAN;
       }
       // Chains, too, are checked when they run.

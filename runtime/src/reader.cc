@@ -331,16 +331,12 @@ bool Reader::find_operator(const Graph &graph, const tosa::TosaOperator &source,
   const bool access = op == tosa::Op::IDENTITY;
   for (size_t k = 0; k < config_.operators->count; k++) {
     const tosaic_operator &candidate = *config_.operators->entries[k];
-    const auto takes = [&](size_t input, uint8_t type) {
-      return type == tosaic_operator::kAny ||
-             (input < node->inputs && graph.tensors[graph.inputs(*node)[input]].type == type);
-    };
     // tosa-opt writes accesses to variables as IDENTITY, told apart by the attribute.
     const bool same_op =
         candidate.op == op || (access && (candidate.op == tosa::Op::VARIABLE_READ ||
                                           candidate.op == tosa::Op::VARIABLE_WRITE));
     if (!same_op || candidate.attribute.type != source.attribute_type() || !source.attribute() ||
-        !takes(0, candidate.type) || !takes(1, candidate.second)) {
+        !candidate.reads(graph, *node)) {
       continue;
     }
     // Casts from one type differ in the result's.

@@ -76,6 +76,11 @@ CONSTANT_SLICE = """
     %1 = tosa.bitwise_xor %x, %0 : (tensor<2xi8>, tensor<2xi8>) -> tensor<2xi8>
     return %1 : tensor<2xi8> }"""
 
+WIDEN = """
+  func.func @main(%x: tensor<64xi8>) -> tensor<64xi32> {
+    %0 = tosa.cast %x : (tensor<64xi8>) -> tensor<64xi32>
+    return %0 : tensor<64xi32> }"""
+
 PROGRAMS = {
     "constant slice": CONSTANT_SLICE,
     "chain": CHAIN,

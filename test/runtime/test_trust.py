@@ -14,7 +14,7 @@ from tosaic.runtime import Model
 from tosaic.runtime.library import build, library_path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from programs import CHAIN, CONSTANT_SLICE, COUNTER
+from programs import CHAIN, CONSTANT_SLICE, COUNTER, WIDEN
 from seeds import write_seeds
 
 # What a freestanding C library has, and what the dynamic linker adds.
@@ -90,6 +90,15 @@ def test_a_plan_cannot_take_a_shift_from_where_there_is_no_memory():
     plan[shift] = plan[a]  # which never exists outside of the chain
     with pytest.raises(ToolError, match="the memory plan does not belong to the model"):
         Model(model, plan.tobytes())
+
+
+def test_a_plan_cannot_have_an_operator_of_other_types():
+    data = serialize(ir.Module.parse(WIDEN, make_context()), locations=False)
+    plan = bytearray(Model(data).plan())
+    at = plan.index(bytes([3, 255, 5]))  # in the operator's key: int8, any second input, int32
+    plan[at] = 4  # the cast of int16, which would read twice the bytes that there are
+    with pytest.raises(ToolError, match="the memory plan does not belong to the model"):
+        Model(data, bytes(plan))
 
 
 def test_a_plan_cannot_merge_or_chain_what_does_not_fit():

@@ -1,25 +1,8 @@
 /* RESCALE: of int8, int16 and int32 by vectors where the form suits them (output.h), else portable.
  */
-#include "../reference/rescale.h"
-
 #include "../rescale_form.h"
+#include "../rescale_portable.h"
 #include "output.h"
-
-static __attribute__((noinline, cold)) void one_by_one(tosaic_elements elements,
-                                                       const tosaic_rescale *rescale, size_t rows,
-                                                       size_t channels, const void *input,
-                                                       void *output) {
-  rescale_each(elements, rescale, rows, channels, input, output);
-}
-
-#define ONE_BY_ONE(NAME, TYPE, ELEMENTS)                                                  \
-  void tosaic_rescale_##NAME(const tosaic_rescale *rescale, size_t rows, size_t channels, \
-                             const TYPE *input, void *output) {                           \
-    one_by_one(ELEMENTS, rescale, rows, channels, input, output);                         \
-  }
-ONE_BY_ONE(u8, uint8_t, OF_U8)
-ONE_BY_ONE(u16, uint16_t, OF_U16)
-ONE_BY_ONE(i48, uint8_t, OF_I48)
 
 TOSAIC_INLINE int32x4_t apply(const tosaic_rescale *rescale, tosaic_form form, int32x4_t x) {
   const int32x4_t multiplier = vdupq_n_s32(form.multiplier);

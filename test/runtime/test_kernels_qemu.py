@@ -253,11 +253,14 @@ def test_layers_of_the_bench_equal_the_reference():
 def test_reductions_and_movements_equal_the_reference(core):
     rng = np.random.default_rng(0)
     cases = []
-    for shape in ((1, 1, 1), (3, 37, 1), (2, 16, 1), (2, 5, 19), (3, 4, 32), (1, 1, 7)):
+    for shape in ((1, 1, 1), (3, 37, 1), (2, 16, 1), (2, 5, 19), (3, 4, 32), (1, 1, 7), (2, 3, 2)):
         for kernel, kind, results in (
             ("reduce_sum_i32", np.int32, True),
             ("reduce_max_i32", np.int32, True),
+            ("reduce_min_i32", np.int32, True),
             ("reduce_max_i8", np.int8, True),
+            ("reduce_min_i8", np.int8, True),
+            ("reduce_max_i16", np.int16, True),
             ("reduce_min_i16", np.int16, True),
             ("transpose", np.int8, False),
             ("transpose", np.int16, False),

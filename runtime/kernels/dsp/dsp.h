@@ -50,13 +50,23 @@ static inline uint32_t load_bytes(const int8_t *data, size_t count) {
   return word;
 }
 
-/* SSUB8 notes for each byte whether the difference is negative, and SEL chooses by that. */
+/* SSUB8 notes for each byte whether the difference is negative, SSUB16 for each half, and SEL
+ * chooses by that.
+ */
 static inline uint32_t larger_bytes(uint32_t a, uint32_t b) {
   __ssub8(a, b);
   return __sel(a, b);
 }
 static inline uint32_t smaller_bytes(uint32_t a, uint32_t b) {
   __ssub8(a, b);
+  return __sel(b, a);
+}
+static inline uint32_t larger_halves(uint32_t a, uint32_t b) {
+  __ssub16(a, b);
+  return __sel(a, b);
+}
+static inline uint32_t smaller_halves(uint32_t a, uint32_t b) {
+  __ssub16(a, b);
   return __sel(b, a);
 }
 

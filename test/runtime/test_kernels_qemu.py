@@ -237,12 +237,16 @@ def pool(name, rng, shape, channels, window, stride, pad, zero=0):
     oh = (height + pad[0] + pad[1] - kh) // sy + 1
     ow = (width + pad[2] + pad[3] - kw) // sx + 1
     parameters = (2, height, width, channels, oh, ow, kh, kw, sy, sx, pad[0], pad[2])
-    x = rng.integers(-128, 128, (2, height, width, channels), np.int8)
-    size = 2 * oh * ow * channels
-    return [
-        Case(f"{kernel} {name}", kernel, (*parameters, zp, -zp // 2), (x,), size)
-        for kernel, zp in (("max_pool2d_i8", 0), ("avg_pool2d_i8", zero))
-    ]
+    cases = []
+    for types, kind, points in (("i8", np.int8, (0, zero)), ("i16", np.int16, (0, 0))):
+        info = np.iinfo(kind)
+        x = rng.integers(info.min, info.max, (2, height, width, channels), kind, endpoint=True)
+        size = 2 * oh * ow * channels * x.itemsize
+        for operator, zp in zip(("max", "avg"), points, strict=True):
+            kernel = f"{operator}_pool2d_{types}"
+            case = Case(f"{kernel} {name}", kernel, (*parameters, zp, -zp // 2), (x,), size)
+            cases.append(case)
+    return cases
 
 
 def test_layers_of_the_bench_equal_the_reference():
@@ -284,6 +288,7 @@ def test_pools_and_elementwise_equal_the_reference(core):
     cases = [
         *pool("odd", rng, (7, 5), 19, (3, 2), (2, 1), (1, 1, 0, 1), 7),
         *pool("global", rng, (6, 5), 64, (6, 5), (1, 1), (0, 0, 0, 0), -128),
+        *pool("large", rng, (40, 30), 6, (33, 30), (3, 1), (2, 3, 4, 5), 127),
         *pool("one channel", rng, (4, 4), 1, (2, 2), (2, 2), (0, 0, 0, 0), 127),
     ]
     for n in (1, 15, 16, 37):

@@ -257,7 +257,7 @@ def test_layers_of_the_bench_equal_the_reference():
 def test_reductions_and_movements_equal_the_reference(core):
     rng = np.random.default_rng(0)
     cases = []
-    for shape in ((1, 1, 1), (3, 37, 1), (2, 16, 1), (2, 5, 19), (3, 4, 32), (1, 1, 7), (2, 3, 2)):
+    for shape in ((1, 1, 1), (3, 37, 1), (2, 16, 1), (2, 5, 19), (3, 4, 32), (1, 1, 7), (2, 3, 2), (2, 6, 9)):
         for kernel, kind, results in (
             ("reduce_sum_i32", np.int32, True),
             ("reduce_max_i32", np.int32, True),

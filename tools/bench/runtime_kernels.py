@@ -107,12 +107,14 @@ def movement_cases() -> list[Case]:
         ("reduce_max_i8", np.int8),
         ("reduce_max_i16", np.int16),
         ("transpose", np.int8),
+        ("transpose", np.int16),
     ):
         for shape in ((32, 64, 1), (4, 64, 24)) if kernel != "transpose" else ((2, 64, 48),):
             info = np.iinfo(kind)
             x = rng.integers(info.min, info.max, shape).astype(kind)
             size = x.nbytes if kernel == "transpose" else x.nbytes // shape[1]
-            name, parameters = f"{kernel} {shape}", (*shape, x.itemsize)
+            name = f"{kernel} of {x.dtype}, {'x'.join(map(str, shape))}"
+            parameters = (*shape, x.itemsize)
             cases.append(Case(name, kernel, parameters, (x,), size, macs=x.size))
     x = rng.integers(-(2**15), 2**15, (1, 24, 24, 16), np.int16)
     pool = (1, 24, 24, 16, 12, 12, 2, 2, 2, 2, 0, 0, 0, 0)

@@ -257,7 +257,16 @@ def test_layers_of_the_bench_equal_the_reference():
 def test_reductions_and_movements_equal_the_reference(core):
     rng = np.random.default_rng(0)
     cases = []
-    for shape in ((1, 1, 1), (3, 37, 1), (2, 16, 1), (2, 5, 19), (3, 4, 32), (1, 1, 7), (2, 3, 2), (2, 6, 9)):
+    for shape in (
+        (1, 1, 1),
+        (3, 37, 1),
+        (2, 16, 1),
+        (2, 5, 19),
+        (3, 4, 32),
+        (1, 1, 7),
+        (2, 3, 2),
+        (2, 6, 9),
+    ):
         for kernel, kind, results in (
             ("reduce_sum_i32", np.int32, True),
             ("reduce_max_i32", np.int32, True),
@@ -274,11 +283,19 @@ def test_reductions_and_movements_equal_the_reference(core):
             x = rng.integers(info.min, info.max, shape).astype(kind)
             size = x.itemsize * (shape[0] * shape[2] if results else x.size)
             cases.append(Case(f"{kernel} {shape}", kernel, (*shape, x.itemsize), (x,), size))
-    for channels, scales in ((1, (2, 1, 2, 1)), (19, (4, 2, 3, 2)), (16, (2048, 1024, 2, 3))):
+    for channels, scales in (
+        (1, (2, 1, 2, 1)),
+        (19, (4, 2, 3, 2)),
+        (16, (2048, 1024, 2, 3)),
+        (7, (16, 9, 16, 7)),
+        (9, (16, 9, 17, 5)),
+    ):
         parameters = (2, 5, 4, channels, 6, 5, *scales, -1, 1)
-        x = rng.integers(-128, 128, (2, 5, 4, channels), np.int8)
         size = 4 * 2 * 6 * 5 * channels
-        cases.append(Case(f"resize {scales}", "resize_bilinear_i8", parameters, (x,), size))
+        for name, values in (("any", range(-128, 128)), ("lowest", (-128,)), ("highest", (127,))):
+            x = rng.choice(np.array(values, np.int8), (2, 5, 4, channels))
+            case = Case(f"resize {scales} {name}", "resize_bilinear_i8", parameters, (x,), size)
+            cases.append(case)
     compare(core, cases)
 
 

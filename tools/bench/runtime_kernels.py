@@ -3,7 +3,8 @@
     python tools/bench/runtime_kernels.py [--core cortex-m7]
 
 First int8 layers beside CMSIS-NN, whose figures for them are stored in data/cmsis-nn.json; then the
-other kernels beside the portable ones on the same core, per multiply-accumulate or per result.
+other kernels beside the portable ones on the same core, per multiply-accumulate, or per element
+read or written where nothing is multiplied.
 Counted exactly, with bias, rescale and clamp. Every result is compared with the reference kernels
 on this machine.
 """
@@ -95,9 +96,9 @@ def layer_cases(layers: Mapping[str, Conv | Matmul] = LAYERS) -> list[Case]:
 
 
 def movement_cases() -> list[Case]:
-    """Return cases of reductions, pools of int16, RESIZE and TRANSPOSE, counted per element read.
+    """Return cases of reductions, TRANSPOSE, pools of int16 and RESIZE.
 
-    Those of RESIZE are counted per result.
+    They are counted per element read; RESIZE, which writes more, per element written.
     """
     rng = np.random.default_rng(2)
     cases = []

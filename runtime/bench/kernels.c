@@ -66,13 +66,15 @@ CONV(transpose_conv2d_i8, int8_t, int8_t, int32_t)
 MATMUL(matmul_i8, int8_t)
 MATMUL(matmul_i16, int16_t)
 
-#define POOL(NAME)                                                                        \
-  static void run_##NAME(const job *j) {                                                  \
-    tosaic_##NAME((const tosaic_pool *)j->head->parameters, (const int8_t *)j->inputs[0], \
-                  (int8_t *)j->output);                                                   \
+#define POOL(NAME, TYPE)                                                                \
+  static void run_##NAME(const job *j) {                                                \
+    tosaic_##NAME((const tosaic_pool *)j->head->parameters, (const TYPE *)j->inputs[0], \
+                  (TYPE *)j->output);                                                   \
   }
-POOL(avg_pool2d_i8)
-POOL(max_pool2d_i8)
+POOL(avg_pool2d_i8, int8_t)
+POOL(max_pool2d_i8, int8_t)
+POOL(avg_pool2d_i16, int16_t)
+POOL(max_pool2d_i16, int16_t)
 
 #define RESCALE(NAME, TYPE)                                                     \
   static void run_##NAME(const job *j) {                                        \
@@ -113,8 +115,11 @@ static void run_table_i16(const job *j) { elementwise(j, tosaic_table_i16, j->in
   }
 REDUCTION(reduce_sum_i32)
 REDUCTION(reduce_max_i8)
+REDUCTION(reduce_min_i8)
+REDUCTION(reduce_max_i16)
 REDUCTION(reduce_min_i16)
 REDUCTION(reduce_max_i32)
+REDUCTION(reduce_min_i32)
 
 static void run_resize_bilinear_i8(const job *j) {
   tosaic_resize_bilinear_i8((const tosaic_resize *)j->head->parameters,
@@ -149,6 +154,8 @@ static const struct {
     {"matmul_i16", run_matmul_i16, scratch_matmul_i16},
     {"avg_pool2d_i8", run_avg_pool2d_i8, no_scratch},
     {"max_pool2d_i8", run_max_pool2d_i8, no_scratch},
+    {"avg_pool2d_i16", run_avg_pool2d_i16, no_scratch},
+    {"max_pool2d_i16", run_max_pool2d_i16, no_scratch},
     {"rescale_i8", run_rescale_i8, no_scratch},
     {"rescale_u8", run_rescale_u8, no_scratch},
     {"rescale_i16", run_rescale_i16, no_scratch},
@@ -166,8 +173,11 @@ static const struct {
     {"table_i16", run_table_i16, no_scratch},
     {"reduce_sum_i32", run_reduce_sum_i32, no_scratch},
     {"reduce_max_i8", run_reduce_max_i8, no_scratch},
+    {"reduce_min_i8", run_reduce_min_i8, no_scratch},
+    {"reduce_max_i16", run_reduce_max_i16, no_scratch},
     {"reduce_min_i16", run_reduce_min_i16, no_scratch},
     {"reduce_max_i32", run_reduce_max_i32, no_scratch},
+    {"reduce_min_i32", run_reduce_min_i32, no_scratch},
     {"resize_bilinear_i8", run_resize_bilinear_i8, no_scratch},
     {"transpose", run_transpose, no_scratch},
 };

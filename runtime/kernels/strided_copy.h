@@ -3,7 +3,10 @@
  * which takes any two rows, and is right where `to` lies below `from` even if they overlap; and may
  * have defined
  *   COPY_SOME(to, to_step, from, from_step, count, element_size)
- * which copies as many of `count` single elements as it wants and returns how many.
+ * which copies as many of `count` single elements as it wants and returns how many; and
+ *   HAS_PLANES(copy) and COPY_PLANE(copy, from, to)
+ * which tell whether the second copies the last two dimensions of such arrays, that do not overlap,
+ * and do it.
  */
 #ifndef TOSAIC_KERNELS_STRIDED_COPY_H
 #define TOSAIC_KERNELS_STRIDED_COPY_H
@@ -97,6 +100,19 @@ static bool is_disjoint(const tosaic_copy *p, const char *input, const char *out
   return from + input_behind <= to - output_ahead || to + output_behind <= from - input_ahead;
 }
 
+#ifdef COPY_PLANE
+/* Dimensions ahead of the last two. */
+static void copy_planes(const tosaic_copy *p, int32_t dimension, const char *input, char *output) {
+  if (dimension == p->rank - 2) {
+    COPY_PLANE(p, input, output);
+    return;
+  }
+  for (size_t k = 0; k < p->size[dimension]; k++)
+    copy_planes(p, dimension + 1, input + (ptrdiff_t)k * p->input_stride[dimension],
+                output + (ptrdiff_t)k * p->output_stride[dimension]);
+}
+#endif
+
 void tosaic_copy_strided(const tosaic_copy *copy, const void *input, void *output) {
   const int32_t last = copy->rank - 1;
   const ptrdiff_t element = (ptrdiff_t)copy->element_size;
@@ -104,6 +120,12 @@ void tosaic_copy_strided(const tosaic_copy *copy, const void *input, void *outpu
   const size_t row = rows ? copy->size[last] * copy->element_size : 0;
   const char *const from = (const char *)input;
   char *const to = (char *)output;
+#ifdef COPY_PLANE
+  if (last && HAS_PLANES(copy) && is_disjoint(copy, from, to)) {
+    copy_planes(copy, 0, from, to);
+    return;
+  }
+#endif
   if (last && !rows && copy->size[last] < copy->size[last - 1] && is_disjoint(copy, from, to)) {
     tosaic_copy swapped = *copy; /* the longer dimension is the inner loop */
     swapped.size[last] = copy->size[last - 1];

@@ -237,12 +237,16 @@ def pool(name, rng, shape, channels, window, stride, pad, zero=0):
     oh = (height + pad[0] + pad[1] - kh) // sy + 1
     ow = (width + pad[2] + pad[3] - kw) // sx + 1
     parameters = (2, height, width, channels, oh, ow, kh, kw, sy, sx, pad[0], pad[2])
-    x = rng.integers(-128, 128, (2, height, width, channels), np.int8)
-    size = 2 * oh * ow * channels
-    return [
-        Case(f"{kernel} {name}", kernel, (*parameters, zp, -zp // 2), (x,), size)
-        for kernel, zp in (("max_pool2d_i8", 0), ("avg_pool2d_i8", zero))
-    ]
+    cases = []
+    for types, kind, points in (("i8", np.int8, (0, zero)), ("i16", np.int16, (0, 0))):
+        info = np.iinfo(kind)
+        x = rng.integers(info.min, info.max, (2, height, width, channels), kind, endpoint=True)
+        size = 2 * oh * ow * channels * x.itemsize
+        for operator, zp in zip(("max", "avg"), points, strict=True):
+            kernel = f"{operator}_pool2d_{types}"
+            case = Case(f"{kernel} {name}", kernel, (*parameters, zp, -zp // 2), (x,), size)
+            cases.append(case)
+    return cases
 
 
 def test_layers_of_the_bench_equal_the_reference():
@@ -253,11 +257,23 @@ def test_layers_of_the_bench_equal_the_reference():
 def test_reductions_and_movements_equal_the_reference(core):
     rng = np.random.default_rng(0)
     cases = []
-    for shape in ((1, 1, 1), (3, 37, 1), (2, 16, 1), (2, 5, 19), (3, 4, 32), (1, 1, 7)):
+    for shape in (
+        (1, 1, 1),
+        (3, 37, 1),
+        (2, 16, 1),
+        (2, 5, 19),
+        (3, 4, 32),
+        (1, 1, 7),
+        (2, 3, 2),
+        (2, 6, 9),
+    ):
         for kernel, kind, results in (
             ("reduce_sum_i32", np.int32, True),
             ("reduce_max_i32", np.int32, True),
+            ("reduce_min_i32", np.int32, True),
             ("reduce_max_i8", np.int8, True),
+            ("reduce_min_i8", np.int8, True),
+            ("reduce_max_i16", np.int16, True),
             ("reduce_min_i16", np.int16, True),
             ("transpose", np.int8, False),
             ("transpose", np.int16, False),
@@ -267,11 +283,19 @@ def test_reductions_and_movements_equal_the_reference(core):
             x = rng.integers(info.min, info.max, shape).astype(kind)
             size = x.itemsize * (shape[0] * shape[2] if results else x.size)
             cases.append(Case(f"{kernel} {shape}", kernel, (*shape, x.itemsize), (x,), size))
-    for channels, scales in ((1, (2, 1, 2, 1)), (19, (4, 2, 3, 2)), (16, (2048, 1024, 2, 3))):
+    for channels, scales in (
+        (1, (2, 1, 2, 1)),
+        (19, (4, 2, 3, 2)),
+        (16, (2048, 1024, 2, 3)),
+        (7, (16, 9, 16, 7)),
+        (9, (16, 9, 17, 5)),
+    ):
         parameters = (2, 5, 4, channels, 6, 5, *scales, -1, 1)
-        x = rng.integers(-128, 128, (2, 5, 4, channels), np.int8)
         size = 4 * 2 * 6 * 5 * channels
-        cases.append(Case(f"resize {scales}", "resize_bilinear_i8", parameters, (x,), size))
+        for name, values in (("any", range(-128, 128)), ("lowest", (-128,)), ("highest", (127,))):
+            x = rng.choice(np.array(values, np.int8), (2, 5, 4, channels))
+            case = Case(f"resize {scales} {name}", "resize_bilinear_i8", parameters, (x,), size)
+            cases.append(case)
     compare(core, cases)
 
 
@@ -281,6 +305,7 @@ def test_pools_and_elementwise_equal_the_reference(core):
     cases = [
         *pool("odd", rng, (7, 5), 19, (3, 2), (2, 1), (1, 1, 0, 1), 7),
         *pool("global", rng, (6, 5), 64, (6, 5), (1, 1), (0, 0, 0, 0), -128),
+        *pool("large", rng, (40, 30), 6, (33, 30), (3, 1), (2, 3, 4, 5), 127),
         *pool("one channel", rng, (4, 4), 1, (2, 2), (2, 2), (0, 0, 0, 0), 127),
     ]
     for n in (1, 15, 16, 37):

@@ -50,7 +50,8 @@ class Rescale:
 class Case:
     """One call: kernel and operands as kernels.h has them.
 
-    `macs` counts padding as work; for kernels that multiply nothing it is the number of results.
+    `macs` counts padding as work; for kernels that multiply nothing it is the number of elements
+    read or written, whichever is more.
     """
 
     name: str

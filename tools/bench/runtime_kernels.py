@@ -3,7 +3,8 @@
     python tools/bench/runtime_kernels.py [--core cortex-m7]
 
 First int8 layers beside CMSIS-NN, whose figures for them are stored in data/cmsis-nn.json; then the
-other kernels beside the portable ones on the same core, per multiply-accumulate or per result.
+other kernels beside the portable ones on the same core, per multiply-accumulate, or per element
+read or written where nothing is multiplied.
 Counted exactly, with bias, rescale and clamp. Every result is compared with the reference kernels
 on this machine.
 """
@@ -94,6 +95,41 @@ def layer_cases(layers: Mapping[str, Conv | Matmul] = LAYERS) -> list[Case]:
     return cases
 
 
+def movement_cases() -> list[Case]:
+    """Return cases of reductions, TRANSPOSE, pools of int16 and RESIZE.
+
+    They are counted per element read; RESIZE, which writes more, per element written.
+    """
+    rng = np.random.default_rng(2)
+    cases = []
+    for kernel, kind in (
+        ("reduce_sum_i32", np.int32),
+        ("reduce_max_i32", np.int32),
+        ("reduce_max_i8", np.int8),
+        ("reduce_max_i16", np.int16),
+        ("transpose", np.int8),
+        ("transpose", np.int16),
+    ):
+        for shape in ((32, 64, 1), (4, 64, 24)) if kernel != "transpose" else ((2, 64, 48),):
+            info = np.iinfo(kind)
+            x = rng.integers(info.min, info.max, shape).astype(kind)
+            size = x.nbytes if kernel == "transpose" else x.nbytes // shape[1]
+            name = f"{kernel} of {x.dtype}, {'x'.join(map(str, shape))}"
+            parameters = (*shape, x.itemsize)
+            cases.append(Case(name, kernel, parameters, (x,), size, macs=x.size))
+    x = rng.integers(-(2**15), 2**15, (1, 24, 24, 16), np.int16)
+    pool = (1, 24, 24, 16, 12, 12, 2, 2, 2, 2, 0, 0, 0, 0)
+    for kernel in ("max_pool2d_i16", "avg_pool2d_i16"):
+        cases.append(Case(f"{kernel} 2x2 s2", kernel, pool, (x,), x.nbytes // 4, macs=x.size))
+    resize = (1, 12, 12, 24, 24, 24, 4, 2, 4, 2, -1, -1)
+    image = rng.integers(-128, 128, (1, 12, 12, 24), np.int8)
+    results = 24 * 24 * 24
+    cases.append(
+        Case("resize 2x", "resize_bilinear_i8", resize, (image,), 4 * results, macs=results)
+    )
+    return cases
+
+
 @click.command()
 @click.option(
     "--core",
@@ -110,7 +146,7 @@ def main(cores: tuple[str, ...]) -> None:
         stored: dict[str, Any] = json.loads(STORED.read_text())["layers"]
         peers = [stored[case.name].get(core) for case in cases]
         exact &= _compare(f"{core}: instructions per MAC", "CMSIS-NN", core, cases, peers)
-        others = layer_cases(OTHER_LAYERS)
+        others = layer_cases(OTHER_LAYERS) + movement_cases()
         counts = run_on_board(core, others, portable=True).instructions
         portable = [count / case.macs for count, case in zip(counts, others, strict=True)]
         title = f"{core}: instructions per MAC, beside portable kernels"

@@ -31,6 +31,18 @@ static inline uint32_t add_odd_bytes(uint32_t to, uint32_t word) {
   return halves;
 }
 
+/* The lower halves of two words, and the upper ones, that of `a` below. */
+static inline uint32_t lower_halves(uint32_t a, uint32_t b) {
+  uint32_t halves;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(halves) : "r"(a), "r"(b));
+  return halves;
+}
+static inline uint32_t upper_halves(uint32_t a, uint32_t b) {
+  uint32_t halves;
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(halves) : "r"(b), "r"(a));
+  return halves;
+}
+
 static inline uint32_t twice(int32_t half) { return ((uint32_t)half & 0xffffU) * 0x10001U; }
 
 /* Four bytes, aligned or not; two halves; and the first `count` of four bytes. */
@@ -50,13 +62,23 @@ static inline uint32_t load_bytes(const int8_t *data, size_t count) {
   return word;
 }
 
-/* SSUB8 notes for each byte whether the difference is negative, and SEL chooses by that. */
+/* SSUB8 notes for each byte whether the difference is negative, SSUB16 for each half, and SEL
+ * chooses by that.
+ */
 static inline uint32_t larger_bytes(uint32_t a, uint32_t b) {
   __ssub8(a, b);
   return __sel(a, b);
 }
 static inline uint32_t smaller_bytes(uint32_t a, uint32_t b) {
   __ssub8(a, b);
+  return __sel(b, a);
+}
+static inline uint32_t larger_halves(uint32_t a, uint32_t b) {
+  __ssub16(a, b);
+  return __sel(a, b);
+}
+static inline uint32_t smaller_halves(uint32_t a, uint32_t b) {
+  __ssub16(a, b);
   return __sel(b, a);
 }
 

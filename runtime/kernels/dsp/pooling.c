@@ -1,10 +1,7 @@
-/* AVG_POOL2D and MAX_POOL2D: of int8 by words of four neighbouring channels, of int16 portable. */
+/* AVG_POOL2D and MAX_POOL2D, of four neighbouring channels at once. */
 #include "../reference/pooling.h"
 
 #include "dsp.h"
-
-AVG_POOL2D(i16, int16_t, int32_t, reciprocal, reciprocal_of, add_integer, average_i16)
-MAX_POOL2D(i16, int16_t, INT16_MIN, larger_integer)
 
 /* The first `count` bytes of a word to `to`. */
 static inline void store_bytes(int8_t *to, uint32_t word, int32_t count) {
@@ -62,11 +59,54 @@ static inline uint32_t average_four(const tosaic_pool *p, window w, reciprocal s
   return word;
 }
 
-/* The first element of a window, of channel 0. */
-static inline const int8_t *first_of(const tosaic_pool *p, window w, int32_t batch,
-                                     const int8_t *input) {
+/* Where a window's first element of channel 0 lies in the input. */
+static inline size_t first_of(const tosaic_pool *p, window w, int32_t batch) {
   const size_t y = (size_t)(batch * p->input_height + w.first_y);
-  return input + (y * (size_t)p->input_width + (size_t)w.first_x) * (size_t)p->channels;
+  return (y * (size_t)p->input_width + (size_t)w.first_x) * (size_t)p->channels;
+}
+
+/* Each element `at` of a window of int16 that begins at `x`. */
+#define EACH_ELEMENT(p, w, x)                                                                    \
+  for (int32_t row = (w).first_y; row < (w).end_y; row++, x += (p)->input_width * (p)->channels) \
+    for (const int16_t *at = x, *const end = x + ((w).end_x - (w).first_x) * (p)->channels;      \
+         at < end; at += (p)->channels)
+
+static inline void largest_four_i16(const tosaic_pool *p, window w, const int16_t *x, int16_t *y) {
+  uint32_t pairs[2] = {0x80008000U, 0x80008000U};
+  EACH_ELEMENT(p, w, x) {
+    pairs[0] = larger_halves(pairs[0], load_pair(at));
+    pairs[1] = larger_halves(pairs[1], load_pair(at + 2));
+  }
+  memcpy(y, pairs, sizeof(pairs));
+}
+
+static inline int16_t largest_one_i16(const tosaic_pool *p, window w, const int16_t *x) {
+  int32_t largest = INT16_MIN;
+  EACH_ELEMENT(p, w, x) largest = tosaic_max(largest, *at);
+  return (int16_t)largest;
+}
+
+static inline void average_four_i16(const tosaic_pool *p, window w, reciprocal share,
+                                    const int16_t *x, int16_t *y) {
+  const int32_t start = tosaic_wrap_mul(count_of(w), -p->input_zp);
+  int32_t a = start, b = start, c = start, d = start;
+  EACH_ELEMENT(p, w, x) {
+    a = tosaic_wrap_add(a, at[0]);
+    b = tosaic_wrap_add(b, at[1]);
+    c = tosaic_wrap_add(c, at[2]);
+    d = tosaic_wrap_add(d, at[3]);
+  }
+  y[0] = average_i16(p, a, share);
+  y[1] = average_i16(p, b, share);
+  y[2] = average_i16(p, c, share);
+  y[3] = average_i16(p, d, share);
+}
+
+static inline int16_t average_one_i16(const tosaic_pool *p, window w, reciprocal share,
+                                      const int16_t *x) {
+  int32_t sum = tosaic_wrap_mul(count_of(w), -p->input_zp);
+  EACH_ELEMENT(p, w, x) sum = tosaic_wrap_add(sum, *at);
+  return average_i16(p, sum, share);
 }
 
 #define EACH_WINDOW(p)                                  \
@@ -78,7 +118,7 @@ void tosaic_avg_pool2d_i8(const tosaic_pool *p, const int8_t *input, int8_t *out
   EACH_WINDOW(p) {
     const window w = window_of(p, oy, ox);
     const reciprocal share = reciprocal_of(count_of(w));
-    const int8_t *x = first_of(p, w, n, input);
+    const int8_t *x = input + first_of(p, w, n);
     for (int32_t c = 0; c < p->channels; c += 4)
       store_bytes(output + c, average_four(p, w, share, x + c, p->channels - c), p->channels - c);
   }
@@ -87,8 +127,29 @@ void tosaic_avg_pool2d_i8(const tosaic_pool *p, const int8_t *input, int8_t *out
 void tosaic_max_pool2d_i8(const tosaic_pool *p, const int8_t *input, int8_t *output) {
   EACH_WINDOW(p) {
     const window w = window_of(p, oy, ox);
-    const int8_t *x = first_of(p, w, n, input);
+    const int8_t *x = input + first_of(p, w, n);
     for (int32_t c = 0; c < p->channels; c += 4)
       store_bytes(output + c, largest_four(p, w, x + c, p->channels - c), p->channels - c);
+  }
+}
+
+void tosaic_avg_pool2d_i16(const tosaic_pool *p, const int16_t *input, int16_t *output) {
+  EACH_WINDOW(p) {
+    const window w = window_of(p, oy, ox);
+    const reciprocal share = reciprocal_of(count_of(w));
+    const int16_t *x = input + first_of(p, w, n);
+    int32_t c = 0;
+    for (; c + 4 <= p->channels; c += 4) average_four_i16(p, w, share, x + c, output + c);
+    for (; c < p->channels; c++) output[c] = average_one_i16(p, w, share, x + c);
+  }
+}
+
+void tosaic_max_pool2d_i16(const tosaic_pool *p, const int16_t *input, int16_t *output) {
+  EACH_WINDOW(p) {
+    const window w = window_of(p, oy, ox);
+    const int16_t *x = input + first_of(p, w, n);
+    int32_t c = 0;
+    for (; c + 4 <= p->channels; c += 4) largest_four_i16(p, w, x + c, output + c);
+    for (; c < p->channels; c++) output[c] = largest_one_i16(p, w, x + c);
   }
 }

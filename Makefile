@@ -1,6 +1,6 @@
 # What a developer runs. Everything lives in $(VENV) and build/; a second call does only what changed.
 #
-#   make venv | demo | test | test-full | tidy | opinfo | bench | docs | clean
+#   make venv | demo | test | test-full | nightly | tidy | opinfo | bench | docs | clean
 #
 # On Linux x86-64 PyPI's torch brings CUDA along. To get the CPU build, point pip's own settings
 # (PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS) at PyTorch's CPU wheels before the first call.
@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 STAMP := $(VENV)/.installed
 JOBS ?= 2
 
-.PHONY: venv demo test test-full check lit tidy opinfo bench docs clean
+.PHONY: venv demo test test-full nightly check lit tidy opinfo bench docs clean
 .DEFAULT_GOAL := venv
 
 venv: $(STAMP)
@@ -29,10 +29,14 @@ demo: venv
 test: check lit
 	$(BIN)/python -m pytest -n $(JOBS)
 
-# test_all has the operators' samples that test_some has a few of.
+# With all samples of the operators, of which test_some has a few.
 test-full: check lit
-	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or not slow' \
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow' \
 	  --deselect test/opinfo/test_opinfo.py::test_some
+
+# Large models, all boards, seeded faults, clang-tidy: everything.
+nightly: check lit
+	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or not slow'
 
 # mypy cannot follow an editable install, so it gets the package as a folder of links; scripts for
 # a peer's interpreter are left out of it.
@@ -50,7 +54,7 @@ check: venv
 lit: venv
 	$(BIN)/lit --workers $(JOBS) --quiet test
 
-# The runtime's C and C++ under clang-tidy, with the checks of .clang-tidy; `test-full` runs it where
+# The runtime's C and C++ under clang-tidy, with the checks of .clang-tidy; `nightly` runs it where
 # it is installed.
 tidy: venv
 	cmake --preset host -DTOSAIC_PYTHON="$$(pwd)/$(BIN)/python" >/dev/null

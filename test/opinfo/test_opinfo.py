@@ -1,4 +1,4 @@
-"""Every operator of opinfo_table on PyTorch's own samples: a few in `make test`, the rest slow."""
+"""Every operator of opinfo_table on PyTorch's own samples: a few in `make test`, or all."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_some(name: str) -> None:
         _check(name, torch.int32, FEW)
 
 
-@pytest.mark.slow
+@pytest.mark.samples
 @pytest.mark.parametrize("task", tasks([], "", [], MANY, MANY_OF_OTHER_DTYPES), ids=str)
 def test_all(task: Task) -> None:
     _check(task.row, task.dtype, task.limit)

@@ -46,7 +46,8 @@ class _Squeezed:
                 kept.insert(0, n)
             elif before[n] != 1:
                 return None
-        return cls(source, tuple(kept)) if kept[-1:] == [len(before) - 1] else None
+        complete = len(kept) == len(after) and kept[-1] == len(before) - 1
+        return cls(source, tuple(kept)) if complete else None
 
     def expanded(self, dims: list[int], filler: int = 1) -> list[int]:
         """Return `dims`, one for each of the result's, in the places of the source's."""

@@ -117,3 +117,14 @@ func.func @maximum(%x: tensor<1x3x1x8xi8>) -> tensor<1x3x1xi8> {
   %1 = tosa.reduce_max %0 {axis = 2 : i32} : (tensor<1x3x8xi8>) -> tensor<1x3x1xi8>
   return %1 : tensor<1x3x1xi8>
 }
+
+// A reshape that moves a dim of 1 to the front does not only drop some.
+// CHECK-LABEL: @moved_unit
+// CHECK: tosa.reshape %arg0, {{.*}} -> tensor<1x5x4xi32>
+// CHECK: tosa.add
+func.func @moved_unit(%x: tensor<5x1x1x4xi32>, %y: tensor<1x5x4xi32>) -> tensor<1x5x4xi32> {
+  %shape = tosa.const_shape {values = dense<[1, 5, 4]> : tensor<3xindex>} : () -> !tosa.shape<3>
+  %0 = tosa.reshape %x, %shape : (tensor<5x1x1x4xi32>, !tosa.shape<3>) -> tensor<1x5x4xi32>
+  %1 = tosa.add %0, %y : (tensor<1x5x4xi32>, tensor<1x5x4xi32>) -> tensor<1x5x4xi32>
+  return %1 : tensor<1x5x4xi32>
+}

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import QuantParams, element_of, has_no_elements, is_static, shape_of
+from tosaic.dialects.types import element_of, has_no_elements, is_static, shape_of
 from tosaic.errors import Diagnostic, UnsupportedError
 from tosaic.lowering.ops import (
     Complex,

@@ -26,6 +26,7 @@ from tosaic.dialects.bindings import ir
 from tosaic.errors import CompileError, InputError
 from tosaic.frontend.frames import user_frame
 from tosaic.frontend.mutation import refuse_mutation
+from tosaic.frontend.units import annotate_units
 from tosaic.lowering.pipeline import Pipeline
 
 ENTRY = "main"
@@ -65,6 +66,7 @@ def _import(program: ExportedProgram, context: ir.Context) -> ir.Module:
         with context:
             function = importer.import_program(program, func_name=ENTRY)
             _annotate_signature(function, program)
+            annotate_units(function, list(program.graph.nodes))
     except (NotImplementedError, TypeError, ValueError, KeyError) as error:
         raise InputError(
             f"The exported program cannot be imported: {error}. "

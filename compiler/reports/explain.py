@@ -22,7 +22,7 @@ from tosaic.quantizer.plan import Role, part_of
 from tosaic.quantizer.select import enclosing_modules, op_names, table_name
 
 _CASTS = "quantized_decomposed"
-_HOW = {
+HOW = {
     None: "fused",
     Quantized.NO: "float",
     Quantized.WEIGHTED: "weighted",
@@ -132,7 +132,7 @@ def _report(node: Node, role: Role) -> OpReport:
         modules[-1][0] if modules else "",
         file,
         line,
-        _HOW[role.kind],
+        HOW[role.kind],
         role.reads,
         role.writes,
         role.weights,

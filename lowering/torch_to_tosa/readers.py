@@ -1,4 +1,4 @@
-"""What the readers of an op quantise its result to, perhaps behind clamps."""
+"""What the readers of an op quantise its result to, perhaps behind clamps and movement."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _QUANTIZE = "torch.quantized_decomposed.quantize_per_tensor"
 
 
 def quantized_as(op: Any) -> QuantParams | None:
-    """Return the parameters that all readers of `op` quantise its result to, clamped or not.
+    """Return the parameters that all readers of `op` quantise its result to, perhaps later.
 
-    An op that is computed as a whole in integers has these as its own; the clamp behind it is then
-    one of integers. None where there are none, or several.
+    An op that is computed as a whole in integers has these as its own; what moves or clamps the
+    result before it is quantised then does so with integers. None where there are none, or several.
     """
     return _only(_wanted(op))
 
@@ -26,8 +26,8 @@ def quantized_as(op: Any) -> QuantParams | None:
 def separate_readers(module: ir.Operation) -> None:
     """Give readers that quantise an op's result in different ways each a copy of that op.
 
-    Done for ops that are computed as a whole in integers, and the clamps behind them: these have
-    the parameters of their result, and readers that take none are served in float.
+    Done for ops that are computed as a whole in integers, and what hands on their results: these
+    have the parameters of their result, and readers that take none are served in float.
     """
     ops: list[Any] = []
 
@@ -42,16 +42,20 @@ def separate_readers(module: ir.Operation) -> None:
 
 
 def _is_whole(op: Any) -> bool:
-    """Whether `op` is computed as a whole in integers, or clamps what one computes."""
+    """Whether `op` is computed as a whole in integers, or hands on what such an op gives."""
     entry = _entry(op)
     if entry is None or entry.integer is not None:
         return entry is not None
-    producer = op.operands[0].owner if entry.quantized is Quantized.CLAMP else None
+    producer = op.operands[0].owner if _hands_on(entry) else None
     return producer is not None and not isinstance(producer, ir.Block) and _is_whole(producer)
 
 
+def _hands_on(entry: OpEntry) -> bool:
+    return entry.quantized is Quantized.CLAMP or entry.moves
+
+
 def _separate(op: Any) -> None:
-    groups: dict[QuantParams | None, list[Any]] = {}
+    groups: dict[QuantParams | None, list[tuple[Any, int]]] = {}
     for use in op.results[0].uses:
         wanted = _only(_wanted_by(use))
         groups.setdefault(wanted, []).append((use.owner.operation, use.operand_number))
@@ -75,9 +79,7 @@ def _wanted_by(use: Any) -> set[QuantParams | None]:
         ctx = Lowering(reader, Builder(reader.location, ir.InsertionPoint(reader)))
         return {quantize_params(ctx)}
     entry = _entry(reader)
-    if entry is None or entry.quantized is not Quantized.CLAMP:
-        return {None}
-    return _wanted(reader)
+    return _wanted(reader) if entry is not None and _hands_on(entry) else {None}
 
 
 def _only(found: set[QuantParams | None]) -> QuantParams | None:

@@ -15,7 +15,7 @@ from tosaic.errors import InputError
 from tosaic.frontend import export_model
 from tosaic.frontend.frames import user_frame
 from tosaic.frontend.mutation import functional
-from tosaic.frontend.units import unit_of
+from tosaic.frontend.units import units_of
 from tosaic.lowering.ops import Quantized, op_table
 from tosaic.quantizer import QuantRecipe, TosaQuantizer, find_recipe
 from tosaic.quantizer.plan import Role, part_of
@@ -97,12 +97,13 @@ def _quantised(program: ExportedProgram) -> Iterator[OpReport]:
     """Describe each op of a quantised program: by its plan, else by the casts around it."""
     units: dict[str, list[Node]] = {}
     for node in program.graph.nodes:
-        if unit_of(node):
-            units.setdefault(unit_of(node), []).append(node)
+        for unit in units_of(node):
+            units.setdefault(unit, []).append(node)
     for node in program.graph.nodes:
         if table_name(node) and not _is_cast(node):
-            members = units.get(unit_of(node), [node])
-            main = next((n for n in members if n.name == unit_of(node)), members[0])
+            unit = next(reversed(units_of(node)), node.name)
+            members = units.get(unit, [node])
+            main = next((n for n in members if n.name == unit), members[0])
             yield _report(node, _role_in(node, main, members))
 
 

@@ -1,4 +1,4 @@
-"""Modules of pairs: an op of a kind, and what follows it. Many pairs are outputs of one module."""
+"""An op with everything that may follow it: all pairs are outputs of one module."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from op_cases import Case
 from torch import Tensor, nn
 
 Tensors = tuple[Tensor, ...]
@@ -57,43 +56,37 @@ FOLLOWERS: dict[str, Follower] = {
 
 
 class Pairs(nn.Module):
-    """`kinds` each followed by `followers`; every pair has its own module and its own inputs."""
+    """An op of its own, with inputs of its own, in front of each follower; all are outputs."""
 
-    def __init__(
-        self, kinds: Sequence[Case], followers: Sequence[str], seeded: Callable[..., nn.Module]
-    ) -> None:
+    def __init__(self, make: Callable[[], nn.Module]) -> None:
         super().__init__()
-        self.names = [(case.name, follower) for case in kinds for follower in followers]
-        self.followers = [FOLLOWERS[name] for _, name in self.names]
-        self.ops = nn.ModuleList(seeded(case) for case in kinds for _ in followers)
+        self.ops = nn.ModuleList(make() for _ in FOLLOWERS)
         self.limits: list[Limits] = []
-        self.takes: list[int] = []
+        self.takes = 0
 
     def bind(self, inputs: Sequence[Tensors]) -> None:
-        """Learn from `inputs` of each pair how many there are, and the limits of the results."""
-        for op, given in zip(self.ops, inputs, strict=True):
-            with torch.no_grad():
+        """Learn from inputs of each pair how many there are, and the limits of the results."""
+        self.takes = len(inputs[0])
+        with torch.no_grad():
+            for op, given in zip(self.ops, inputs, strict=True):
                 self.limits.append(Limits.of(op(*given[:-1])))
-            self.takes.append(len(given))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        outputs: list[Tensor] = []
-        for op, follow, takes, limits in zip(
-            self.ops, self.followers, self.takes, self.limits, strict=True
-        ):
-            given, inputs = inputs[:takes], inputs[takes:]
-            result = follow(op(*given[:-1]), given[-1], limits)
-            outputs += [result] if isinstance(result, Tensor) else result
-        return tuple(outputs)
+        places = range(0, len(inputs), self.takes)
+        results = self._results([inputs[n : n + self.takes] for n in places])
+        return tuple(output for outputs in results for output in outputs)
 
-    def labels(self, inputs: Sequence[Tensors]) -> list[tuple[str, str]]:
-        """Return the kind and a name for each output; `inputs` are of each pair."""
-        out = []
-        for (kind, follower), op, follow, given, limits in zip(
-            self.names, self.ops, self.followers, inputs, self.limits, strict=True
-        ):
-            with torch.no_grad():
-                result = follow(op(*given[:-1]), given[-1], limits)
-            count = 1 if isinstance(result, Tensor) else len(result)
-            out += [(kind, follower if count == 1 else f"{follower}[{n}]") for n in range(count)]
-        return out
+    def labels(self, inputs: Sequence[Tensors]) -> list[str]:
+        """Return a name for each output, the follower's."""
+        with torch.no_grad():
+            results = self._results(inputs)
+        return [name for name, outputs in zip(FOLLOWERS, results, strict=True) for _ in outputs]
+
+    def _results(self, inputs: Sequence[Tensors]) -> list[Tensors]:
+        results = [
+            follow(op(*given[:-1]), given[-1], limits)
+            for follow, op, given, limits in zip(
+                FOLLOWERS.values(), self.ops, inputs, self.limits, strict=True
+            )
+        ]
+        return [(result,) if isinstance(result, Tensor) else result for result in results]

@@ -111,10 +111,14 @@ def test_all_who_read_the_plan_read_the_same() -> None:
     marked = [{n.name: units_of(n) for n in p.graph.nodes if units_of(n)} for p in programs]
     told = [[(r.name, r.how, r.reads, r.writes, r.weights) for r in explain(p)] for p in programs]
     before = explain(model, (X,))
-    assert marked[0] == marked[1] == {
-        **{"layer_norm": ["layer_norm"], "relu": ["layer_norm"], "linear": ["linear"]},
-        **{"gelu": ["gelu"], "mul": ["mul"], "softmax": ["softmax"], "clamp": ["softmax"]},
-    }
+    assert (
+        marked[0]
+        == marked[1]
+        == {
+            **{"layer_norm": ["layer_norm"], "relu": ["layer_norm"], "linear": ["linear"]},
+            **{"gelu": ["gelu"], "mul": ["mul"], "softmax": ["softmax"], "clamp": ["softmax"]},
+        }
+    )
     assert told[0] == told[1] == [(r.name, r.how, r.reads, r.writes, r.weights) for r in before]
 
 

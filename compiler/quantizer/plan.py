@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
+from tosaic.composites.inner import Inner
+from tosaic.graph.facts import INNER, only_user, table_name
 from tosaic.lowering.ops import OpEntry, Quantized, op_table
 from tosaic.quantizer.lookups import Lookup, find_lookups
 from tosaic.quantizer.observers import UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import QuantRecipe, Scheme
-from tosaic.quantizer.select import selections, table_name
-from tosaic.quantizer.specs import INNER, Inner
+from tosaic.quantizer.select import selections
 
 ANNOTATION = "quantization_annotation"  # metadata of a node: what PT2E is told of it
 _OF_STREAM = (Quantized.SUM, Quantized.SHARED)
@@ -312,9 +313,9 @@ class _Decider:
 
     def _width(self, last: Node, entry: OpEntry, scheme: Scheme) -> str:
         """int16 for an accumulator that only an int16 sum reads: it costs no more than int8."""
-        reader = _only_user(last)
+        reader = only_user(last)
         while reader is not None and self._kind(reader) is Quantized.SHARED:
-            reader = _only_user(reader)
+            reader = only_user(reader)
         if entry.quantized is not Quantized.WEIGHTED or reader is None:
             return scheme.activations
         theirs = self.scheme(reader)
@@ -391,17 +392,17 @@ class _Decider:
     def _followers(self, node: Node, entry: OpEntry) -> list[Node]:
         """Return the ops fused behind `node`: a batch norm after weights, then clamps."""
         out: list[Node] = []
-        last, follower = node, _only_user(node)
+        last, follower = node, only_user(node)
         weighted = entry.quantized is Quantized.WEIGHTED
         if weighted and follower is not None and table_name(follower) == "torch.aten.batch_norm":
             out.append(follower)
-            last, follower = follower, _only_user(follower)
+            last, follower = follower, only_user(follower)
         while entry.fuses_clamp and follower is not None and self._clamps(follower, last):
             # What the recipe treats otherwise is a unit of its own.
             if self.scheme(node) != self.scheme(follower):
                 break
             out.append(follower)
-            last, follower = follower, _only_user(follower)
+            last, follower = follower, only_user(follower)
         return out
 
     def _clamps(self, node: Node, value: Node) -> bool:
@@ -444,10 +445,6 @@ def _bounds(node: Node, table: dict[str, OpEntry]) -> Bounds:
 def _activations(node: Node, entry: OpEntry) -> list[Node]:
     values = [node.args[n] for n in entry.activations if n < len(node.args)]
     return [v for v in values if isinstance(v, Node)]
-
-
-def _only_user(node: Node) -> Node | None:
-    return next(iter(node.users)) if len(node.users) == 1 else None
 
 
 def _is_parameter(node: Node) -> bool:

@@ -8,8 +8,7 @@ from torch.fx import GraphModule
 from torchao.quantization.pt2e.quantizer import Quantizer
 
 from tosaic.quantizer.annotate import annotate
-from tosaic.quantizer.decompose import regrouped
-from tosaic.quantizer.fold_constants import fold_constants
+from tosaic.quantizer.parts import to_parts
 from tosaic.quantizer.plan import Plan, decide
 from tosaic.quantizer.recipe import QuantRecipe
 
@@ -33,7 +32,7 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Write `model` in the ops that are quantised as one each."""
-        return regrouped(fold_constants(model))
+        return to_parts(model, training=self.training)
 
     def plan(self, model: GraphModule) -> Plan:
         """Return how each op of `model` is quantised, and why.

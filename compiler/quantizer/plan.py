@@ -17,7 +17,7 @@ from torch.fx import GraphModule, Node
 
 from tosaic.composites.inner import Inner
 from tosaic.graph.facts import INNER, only_user, table_name
-from tosaic.lowering.ops import OpEntry, Quantized, op_table
+from tosaic.lowering.ops import OpEntry, Quantized, Trait, op_table
 from tosaic.quantizer.lookups import Lookup, find_lookups
 from tosaic.quantizer.observers import UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import QuantRecipe, Scheme
@@ -260,7 +260,7 @@ class _Decider:
             for value in _activations(node, entry)
             if _is_float(value) and not _is_infinite(value)
         }
-        if not reads:
+        if not reads and not _chooses(entry):
             return _in_float(node, "none of its operands is a float activation")
         weight, weights = None if entry.weight is None else node.args[entry.weight], None
         if entry.quantized is Quantized.WEIGHTED and isinstance(weight, Node):
@@ -409,6 +409,11 @@ class _Decider:
         """Whether `node` limits `value`, and is free to be part of another unit."""
         free = node not in self.lookups and ANNOTATION not in node.meta
         return free and self._kind(node) is Quantized.CLAMP and node.args[0] is value
+
+
+def _chooses(entry: OpEntry) -> bool:
+    """Whether an op may choose between numbers, which need not be tensors."""
+    return entry.quantized is Quantized.RESCALED and Trait.JUMPS in entry.traits
 
 
 def _in_float(node: Node, note: str) -> Unit:

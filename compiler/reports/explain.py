@@ -113,8 +113,10 @@ def _role_in(node: Node, main: Node, members: Sequence[Node]) -> Role:
         return part_of(main, members[-1])
     entry = op_table().get(table_name(main))
     casts = [n for member in members for n in member.all_input_nodes if _is_cast(n)]
-    inputs = list(dict.fromkeys(casts))
-    weights = [n for n in inputs if _stored(n.args[0]) is not None]
+    inputs = list({cast.args[0]: cast for cast in casts}.values())  # each reader has its own
+    place = None if entry is None else entry.weight
+    weights = [] if place is None else [n for n in inputs if n in main.args[place : place + 1]]
+    weights = [n for n in weights if _stored(n.args[0]) is not None]
     reads = tuple(_cast_dtype(n) for n in inputs if n not in weights)
     writes = next((_cast_dtype(user) for user in members[-1].users if _is_cast(user)), "")
     if entry is None or not (reads or writes):

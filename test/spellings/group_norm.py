@@ -40,7 +40,9 @@ def grouped_var_mean(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     n, c, h, w = x.shape
     grouped = x.reshape(n, GROUPS, c // GROUPS, h, w)
     variance, mean = torch.var_mean(grouped, dim=(2, 3, 4), keepdim=True, correction=0)
-    return _by_channel(((grouped - mean) * torch.rsqrt(variance + EPS)).reshape(x.shape), weight, bias)
+    return _by_channel(
+        ((grouped - mean) * torch.rsqrt(variance + EPS)).reshape(x.shape), weight, bias
+    )
 
 
 @spelling("hand")
@@ -66,7 +68,9 @@ def affine_apart(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 @spelling("hand")
 def layer_norm_of_groups(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     grouped = x.reshape(x.shape[0], GROUPS, -1)
-    return _by_channel(F.layer_norm(grouped, grouped.shape[-1:], eps=EPS).reshape(x.shape), weight, bias)
+    return _by_channel(
+        F.layer_norm(grouped, grouped.shape[-1:], eps=EPS).reshape(x.shape), weight, bias
+    )
 
 
 spelling_instance = INSTANCE_NORM.spelling

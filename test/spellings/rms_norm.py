@@ -11,9 +11,7 @@ from torch import Tensor
 from spellings.spelling import DIM, Family, between_linears, drawn, rows
 
 EPS = 1e-5
-RMS_NORM = Family(
-    "rms_norm", between_linears, rows, lambda: {"weight": drawn(1, DIM, around=1.0)}
-)
+RMS_NORM = Family("rms_norm", between_linears, rows, lambda: {"weight": drawn(1, DIM, around=1.0)})
 FAMILIES = (RMS_NORM,)
 spelling = RMS_NORM.spelling
 

@@ -26,6 +26,7 @@ from tosaic.tools.bench.models import load_models
 TARGETS = ("ethos-u55-128", "ethos-u85-256")
 CYCLES, DECIBELS = 0.02, 0.5
 _PLAIN = "tosa-1.0-int"
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Row:
     def reason(self) -> str:
         """What is different: the refusal, or the operators more (+) and fewer (-)."""
         if self.figures.refused:
-            return self.figures.refused
+            return self.figures.refused.replace(f"{_ROOT}/", "")
         more = self.figures.operators - self.base.operators
         fewer = self.base.operators - self.figures.operators
         signs = [("+", more), ("-", fewer)]
@@ -80,7 +81,7 @@ class Row:
 
 def load_spellings() -> Any:
     """Import the package test/spellings of this source tree."""
-    tests = str(Path(__file__).resolve().parents[2] / "test")
+    tests = str(_ROOT / "test")
     if tests not in sys.path:
         sys.path.insert(0, tests)
     return importlib.import_module("spellings")

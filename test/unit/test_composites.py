@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tosaic.dialects.bindings import func, ir, make_context
+from support import mlir
+from tosaic.dialects.bindings import ir, make_context
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import QuantParams, i, tensor
 from tosaic.emit.vela import compile_module
@@ -28,7 +29,7 @@ scales = st.floats(-9, 0).map(lambda power: 2.0**power)
 zero_points = st.integers(-128, 127)
 lengths = st.sampled_from([1, 2, 3, 10, 64, 197])
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 
 def int8(scale: float, zero_point: int) -> QuantParams:
@@ -56,19 +57,9 @@ def built(
     build: Callable[[Builder, ir.Value], ir.Value], params: QuantParams, shape: tuple[int, ...]
 ) -> ir.Module:
     """Return the integer program of `build`."""
-    with make_context(), ir.Location.name("composite"):
-        module = ir.Module.create()
-        given_type = tensor(shape, params.type())
-        with ir.InsertionPoint(module.body):
-            function = func.FuncOp("main", ([given_type], []))
-        block = function.add_entry_block()
-        with ir.InsertionPoint(block):
-            builder = Builder(ir.Location.current, ir.InsertionPoint(block))
-            result = build(builder, block.arguments[0])
-            func.ReturnOp([result])
-        function.attributes["function_type"] = ir.TypeAttr.get(
-            ir.FunctionType.get([given_type], [result.type])
-        )
+    with make_context():
+        types, location = [tensor(shape, params.type())], ir.Location.name("composite")
+        module = mlir.module_of(types, build, location)
         Pipeline.parse("tosaic-strip-quant-types,canonicalize,cse").run(module.operation)
     return module
 

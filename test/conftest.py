@@ -2,7 +2,8 @@
 
 PyTorch, numpy and `random` start every test, shared fixture and test module from a seed made of its
 name, whatever ran before. Drawn cases (hypothesis, test/generated) are the same in every run,
-unless the variable TOSAIC_SEED has a number: then they are drawn from it.
+unless the variable TOSAIC_SEED has a number: then they are drawn from it. Every process computes in
+one thread: sums have one order, and workers do not wait for one another.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import tempfile
 import zlib
 from collections.abc import Iterator
 
 import hypothesis
-import numpy as np
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, by processes below too
+
+import numpy as np
 import torch
 
 SEED = os.environ.get("TOSAIC_SEED")
@@ -70,3 +75,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if SEED:
         terminalreporter.write_line(f"Cases were drawn from TOSAIC_SEED={SEED}.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Scratch files of the compiler and its tools are in pytest's folder, not in a shared one."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("scratch"))
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield

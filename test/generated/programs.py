@@ -424,11 +424,17 @@ def draw(seed: str, families: Sequence[str] = tuple(FAMILIES)) -> Program:
             maker.values.append(made)
         elif kept is not None:
             return draw(seed + "'", families)  # a write that failed half way: drawn anew
-    read = {n for step in steps for n in step.reads}
     first = len(inputs) + len(weights)
+    read = {n for step in steps for n in step.reads}
+    constant = {*range(len(inputs), first)}
+    for n, step in enumerate(steps, first):
+        if constant.issuperset(step.reads):
+            constant.add(n)
     ends = [n for n in range(first, len(maker.values)) if n not in read and rng.random() < 0.7]
-    others = rng.choices(range(len(maker.values)), k=rng.choice((0, 0, 1, 2)))
-    outputs = [*ends, *others] or [len(maker.values) - 1]
+    outputs = [*ends, *rng.choices(range(len(maker.values)), k=rng.choice((0, 0, 1, 2)))]
+    if rng.random() < 0.8:  # a target of integers refuses whole programs for one in float
+        outputs = [n for n in outputs if n not in constant]
+    outputs = outputs or [len(maker.values) - 1]
     return Program(tuple(inputs), tuple(weights), tuple(steps), tuple(outputs))
 
 

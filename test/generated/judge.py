@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -116,7 +117,8 @@ def _raised(error: Exception) -> Verdict:
     last = (ours or frames)[-1]
     where = f"{os.path.relpath(last.filename)}:{last.name}"
     text = "".join(traceback.format_exception(error))
-    return Verdict("failed", f"{type(error).__name__} in {where}", text)
+    said = re.sub(r"\d+", "…", f"{error}".partition("\n")[0])[:80]
+    return Verdict("failed", f"{type(error).__name__} in {where}: {said}", text)
 
 
 def _is_ours(path: str) -> bool:

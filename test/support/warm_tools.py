@@ -103,7 +103,8 @@ def _call(client: socket.socket, mains: dict[str, Callable[[], object]]) -> int:
         os.dup2(file, number)
         os.close(file)
     sys.stdin, sys.stdout, sys.stderr = (
-        open(number, mode, closefd=False) for number, mode in enumerate("rww")
+        open(number, mode, closefd=False)  # noqa: SIM115
+        for number, mode in enumerate("rww")
     )
     os.chdir(folder)
     sys.argv = [tool, *arguments]

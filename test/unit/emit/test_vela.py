@@ -151,16 +151,16 @@ def product(at, x):
 def test_operator_table_agrees_with_vela(context, device, name, inputs, build):
     data = serialize(module_of(context, inputs, build), target=device)
     if device.limits.takes(f"tosa.{name}"):
-        run_vela(data, device)
+        run_vela(data, device, in_process=True)
     else:
         with pytest.raises(VelaError):
-            run_vela(data, device)
+            run_vela(data, device, in_process=True)
 
 
 def test_argmax_limit_agrees_with_vela(context):
     limit = U55.limits.max_argmax_depth
-    run_vela(serialize(module_of(context, *argmax(limit))), U55)
+    run_vela(serialize(module_of(context, *argmax(limit))), U55, in_process=True)
     too_deep = serialize(module_of(context, *argmax(limit + 1)))
     with pytest.raises(VelaError, match="ArgMax"):
-        run_vela(too_deep, U55)
-    run_vela(too_deep, U85)
+        run_vela(too_deep, U55, in_process=True)
+    run_vela(too_deep, U85, in_process=True)

@@ -14,20 +14,19 @@ def module_of(
 ) -> ir.Module:
     """Return a module whose ``@main`` takes `types` and returns what `build` does.
 
-    `build` is called with a Builder (ops are at `location`) and the arguments, in the context that
-    the caller has entered, and returns a value or several.
+    The caller has entered a context and a location. `build` is called with a Builder (its ops are
+    at `location`, by default at that one) and the arguments; it returns a value or several.
     """
-    location = location or ir.Location.unknown()
-    with ir.Location.unknown():
-        module = ir.Module.create()
-        with ir.InsertionPoint(module.body):
-            main = func.FuncOp("main", (list(types), []))
-        block = main.add_entry_block()
-        out = build(Builder(location, ir.InsertionPoint(block)), *block.arguments)
-        results = [out] if isinstance(out, ir.Value) else list(out)
-        with ir.InsertionPoint(block):
-            func.ReturnOp(results)
-        signature = ir.FunctionType.get(list(types), [r.type for r in results])
-        main.attributes["function_type"] = ir.TypeAttr.get(signature)
+    module = ir.Module.create()
+    with ir.InsertionPoint(module.body):
+        main = func.FuncOp("main", (list(types), []))
+    block = main.add_entry_block()
+    builder = Builder(location or ir.Location.current, ir.InsertionPoint(block))
+    out = build(builder, *block.arguments)
+    results = [out] if isinstance(out, ir.Value) else list(out)
+    with ir.InsertionPoint(block):
+        func.ReturnOp(results)
+    signature = ir.FunctionType.get(list(types), [r.type for r in results])
+    main.attributes["function_type"] = ir.TypeAttr.get(signature)
     assert module.operation.verify()
     return module

@@ -57,7 +57,7 @@ def built(
     build: Callable[[Builder, ir.Value], ir.Value], params: QuantParams, shape: tuple[int, ...]
 ) -> ir.Module:
     """Return the integer program of `build`."""
-    with make_context():
+    with make_context(), ir.Location.unknown():
         types, location = [tensor(shape, params.type())], ir.Location.name("composite")
         module = mlir.module_of(types, build, location)
         Pipeline.parse("tosaic-strip-quant-types,canonicalize,cse").run(module.operation)

@@ -30,7 +30,7 @@ def module_of(context, inputs, build):
 
         return build(at, *args)
 
-    with context:
+    with context, ir.Location.unknown():
         return mlir.module_of([tensor(shape, i(bits)) for shape, bits in inputs], body)
 
 

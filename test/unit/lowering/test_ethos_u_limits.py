@@ -144,7 +144,7 @@ def context():
 
 
 def module_of(context, inputs, build):
-    with context:
+    with context, ir.Location.unknown():
         types = [tensor(shape, i(bits)) for shape, bits in inputs]
         return mlir.module_of(types, build, ir.Location.file("model.py", 12, 1))
 

@@ -133,7 +133,7 @@ def folded(op: Op, inputs: list[QuantParams], out: QuantParams, shapes: Any) -> 
     def build(b: Builder, *args: ir.Value) -> ir.Value:
         return b.qcast(op.build(b, *map(b.dcast, args)), out.type())
 
-    with CONTEXT:
+    with CONTEXT, ir.Location.unknown():
         types = [tensor(shape, p.type()) for shape, p in zip(shapes, inputs, strict=True)]
         module = mlir.module_of(types, build)
         FOLD.run(module)

@@ -19,7 +19,7 @@ def context():
 
 
 def module_of(context, shape, build):
-    with context:
+    with context, ir.Location.unknown():
         return mlir.module_of([tensor(shape, i(8))], build, ir.Location.name("op"))
 
 

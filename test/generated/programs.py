@@ -333,8 +333,7 @@ def _layer(m: _Maker) -> Step:
     last = value.shape[-1] if rank else 0
     w = m.pick(lambda v: v.dtype == torch.float32 and v.ndim == 2 and v.shape[1] == last)
     forms = ["F.linear({0}, {1})", "{0} @ {1}.mT", "{0} @ {0}.mT",
-             f"F.layer_norm({{0}}, ({last},))",
-             "F.normalize({0}, dim=-1)", "torch.matmul({0}, {0}.transpose(-1, -2))"]  # fmt: skip
+             "torch.matmul({0}, {0}.transpose(-1, -2))"]  # fmt: skip
     if rank in (3, 4):
         forms += ["F.avg_pool1d({0}, 2, 1)" if rank == 3 else "F.avg_pool2d({0}, 2, 1)",
                   "F.max_pool1d({0}, 2)" if rank == 3 else "F.max_pool2d({0}, 2, 2)",
@@ -342,6 +341,14 @@ def _layer(m: _Maker) -> Step:
                   "F.scaled_dot_product_attention({0}, {0}, {0})",
                   "F.interpolate({0}, scale_factor=2)"]  # fmt: skip
     return Step(rng.choice(forms), (x, w))
+
+
+def _norm(m: _Maker) -> Step:
+    x = m.real()
+    shape = m.values[x].shape[-1:]
+    return Step(
+        m.rng.choice((f"F.layer_norm({{0}}, {tuple(shape)})", "F.normalize({0}, dim=-1)")), (x,)
+    )
 
 
 def _convolution(m: _Maker) -> Step:
@@ -368,6 +375,7 @@ FAMILIES: dict[str, Callable[[_Maker], Step]] = {
     "cast": _cast,
     "constant": _constant,
     "layer": _layer,
+    "norm": _norm,
     "convolution": _convolution,
 }
 _WEIGHTS = {"unary": 4, "binary": 4, "view": 4, "layer": 3, "reduction": 2}  # how often; else 1

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
-from tosaic.quantizer.fit_weights import attribute
+from tosaic.graph.values import attribute
 from tosaic.quantizer.rounding import call, rounded_as, rounder
 from tosaic.quantizer.seams import Seam, is_layer, weight_of
 
@@ -157,7 +157,8 @@ class Balancer(Interpreter):
         return [call(node, partial(known, item)) for item in self._inputs]
 
     def _value(self, node: Node) -> Tensor:
-        return attribute(self.module, node).detach()
+        held: Tensor = attribute(self.module, node)
+        return held.detach()
 
     @property
     def _inputs(self) -> range:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from programs import Program
+from random_programs import Program
 from torch import Tensor
 
 import tosaic

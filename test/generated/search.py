@@ -18,7 +18,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from judge import KINDS, Verdict, judge
-from programs import FAMILIES, Program, draw, shrink
+from random_programs import FAMILIES, Program, draw, shrink
 
 TAIL = {
     "float": 'program = tosaic.compile(model, inputs, target="tosa-1.0-fp")',

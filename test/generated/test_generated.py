@@ -9,7 +9,7 @@ import os
 
 import pytest
 from judge import judge
-from programs import FAMILIES, draw, shrink
+from random_programs import FAMILIES, draw, shrink
 from search import script
 
 SEED = os.environ.get("TOSAIC_SEED", "0")

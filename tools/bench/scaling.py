@@ -101,7 +101,7 @@ def repeated(program: ExportedProgram, count: int) -> ExportedProgram:
                 continue
             spec = copy.deepcopy(original)
             copied[node] = graph.node_copy(node)
-            spec.arg.name = copied[node].name
+            spec.arg.name = copied[node].target = copied[node].name
             weight = program.state_dict[spec.target].roll(index)
             spec.target = f"block{index}.{spec.target}"
             is_parameter = spec.kind == InputKind.PARAMETER

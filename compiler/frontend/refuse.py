@@ -19,18 +19,12 @@ _NO_FORM = (
 
 
 def refuse(program: ExportedProgram) -> None:
-    """Refuse state, outputs that are no tensors, and types that the torch dialect has not.
+    """Refuse outputs that are no tensors, and types that the torch dialect has not.
 
     Raises:
-        InputError: which buffer or input it writes to, which output is no tensor, or which op has
-            such a type, and where.
+        InputError: which output is no tensor, or which op has such a type, and where.
     """
     for spec in program.graph_signature.output_specs:
-        if spec.kind in (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION):
-            raise InputError(
-                f"The model writes to '{spec.target}' while it runs; a compiled program has no "
-                "state. Return the new value as an output and pass it back in as an input."
-            )
         if spec.kind == OutputKind.USER_OUTPUT and not isinstance(spec.arg, TensorArgument):
             raise InputError(
                 f"The model returns {getattr(spec.arg, 'value', spec.arg)!r}, which is no tensor; "

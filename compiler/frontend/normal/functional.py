@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch._ops import OpOverload
-from torch.fx import GraphModule, Node, map_arg
+from torch.fx import Graph, GraphModule, Node, map_arg
 
 from tosaic.errors import InputError
 from tosaic.frontend.frames import place_of
@@ -39,8 +39,8 @@ class Functional(GraphPass):
     def run(self, model: GraphModule) -> bool:
         """Rewrite every in-place op; nothing is looked at where there is none."""
         found = [node for node in calls(model.graph) if writes(node)]
-        unseen = [] if self.training else [node for node in found if _is_unseen(node)]
-        for node in unseen:
+        unseen = [] if self.training else _unseen(model.graph, found)
+        for node in reversed(unseen):
             model.graph.erase_node(node)
         if self.training:
             found = [node for node in found if any(x.op != "get_attr" for x in writes(node))]
@@ -53,18 +53,28 @@ class Functional(GraphPass):
         return True
 
 
-def _is_unseen(node: Node) -> bool:
-    """Whether `node` writes to a buffer that nothing reads, such as a count of batches."""
-    if node.users:
-        return False
-    for target in writes(node):
-        if not isinstance(target, Node) or target.op != "get_attr":
-            return False
-        alike = node.graph.find_nodes(op="get_attr")
-        readers = {user for x in alike if x.target == target.target for user in x.users}
-        if readers != {node}:
-            return False
-    return True
+def _unseen(graph: Graph, found: list[Node]) -> list[Node]:
+    """Return the writes of `found` to buffers that nothing reads but what is written to them.
+
+    A count of batches is one. What an output is computed from is read, and so is what another
+    write needs whose buffer is read.
+    """
+    if not found:
+        return []
+    graph.eliminate_dead_code()
+    buffers = {n: str(n.target) for n in graph.find_nodes(op="get_attr")}
+    waiting = [n for n in found if all(x in buffers for x in writes(n))]
+    work = [n for n in graph.nodes if n.is_impure() and n.op != "placeholder" and n not in waiting]
+    live, read = set(work), set()
+    while work:
+        node = work.pop()
+        sources = [x for x in node.all_input_nodes if node not in waiting or x not in writes(node)]
+        read |= {buffers[x] for x in sources if x in buffers}
+        seen = [n for n in waiting if any(buffers[x] in read for x in writes(n))]
+        fresh = dict.fromkeys(n for n in (*sources, *seen) if n not in live)
+        live.update(fresh)
+        work += fresh
+    return [n for n in waiting if n not in live]
 
 
 @dataclass

@@ -27,7 +27,7 @@ _LAYERS = (
 @rule(aten.batch_norm.default)
 def fold(e: Emitter, node: Node) -> Node | None:
     """The norm of a layer's result, which nothing else reads: scaled weights, another bias."""
-    layer = arguments(node)[0]
+    layer: Node = arguments(node)[0]
     if layer.target not in _LAYERS or len(layer.users) != 1 or bound(node)["training"]:
         return None
     if layer.target is aten.linear.default and layer.meta["val"].dim() != 2:

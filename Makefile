@@ -34,8 +34,11 @@ test-full: check lit
 	$(BIN)/python -m pytest -n $(JOBS) -m 'not slow' \
 	  --deselect test/opinfo/test_opinfo.py::test_some
 
-# Large models, all boards, seeded faults, clang-tidy: everything.
+# Large models, all boards, seeded faults, clang-tidy: everything. Drawn cases are other ones each
+# time; TOSAIC_SEED=… draws those of an earlier run again.
+nightly: export TOSAIC_SEED := $(or $(TOSAIC_SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 nightly: check lit
+	@echo "TOSAIC_SEED=$$TOSAIC_SEED"
 	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or not slow'
 
 # mypy cannot follow an editable install, so it gets the package as a folder of links; scripts for

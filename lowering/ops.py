@@ -56,6 +56,7 @@ class Trait(enum.Flag):
     which are broadcast. CHEAP: in int16 too it is a sum, a product or a limit, never a table.
     JUMPS: elementwise, and not continuous. BY_ROW: it computes along the dims that operand 1 says
     (one dim, or a shape that the last ones have); along all others, each row for itself.
+    LARGEST_COUNT: of each row along its `dim`, only elements near the largest count.
     """
 
     NONE = 0
@@ -64,6 +65,7 @@ class Trait(enum.Flag):
     CHEAP = enum.auto()
     JUMPS = enum.auto()
     BY_ROW = enum.auto()
+    LARGEST_COUNT = enum.auto()
 
 
 # Kinds whose ops compute a result that has parameters of its own.

@@ -8,6 +8,9 @@ import lit.formats
 _HERE = pathlib.Path(__file__).parent
 _LIT_FOLDERS = {"lowering", "tools"}
 
+sys.path.insert(0, str(_HERE))
+from support import warm_tools  # noqa: E402
+
 config.name = "tosaic"  # noqa: F821
 config.test_format = lit.formats.ShTest(execute_external=False)  # noqa: F821
 config.suffixes = [".mlir", ".py", ".test"]  # noqa: F821
@@ -21,7 +24,8 @@ config.excludes = [  # noqa: F821
     "Inputs",
 ]
 
-# The tools of the environment that lit runs in, whether or not it is activated.
-_BIN = str(pathlib.Path(sys.executable).parent)
-config.environment["PATH"] = _BIN + ":" + config.environment["PATH"]  # noqa: F821
+# The tools of the environment that lit runs in, whether or not it is activated, started once.
+_WARM = warm_tools.start(pathlib.Path(config.test_exec_root))  # noqa: F821
+_BIN = pathlib.Path(sys.executable).parent
+config.environment["PATH"] = f"{_WARM}:{_BIN}:{config.environment['PATH']}"  # noqa: F821
 config.substitutions.append(("%python", sys.executable))  # noqa: F821

@@ -50,5 +50,6 @@ def _spec(stored: Stored, training: bool) -> Any:
         stored.bounds,
         by_row=stored.by_row,
         looked_up=stored.looked_up,
+        relevant=stored.relevant,
         training=training,
     )

@@ -36,12 +36,25 @@ class NaNObservedError(InputError):
 
 
 class _Headroom:
-    """Widens what an observer has seen by a fraction, not beyond what the op can produce."""
+    """Widens what an observer has seen by a fraction, not beyond what the op can produce.
 
-    def __init__(self, headroom: float, bounds: Bounds, **options: Any) -> None:
+    Of rows along `dim`, what is more than `reach` below the largest counts as if it were that far
+    below, and so does, in the whole tensor, what is more than `depth` below.
+    """
+
+    def __init__(
+        self,
+        headroom: float,
+        bounds: Bounds,
+        depth: float | None = None,
+        dim: int | None = None,
+        reach: float = 0.0,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.headroom = headroom
         self.bounds = bounds
+        self.depth, self.dim, self.reach = depth, dim, reach
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Look at what of `x` is finite: an infinity (of a mask, say) is cut off in any case.
@@ -49,7 +62,7 @@ class _Headroom:
         Raises:
             NaNObservedError: there is a NaN.
         """
-        seen = x.detach()
+        seen = self._relevant(x.detach())
         if not bool(seen.sum().isfinite()):
             if bool(seen.isnan().any()):
                 raise NaNObservedError(
@@ -57,6 +70,13 @@ class _Headroom:
                 )
             seen = seen[seen.isfinite()]
         super().forward(seen)  # type: ignore[misc]
+        return x
+
+    def _relevant(self, x: torch.Tensor) -> torch.Tensor:
+        if self.dim is not None and x.numel():
+            x = torch.maximum(x, x.amax(self.dim, keepdim=True) - self.reach)
+        if self.depth is not None and x.numel():
+            x = x.clamp(min=x.max().item() - self.depth)
         return x
 
     def _calculate_qparams(self, low: torch.Tensor, high: torch.Tensor) -> Any:

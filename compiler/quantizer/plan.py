@@ -21,6 +21,7 @@ from tosaic.lowering.ops import OpEntry, Quantized, Trait, op_table
 from tosaic.quantizer.lookups import Lookup, find_lookups
 from tosaic.quantizer.observers import UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import QuantRecipe, Scheme
+from tosaic.quantizer.relevance import ALL, Relevance, relevance
 from tosaic.quantizer.select import selections
 
 ANNOTATION = "quantization_annotation"  # metadata of a node: what PT2E is told of it
@@ -37,6 +38,7 @@ class Stored:
         bounds: What the values cannot leave, whatever the data.
         by_row: Whether what reads it normalises each row.
         looked_up: Whether a table gives it.
+        relevant: Which part of its range counts for what reads it.
         scale: Where it is known without data.
         like: The value whose parameters it has, or (value, reader): those it is read with.
     """
@@ -46,6 +48,7 @@ class Stored:
     bounds: Bounds = UNBOUNDED
     by_row: bool = False
     looked_up: bool = False
+    relevant: Relevance = ALL
     scale: float | None = None
     like: Node | tuple[Node, Node] | None = None
 
@@ -304,7 +307,8 @@ class _Decider:
 
     def _stored(self, last: Node, scheme: Scheme, dtype: str, *, looked_up: bool) -> Stored:
         by_row = any(self._normalizes(user) for user in last.users)
-        return Stored(dtype, scheme, _bounds(last, self.table), by_row, looked_up)
+        relevant = relevance(last, self.table)
+        return Stored(dtype, scheme, _bounds(last, self.table), by_row, looked_up, relevant)
 
     def _inside(self, node: Node, inner: Inner, stored: Stored) -> Stored:
         """How an op inside a composite stores its result, where that is known by now."""
@@ -337,7 +341,8 @@ class _Decider:
             return _in_float(node, "none of its operands is a float activation")
         default = "int16" if INNER in node.meta else scheme.activations
         dtypes = [self.written.get(v, default) for v in values]
-        stored = Stored("int16" if "int16" in dtypes else "int8", scheme)
+        wide = "int16" if "int16" in dtypes else "int8"
+        stored = Stored(wide, scheme, relevant=relevance(values[0], self.table))
         known = {self.fixed.get(v) for v in values}
         if None not in known and len(known) == 1:
             self.fixed[node] = self.fixed[values[0]]
@@ -387,7 +392,7 @@ class _Decider:
         dtype = "int8" if narrow else self.written.get(value, unknown)
         if value in self.fixed and dtype == "int16":
             return Stored(dtype, scheme, scale=self.fixed[value])
-        return Stored(dtype, scheme, by_row=by_row)
+        return Stored(dtype, scheme, by_row=by_row, relevant=relevance(value, self.table))
 
     def _normalizes(self, node: Node) -> bool:
         entry = self.table.get(table_name(node))

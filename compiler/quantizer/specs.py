@@ -10,6 +10,7 @@ from torchao.quantization.pt2e.quantizer import FixedQParamsQuantizationSpec, Qu
 
 from tosaic.quantizer.observers import ACTIVATION_OBSERVERS, UNBOUNDED, Bounds
 from tosaic.quantizer.recipe import Scheme
+from tosaic.quantizer.relevance import ALL, Relevance
 from tosaic.quantizer.weight_observers import WEIGHT_OBSERVERS
 
 # The smallest scale: below it a rescale leaves TOSA's range, and a dead channel divides by zero.
@@ -17,6 +18,8 @@ _EPSILON = 2**-16
 # An int16 step of the same range is 2**8 times smaller.
 _EPSILON_INT16 = _EPSILON / 2**8
 _HEADROOM = {"int8": 0.03, "int16": 0.25}
+# How far below the largest of its row an element may be that softmax gives a step of that many bits.
+_REACH = {"int8": 10.0, "int16": 16.0}
 # Of int16 functions: where an operand uses its headroom, up to a cube stays in range. One that does
 # not has a corner there, which takes several tables.
 _HEADROOM_OF_FUNCTION = 1.0
@@ -42,12 +45,13 @@ def activation_spec(
     *,
     by_row: bool = False,
     looked_up: bool = False,
+    relevant: Relevance = ALL,
     training: bool = False,
 ) -> QuantizationSpec:
     """How activations stored as `dtype` ("int8", "int16") that stay within `bounds` are quantised.
 
-    `by_row`: what reads them normalises each row; `looked_up`: a table gives them. In training,
-    ranges are a moving average of minima and maxima, and rounding is simulated.
+    `by_row`: what reads them normalises each row; `looked_up`: a table gives them; `relevant`: what
+    of them counts. In training, ranges are a moving average of minima and maxima, and rounding is simulated.
     """
     wide = dtype == "int16"
     observer = scheme.observer
@@ -60,6 +64,9 @@ def activation_spec(
         "eps": _EPSILON_INT16 if wide else _EPSILON,
         "headroom": headroom,
         "bounds": bounds,
+        "depth": relevant.depth,
+        "dim": relevant.dim,
+        "reach": _REACH[dtype],
     }
     if observer == "percentile":
         options["percentile"] = scheme.percentile

@@ -19,7 +19,7 @@ from tosaic.dialects.types import (
     is_static,
     shape_of,
 )
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, Trait, lowers
 from tosaic.lowering.quantization.softmax import Mask
 from tosaic.lowering.quantization.softmax import softmax as integer_softmax
 from tosaic.lowering.torch_to_tosa.linear import matmul, summed_products
@@ -118,6 +118,7 @@ def _mask(ctx: Lowering, shape: list[int], axis: int) -> Mask:
     "torch.aten._masked_softmax",
     "torch.tosaic.masked_softmax",
     quantized=Quantized.COMPOSITE,
+    traits=Trait.LARGEST_COUNT,
     integer=_integer_masked_softmax,
     output_range=(0.0, 1.0),
     precise=True,

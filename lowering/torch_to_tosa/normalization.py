@@ -346,7 +346,7 @@ def _along_dim(ctx: Lowering, compute: Callable[[ir.Value, int], ir.Value]) -> i
     "torch.aten.softmax.int",
     "torch.aten._softmax",
     quantized=Quantized.COMPOSITE,
-    traits=Trait.BY_ROW,
+    traits=Trait.BY_ROW | Trait.LARGEST_COUNT,
     integer=_integer_softmax,
     output_range=(0.0, 1.0),
     precise=True,

@@ -1,11 +1,6 @@
 """A quick part of TOSA's generated tests; conformance.py runs all."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from conformance import generate, run
 
 QUICK = (

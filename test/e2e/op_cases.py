@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from support.nets import Calls
+
 Function = Callable[..., Tensor]
 
 
@@ -23,15 +25,6 @@ class Case:
     quantizable: bool = True
 
 
-class _Wrapped(nn.Module):
-    def __init__(self, fn: Function) -> None:
-        super().__init__()
-        self.fn = fn
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.fn(*inputs)
-
-
 CASES: list[Case] = []
 IMAGE = (1, 6, 9, 8)
 
@@ -43,7 +36,7 @@ def _module(
 
 
 def _function(name: str, fn: Function, *shapes: tuple[int, ...], **more: int) -> None:
-    CASES.append(Case(name, lambda: _Wrapped(fn), shapes, **more))
+    CASES.append(Case(name, lambda: Calls(fn), shapes, **more))
 
 
 # Convolutions.

@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from op_cases import Case, Function, _Wrapped
+from op_cases import Case, Function
 from torch import Tensor
+
+from support.nets import Calls
 
 Inputs = tuple[Tensor, ...]
 
@@ -29,9 +31,7 @@ SHAPE = (2, 3, 7)
 def _case(name: str, fn: Function, draw: Callable[[], Inputs], **more: Any) -> None:
     quantizable = more.pop("quantizable", False)
     CASES.append(
-        ElementwiseCase(
-            name, lambda: _Wrapped(fn), (), quantizable=quantizable, inputs=draw, **more
-        )
+        ElementwiseCase(name, lambda: Calls(fn), (), quantizable=quantizable, inputs=draw, **more)
     )
 
 

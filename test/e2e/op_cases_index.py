@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from op_cases import Case, Function, _Wrapped
+from op_cases import Case, Function
 from op_cases_elementwise import ElementwiseCase
 from torch import Tensor, nn
+
+from support.nets import Calls
 
 Inputs = tuple[Tensor, ...]
 CASES: list[Case] = []
@@ -21,7 +23,7 @@ _INT = {"target": "tosa-1.0-int+fp"}
 def _case(name: str, fn: Function, draw: Callable[[], Inputs], **more: Any) -> None:
     quantizable = more.pop("quantizable", False)
     case = ElementwiseCase(
-        name, lambda: _Wrapped(fn), (), quantizable=quantizable, inputs=draw, **more
+        name, lambda: Calls(fn), (), quantizable=quantizable, inputs=draw, **more
     )
     CASES.append(case)
 

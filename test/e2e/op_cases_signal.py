@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
-from op_cases import Case, Function, _Wrapped
+from op_cases import Case, Function
+
+from support.nets import Calls
 
 CASES: list[Case] = []
 SIGNAL = (2, 3, 20)
@@ -11,7 +13,7 @@ _WINDOW = torch.hann_window(12)
 
 
 def _function(name: str, fn: Function, *shapes: tuple[int, ...]) -> None:
-    CASES.append(Case(name, lambda: _Wrapped(fn), shapes or (SIGNAL,), quantizable=False))
+    CASES.append(Case(name, lambda: Calls(fn), shapes or (SIGNAL,), quantizable=False))
 
 
 # Transforms of 20 are products with a matrix; those of 256 are TOSA's own.

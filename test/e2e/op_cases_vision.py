@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from op_cases import Case, Function, _Wrapped
+from op_cases import Case, Function
 from torch import Tensor, nn
+
+from support.nets import Calls
 
 CASES: list[Case] = []
 IMAGE = (1, 6, 9, 8)
@@ -21,7 +23,7 @@ def _module(
 
 
 def _function(name: str, fn: Function, *shapes: tuple[int, ...], **more: int) -> None:
-    CASES.append(Case(name, lambda: _Wrapped(fn), shapes, **more))
+    CASES.append(Case(name, lambda: Calls(fn), shapes, **more))
 
 
 def _affine(module: nn.Module) -> nn.Module:

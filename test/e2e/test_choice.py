@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import tosaic
+from support.nets import Calls
 from tosaic.quantizer import TosaQuantizer, quantize
 from tosaic.quantizer.recipe import find_recipe
 
@@ -32,15 +33,6 @@ CASES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-class _Model(torch.nn.Module):
-    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.function(x, y)
-
-
 def _samples() -> list[tuple[Tensor, Tensor]]:
     torch.manual_seed(0)
     return [(torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8)) for _ in range(4)]
@@ -51,7 +43,7 @@ def _samples() -> list[tuple[Tensor, Tensor]]:
 def test_equals_fake_quant(name: str, recipe: str) -> None:
     samples = _samples()
     quantizer = TosaQuantizer(find_recipe(recipe))
-    program = quantize(_Model(CASES[name]).eval(), samples[0], samples, quantizer=quantizer)
+    program = quantize(Calls(CASES[name]).eval(), samples[0], samples, quantizer=quantizer)
     compiled = tosaic.compile(program, target="tosa-1.0-int")
     for inputs in samples[:2]:
         expected = program.module()(*inputs).numpy()
@@ -75,7 +67,7 @@ def test_masked_softmax(name: str) -> None:
     """What is masked takes no part of the range: about 43 dB, 10 where it does."""
     samples = _samples()
     compiled = tosaic.compile(
-        _Model(MASKED[name]).eval(), samples[0], quantize="int8", calibration=samples
+        Calls(MASKED[name]).eval(), samples[0], quantize="int8", calibration=samples
     )
     expected = MASKED[name](*samples[0]).numpy()
     (result,) = compiled.run(*samples[0])

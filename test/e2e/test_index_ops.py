@@ -13,23 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import tosaic
+from support.nets import Calls
 from tosaic.errors import TosaicError
 from tosaic.quantizer import quantize
 
 X = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(0))
 
 
-class _Wrapped(nn.Module):
-    def __init__(self, fn: Callable[..., Any]) -> None:
-        super().__init__()
-        self.fn = fn
-
-    def forward(self, *inputs: Tensor) -> Any:
-        return self.fn(*inputs)
-
-
 def _run(fn: Callable[..., Any], *inputs: Tensor, target: str = "tosa-1.0-int+fp") -> list[Any]:
-    program = tosaic.compile(_Wrapped(fn).eval(), inputs, target=target)
+    program = tosaic.compile(Calls(fn), inputs, target=target)
     given = [x.int() if x.dtype == torch.int64 else x for x in inputs]
     return list(program.run(*given, executor="reference"))
 
@@ -78,7 +70,7 @@ def test_median_is_nan_where_there_is_one() -> None:
 
 def test_sums_of_integers_bound_their_inputs() -> None:
     x = torch.tensor([[7, -4, 9]])
-    program = tosaic.compile(_Wrapped(lambda x: x.sum(1)).eval(), (x,), target="tosa-1.0-int+fp")
+    program = tosaic.compile(Calls(lambda x: x.sum(1)).eval(), (x,), target="tosa-1.0-int+fp")
     (result,) = program.run(x.int(), executor="reference")
     np.testing.assert_array_equal(result, [12])
     limits = program.manifest.inputs[0].range
@@ -149,4 +141,4 @@ def test_int8_lookups_by_an_input() -> None:
 )
 def test_refusals(fn: Callable[..., Any], reason: str) -> None:
     with pytest.raises(TosaicError, match=reason):
-        tosaic.compile(_Wrapped(fn).eval(), (X,), target="tosa-1.0-int+fp")
+        tosaic.compile(Calls(fn), (X,), target="tosa-1.0-int+fp")

@@ -1,22 +1,17 @@
 """The model set from PyTorch to TOSA and through Vela, judged by numbers."""
 
 import json
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import tosaic
-from tosaic.emit import quantize as stored_of
+from support.models import CONVOLUTIONAL, every_model, integer_program, model_of, quantized, stored
 from tosaic.emit import validate
-from tosaic.quantizer import quantize
 from tosaic.tools.bench import models as bench
 
-MODELS = {name: m for name, m in bench.load_models().MODELS.items() if m.convolutional}
-QUICK = ("ds_cnn", "resnet8", "deep_autoencoder", "mobilenet_v1_025")
 NPUS = ("ethos-u55-128", "ethos-u85-256")
 PEER = json.loads((Path(bench.__file__).parent / "data" / "executorch-1.5.1.json").read_text())
 # Most cycles, as a share of ExecuTorch's, and least decibels above it.
@@ -26,32 +21,6 @@ MOST_CYCLES = {
 }
 LEAST_GAIN = 1.0
 END_TO_END_LSB = 3  # one per op, mostly rounded away by the ops behind it
-
-every_model = pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in MODELS]
-)
-
-
-@cache
-def model_of(name: str) -> torch.nn.Module:
-    model: torch.nn.Module = bench.load_models().build(name)
-    return model
-
-
-@cache
-def quantized(name: str) -> torch.export.ExportedProgram:
-    inputs = bench.calibration_inputs(name)
-    return quantize(model_of(name), inputs[:1], inputs)
-
-
-@cache
-def integer_program(name: str) -> tosaic.CompiledProgram:
-    return tosaic.compile(quantized(name), target="tosa-1.0-int")
-
-
-def stored(program: tosaic.CompiledProgram, x: torch.Tensor) -> Any:
-    """`x` as integers: given in the program's own dtype, outputs come back as integers too."""
-    return stored_of(program.manifest.inputs[0], x.numpy())
 
 
 def transposes(program: tosaic.CompiledProgram) -> int:
@@ -89,7 +58,7 @@ def test_no_transpose_inside(name: str) -> None:
     assert transposes(channels_last) == 0
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
 @pytest.mark.parametrize("target", NPUS)
 def test_vela_needs_no_more_cycles_than_for_executorch(name: str, target: str) -> None:
     program = tosaic.compile(quantized(name), target=target)
@@ -100,7 +69,7 @@ def test_vela_needs_no_more_cycles_than_for_executorch(name: str, target: str) -
     assert program.report.vela.cycles_total <= share * peer
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_accuracy_is_above_executorch(name: str) -> None:
     program, held_out = integer_program(name), bench.held_out_inputs(name)
     with torch.no_grad():

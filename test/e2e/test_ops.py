@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from op_cases import Case
 
 import tosaic
 from tosaic.quantizer import quantize
-
-sys.path.insert(0, str(Path(__file__).parent))
-from op_cases import Case
 
 # A file of cases may draw its own inputs and name a target (see op_cases_elementwise).
 CASES: list[Case] = [

@@ -9,27 +9,19 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 import tosaic
+from support.nets import Calls
 from tosaic.errors import TosaicError
 
 X = torch.linspace(-1, 1, 12).reshape(3, 4)
 INDEX = torch.arange(12).reshape(3, 4)
 
 
-class _Wrapped(nn.Module):
-    def __init__(self, fn: Callable[..., Any]) -> None:
-        super().__init__()
-        self.fn = fn
-
-    def forward(self, *inputs: Tensor) -> Any:
-        return self.fn(*inputs)
-
-
 def _refusal(fn: Callable[..., Any], *inputs: Tensor) -> str:
     with pytest.raises(TosaicError) as caught:
-        tosaic.compile(_Wrapped(fn).eval(), inputs, target="tosa-1.0-int+fp")
+        tosaic.compile(Calls(fn), inputs, target="tosa-1.0-int+fp")
     return str(caught.value)
 
 

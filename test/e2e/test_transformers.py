@@ -1,7 +1,6 @@
 """Transformers and recurrent nets: accuracy and cycles beside ExecuTorch's stored figures."""
 
 import json
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 
 import tosaic
-from tosaic.quantizer import TosaQuantizer, find_recipe, quantize
+from support.models import model_of, quantized
 from tosaic.tools.bench import models as bench
 
 PEER = json.loads((Path(bench.__file__).parent / "data" / "executorch-1.5.1.json").read_text())
@@ -28,19 +27,6 @@ GAINS = {
     "int8": {"deit_tiny": 3.0, "deit_tiny_d2": 5.0, "llama_block": 9.0, "lstm": 6.5},
     "transformer": {"deit_tiny": 15.0, "deit_tiny_d2": 17.0, "llama_block": 18.0, "lstm": 6.5},
 }
-
-
-@cache
-def model_of(name: str) -> torch.nn.Module:
-    model: torch.nn.Module = bench.load_models().build(name)
-    return model
-
-
-@cache
-def quantized(name: str, recipe: str = "int8") -> torch.export.ExportedProgram:
-    inputs = bench.calibration_inputs(name)
-    quantizer = TosaQuantizer(find_recipe(recipe))
-    return quantize(model_of(name), inputs[:1], inputs, quantizer=quantizer)
 
 
 @pytest.mark.parametrize("target", ["ethos-u55-128", "ethos-u85-256"])

@@ -4,13 +4,13 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import tosaic
+from support.models import integer_program
 from tosaic.quantizer import Override, QuantRecipe
 from tosaic.tools.bench import models as bench
 
@@ -58,34 +58,20 @@ def test_clustered_weights_of_a_model_that_waits_for_flash() -> None:
     assert sqnr > plain - 3
 
 
-def test_the_jit_beats_the_reference_model() -> None:
-    """At least 30 times as fast on DS-CNN, with the same bits."""
-    calibration = bench.calibration_inputs("ds_cnn")
-    program = tosaic.compile(
-        bench.load_models().build("ds_cnn"),
-        calibration[:1],
-        quantize="int8",
-        calibration=calibration,
-    )
-    samples = [(x, None) for x in bench.held_out_inputs("ds_cnn")]
+def test_the_jit_evaluates_to_the_bits_of_the_reference_model() -> None:
     outputs: dict[str, np.ndarray] = {}
+    samples = [(x, None) for x in bench.held_out_inputs("ds_cnn")]
+    for executor in ("jit", "reference"):
 
-    def seconds(executor: str, data: list[Any], runs: int) -> float:
-        """Per sample, of the quickest run: another process may have had the processor."""
-
-        def keep(scores: np.ndarray, labels: object) -> float:
-            outputs[executor] = scores[: len(samples)]
+        def keep(scores: np.ndarray, labels: object, executor: str = executor) -> float:
+            outputs[executor] = scores
             return 0.0
 
-        results = [
-            tosaic.evaluate(program, data, executor=executor, metrics={"keep": keep}, jobs=1)
-            for _ in range(runs)
-        ]
-        return min(result.forms["integer"].seconds for result in results) / len(data)
-
-    jit, reference = seconds("jit", samples * 8, 6), seconds("reference", samples, 2)
+        tosaic.evaluate(
+            integer_program("ds_cnn"), samples, executor=executor, metrics={"keep": keep}, jobs=1
+        )
+    assert len(outputs["jit"]) == len(samples)
     np.testing.assert_array_equal(outputs["jit"], outputs["reference"])
-    assert reference > 30 * jit
 
 
 @pytest.mark.slow

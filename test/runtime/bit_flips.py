@@ -21,8 +21,8 @@ from tosaic.errors import ToolError
 from tosaic.executors import make_executor
 from tosaic.executors.qemu import BOARDS, QemuExecutor
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-from test_models import quantized
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.models import quantized
 
 MODEL = "ds_cnn"
 KINDS = ("plan", "model with a plan", "model without one")

@@ -11,16 +11,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from test_executors import CASES, module_of
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from programs import PROGRAMS
 
+from support.tosa_cases import CASES, module_of
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import serialize
 from tosaic.errors import ToolError
 from tosaic.runtime import Model
-
-sys.path.insert(0, str(Path(__file__).parent))
-from programs import PROGRAMS
 
 _LARGEST = 16 << 10
 

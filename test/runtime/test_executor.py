@@ -1,24 +1,18 @@
 """The executor `runtime` against the reference model and the JIT, for integers bit for bit."""
 
-import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import COUNTER, CUSTOM, LOOP, PROGRAMS
 
+from support.models import bench, every_model, integer_program, stored
+from support.tosa_cases import CASES, module_of, random_inputs
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit.manifest import array_dtype
 from tosaic.errors import ToolError
 from tosaic.executors import make_executor
 from tosaic.runtime import Model
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-sys.path.insert(0, str(Path(__file__).parent))
-from programs import COUNTER, CUSTOM, LOOP, PROGRAMS
-from test_executors import CASES, module_of, random_inputs
-from test_models import bench, every_model, integer_program, stored
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,14 +10,12 @@ import pytest
 import torch
 
 import tosaic
+from support.models import QUICK, bench, quantized, stored
 from tosaic.emit.memory_plan import plan_memory
 from tosaic.emit.schedule import Demand, best_order
 from tosaic.errors import CompileError, InputError
 from tosaic.quantizer import quantize
 from tosaic.runtime import Model
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-from test_models import QUICK, bench, quantized, stored
 
 INCLUDE = Path(tosaic.__file__).parents[1] / "runtime" / "include"
 # TFLM's, for models of the same shapes (tools/bench/runtime_tiny.py).

@@ -1,22 +1,17 @@
 """The runtime on simulated boards: the same bits as on the host, and what they cost."""
 
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tosaic
+from support.models import bench, integer_program, model_of, quantized, stored
+from support.tosa_cases import CASES, module_of, random_inputs
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.executors import make_executor
 from tosaic.executors.qemu import BOARDS
 from tosaic.tools.bench.runtime_tiny import PEERS, measure
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-from test_executors import CASES, module_of, random_inputs
-from test_models import bench, integer_program, model_of, quantized, stored
 
 TOOLS = ("qemu-system-arm", "arm-none-eabi-gcc", "cmake")
 MODELS = ("ds_cnn", "resnet8", "deep_autoencoder", "mobilenet_v1_025")

@@ -1,21 +1,17 @@
 """The runtime's library against malformed models, and what it may not contain."""
 
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import CHAIN, CONSTANT_SLICE, COUNTER, WIDEN
+from seeds import write_seeds
 
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.emit import serialize
 from tosaic.errors import ToolError
 from tosaic.runtime import Model
 from tosaic.runtime.library import build, library_path
-
-sys.path.insert(0, str(Path(__file__).parent))
-from programs import CHAIN, CONSTANT_SLICE, COUNTER, WIDEN
-from seeds import write_seeds
 
 # What a freestanding C library has, and what the dynamic linker adds.
 MAY_CALL = {"memcmp", "memcpy", "memmove", "memset", "strncmp"}

@@ -1,15 +1,11 @@
 """Recipes on the command line: `tosaic explain`, and `--quantize` with a name or a file."""
 
 import json
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tosaic.tools import tosaic as cli
+from support.command_line import TINY, save_images
 
-TINY = f"{Path(__file__).parents[2] / 'examples' / 'tiny_cnn.py'}:tiny_cnn"
 MIXED = """
 activations = "int16"
 
@@ -21,19 +17,6 @@ weights = "int4"
 op = "adaptive_avg_pool2d"
 leave_float = true
 """
-
-
-@pytest.fixture
-def tosaic(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tosaic", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return exit_.value.code, *capsys.readouterr()
-
-    return call
 
 
 def test_table(tosaic):
@@ -73,9 +56,8 @@ def test_a_quantised_program(tosaic, tmp_path):
 
 
 def test_recipe_file(tosaic, tmp_path):
-    recipe, data = tmp_path / "recipe.toml", tmp_path / "data.npz"
+    recipe, data = tmp_path / "recipe.toml", save_images(tmp_path / "data.npz", 4)
     recipe.write_text('activations = "int16"\n')
-    np.savez(data, image=np.random.default_rng(0).normal(size=(4, 3, 16, 16)).astype(np.float32))
     options = ("--calibration", data, "-o", tmp_path / "out", "--io-dtype", "uint8")
     code, _, err = tosaic("compile", TINY, "--quantize", recipe, *options)
     assert code == 0, err

@@ -1,36 +1,15 @@
 """`tosaic numerics` on the command line."""
 
 import json
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tosaic.tools import tosaic as cli
-
-TINY = f"{Path(__file__).parents[2] / 'examples' / 'tiny_cnn.py'}:tiny_cnn"
-
-
-@pytest.fixture
-def tosaic(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tosaic", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return exit_.value.code, *capsys.readouterr()
-
-    return call
+from support.command_line import TINY, save_images
 
 
 @pytest.fixture
 def data(tmp_path):
-    path = tmp_path / "data.npz"
-    rng = np.random.default_rng(0)
-    np.savez(path, image=rng.standard_normal((16, 3, 16, 16)).astype(np.float32))
-    return path
+    return save_images(tmp_path / "data.npz", 16)
 
 
 def test_table_and_page(tosaic, data, tmp_path):

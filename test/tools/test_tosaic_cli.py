@@ -7,17 +7,15 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tosaic.tools import tosaic as cli
+from support.command_line import TINY
 
 ROOT = Path(__file__).parents[2]
 TOOL = Path(sys.executable).parent / "tosaic"
-TINY = f"{ROOT / 'examples' / 'tiny_cnn.py'}:tiny_cnn"
 U55 = ("--target", "ethos-u55-128", "--quantize", "int8")
 
 MODEL = """
@@ -33,32 +31,6 @@ class Model(nn.Module):
 def factory():
     return {result}
 """
-
-
-class Result:
-    def __init__(self, code, out, err):
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def problem(self):
-        """The error, after the lines that tell which stage is running."""
-        lines = [line for line in self.err.splitlines() if not line.endswith(" …")]
-        return "\n".join(lines)
-
-
-@pytest.fixture
-def tosaic(monkeypatch, capsys):
-    """Run the tool in this process: torch is imported once."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tosaic", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        captured = capsys.readouterr()
-        return Result(exit_.value.code, captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture
@@ -404,14 +376,13 @@ def test_torch_is_not_imported_for_what_does_not_need_it():
 
 
 def test_interrupt_is_clean(tmp_path, out):
-    text = "import time\nprint('ready', flush=True)\ntime.sleep(60)\n"
+    text = "import signal\nprint('ready', flush=True)\nsignal.pause()\n"
     command = [TOOL, "compile", model_file(tmp_path, text=text), "-o", out]
     # A job in the background ignores interrupts, and so would what it starts.
     ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     signal.signal(signal.SIGINT, ours)
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-    time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130 and b"Traceback" not in stderr

@@ -1,31 +1,13 @@
 """`tosaic evaluate` and `tosaic tune` on the command line."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from support.command_line import TINY, Tool
 from tosaic.quantizer import QuantRecipe
-from tosaic.tools import tosaic as cli
-
-TINY = f"{Path(__file__).parents[2] / 'examples' / 'tiny_cnn.py'}:tiny_cnn"
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def tosaic(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tosaic", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        return exit_.value.code, *capsys.readouterr()  # type: ignore[return-value]
-
-    return call
 
 
 @pytest.fixture
@@ -44,7 +26,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_evaluate(tosaic: Call, files: Path) -> None:
+def test_evaluate(tosaic: Tool, files: Path) -> None:
     calibration = ("--quantize", "int8", "--calibration", files / "calibration.npz")
     code, out, _ = tosaic(
         "evaluate", TINY, "--data", files / "data.npz", *calibration, "--confusion"
@@ -66,7 +48,7 @@ def test_evaluate(tosaic: Call, files: Path) -> None:
     assert set(result["forms"]["integer"]["metrics"]) == {"spread", "top1"}
 
 
-def test_tune(tosaic: Call, files: Path) -> None:
+def test_tune(tosaic: Tool, files: Path) -> None:
     arguments = (
         *("tune", TINY, "--calibration", files / "calibration.npz"),
         *("--data", files / "data.npz", "--weights", "w8,c16", "--activations", "a8"),
@@ -106,7 +88,7 @@ def test_tune(tosaic: Call, files: Path) -> None:
     ],
 )
 def test_mistakes(
-    tosaic: Call,
+    tosaic: Tool,
     files: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: tuple[str, ...],

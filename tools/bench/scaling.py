@@ -17,7 +17,7 @@ import math
 import statistics
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -101,7 +101,7 @@ def repeated(program: ExportedProgram, count: int) -> ExportedProgram:
                 continue
             spec = copy.deepcopy(original)
             copied[node] = graph.node_copy(node)
-            spec.arg.name = copied[node].name
+            spec.arg.name = copied[node].target = copied[node].name
             weight = program.state_dict[spec.target].roll(index)
             spec.target = f"block{index}.{spec.target}"
             is_parameter = spec.kind == InputKind.PARAMETER
@@ -141,17 +141,22 @@ def stage_seconds(program: ExportedProgram) -> dict[str, float]:
     return compile_program(program, find_target("tosa-1.0-int"), Options()).report.seconds
 
 
-def pass_seconds(program: ExportedProgram) -> dict[str, float]:
-    """Return the CPU seconds of each pass of a compile of `program`, in order, repeats added up."""
+def pass_costs(
+    program: ExportedProgram, clock: Callable[[], float] = time.process_time
+) -> dict[str, float]:
+    """Return what each pass of a compile of `program` costs, in order, repeats added up.
+
+    `clock` is read before and behind each pass; by default it gives CPU seconds.
+    """
     module = import_program(program, make_context())
-    seconds: dict[str, float] = {}
+    costs: dict[str, float] = {}
     for _, text in stages(find_target("tosa-1.0-int"), Options(), quantized=True):
         for element in Pipeline.parse(text).elements:
-            start = time.process_time()
+            start = clock()
             Pipeline((element,)).run(module)
             name = str(element)
-            seconds[name] = seconds.get(name, 0.0) + time.process_time() - start
-    return seconds
+            costs[name] = costs.get(name, 0.0) + clock() - start
+    return costs
 
 
 def fit_exponent(seconds: Mapping[int, float]) -> float:
@@ -171,7 +176,7 @@ def measure(
 ) -> dict[str, dict[int, float]]:
     """Return stage (or pass) → number of ops → seconds, the least of `repeats`."""
     block = quantized_block(kind)
-    measured = pass_seconds if passes else stage_seconds
+    measured = pass_costs if passes else stage_seconds
     measured(repeated(block, 1))  # what only the first compile pays: imports, tables
     table: dict[str, dict[int, float]] = {}
     for size in sizes:

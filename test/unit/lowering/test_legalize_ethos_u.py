@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from tosaic.dialects.bindings import func, ir, make_context
-from tosaic.dialects.builder import NCHW, NHWC, Builder
+from support import mlir
+from tosaic.dialects.bindings import ir, make_context
+from tosaic.dialects.builder import NCHW, NHWC
 from tosaic.dialects.types import i, tensor
 from tosaic.executors import make_executor
 from tosaic.lowering.pipeline import Pipeline
 
-RNG = np.random.default_rng(7)
 ACCELERATORS = ("u55", "u65", "u85")
 
 
@@ -20,18 +20,7 @@ def context():
 
 def module_of(context, shape, build):
     with context, ir.Location.unknown():
-        module = ir.Module.create()
-        with ir.InsertionPoint(module.body):
-            main = func.FuncOp("main", ([tensor(shape, i(8))], []))
-        block = main.add_entry_block()
-        out = build(Builder(ir.Location.name("op"), ir.InsertionPoint(block)), *block.arguments)
-        results = [out] if isinstance(out, ir.Value) else list(out)
-        with ir.InsertionPoint(block):
-            func.ReturnOp(results)
-        signature = ir.FunctionType.get([tensor(shape, i(8))], [r.type for r in results])
-        main.attributes["function_type"] = ir.TypeAttr.get(signature)
-        assert module.operation.verify()
-    return module
+        return mlir.module_of([tensor(shape, i(8))], build, ir.Location.name("op"))
 
 
 def outputs(module, x):
@@ -41,7 +30,7 @@ def outputs(module, x):
 def check(context, shape, build, pipeline, *, gone=(), tolerance=0, distinct=9):
     """Compare before and after on random inputs; ops named in `gone` must not be left."""
     module = module_of(context, shape, build)
-    x = RNG.integers(-128, 128, shape).astype(np.int8)
+    x = np.random.randint(-128, 128, shape).astype(np.int8)
     before = outputs(module, x)
     assert all(len(np.unique(b)) >= distinct for b in before if b.size > 16), "a test of constants"
     Pipeline.parse(pipeline).run(module)
@@ -54,7 +43,7 @@ def check(context, shape, build, pipeline, *, gone=(), tolerance=0, distinct=9):
 
 
 def weights(*shape):
-    return RNG.integers(-127, 128, shape)
+    return np.random.randint(-127, 128, shape)
 
 
 def conv(
@@ -62,13 +51,13 @@ def conv(
 ):
     depth = ir.RankedTensorType(x.type).shape[3]
     w = b.const(weights(channels, *kernel, depth), i(8))
-    bias = b.const(RNG.integers(-(10**6), 10**6, channels), i(32))
+    bias = b.const(np.random.randint(-(10**6), 10**6, channels), i(32))
     y = b.conv2d(x, w, bias, pad=pad, stride=stride, zero_points=(zero_point, 0))
     return finish(b, y, channels, activation)
 
 
 def finish(b, accumulator, channels, activation=False):
-    multipliers = (2**30 - RNG.integers(0, 2**28, channels)).tolist()
+    multipliers = (2**30 - np.random.randint(0, 2**28, channels)).tolist()
     y = b.rescale(accumulator, i(8), multipliers, [44] * channels, zero_points=(0, 5))
     return b.clamp(y, -100, 90) if activation else y
 
@@ -140,7 +129,7 @@ def test_global_mean(context, accelerator, shared, size, form):
 
 def test_global_mean_rounds_once(context):
     """Against the real mean: half an LSB, where a pool with a rescale is nearly one off."""
-    x = RNG.integers(-128, 128, [1, 14, 14, 64]).astype(np.int8)
+    x = np.random.randint(-128, 128, [1, 14, 14, 64]).astype(np.int8)
 
     def build(b, x):
         y = b.avg_pool2d(x, (14, 14), (1, 1), (0, 0, 0, 0), zero_points=(3, 3))
@@ -219,7 +208,7 @@ def test_split_strided_conv(context, *, nchw, size, kernel, stride, pad):
 def test_split_strided_depthwise(context, size, kernel, stride, pad):
     def build(b, x):
         w = b.const(weights(*kernel, 4, 2), i(8))
-        bias = b.const(RNG.integers(-(10**6), 10**6, 8), i(32))
+        bias = b.const(np.random.randint(-(10**6), 10**6, 8), i(32))
         y = b.conv2d(x, w, bias, pad=pad, stride=stride, zero_points=(3, 0), depthwise=True)
         return finish(b, y, 8, True)
 
@@ -244,7 +233,7 @@ def test_split_strided_depthwise(context, size, kernel, stride, pad):
 def test_transpose_conv(context, kernel, stride, out_pad):
     def build(b, x):
         w = b.const(weights(8, *kernel, 16), i(8))
-        bias = b.const(RNG.integers(-1000, 1000, 8), i(32))
+        bias = b.const(np.random.randint(-1000, 1000, 8), i(32))
         y = b.transpose_conv2d(x, w, bias, out_pad=out_pad, stride=stride, zero_points=(-3, 0))
         return finish(b, y, 8, True)
 
@@ -272,7 +261,7 @@ def test_weight_zero_point_fills_the_added_taps(context):
 @pytest.mark.parametrize("channels", [1, None], ids=["per tensor", "per channel"])
 def test_requantize(context, shape, channels):
     def build(b, x):
-        multipliers = RNG.integers(2**29, 2**31, channels or shape[-1]).tolist()
+        multipliers = np.random.randint(2**29, 2**31, channels or shape[-1]).tolist()
         shifts = [31] * len(multipliers)
         return b.rescale(x, i(8), multipliers, shifts, zero_points=(3, -5))
 
@@ -316,7 +305,8 @@ def test_booleans(context):
 
     def build(b, x):
         wide = b.rescale(x, i(32), [1 << 30], [10])
-        wide = b.select(b.const(RNG.integers(0, 2, [8, 8]), i(1)), wide, b.const(extremes, i(32)))
+        chosen = b.const(np.random.randint(0, 2, [8, 8]), i(1))
+        wide = b.select(chosen, wide, b.const(extremes, i(32)))
         other = b.transpose(wide, (1, 0))
         greater, equal, least = (
             b.compare(f"tosa.{name}", *pair)
@@ -397,7 +387,7 @@ def test_reverse(context, axis):
 def test_gather(context, constant):
     def build(b, x):
         table = b.const(weights(1, 9, 12), i(8)) if constant else b.reshape(x, [2, 9, 12])
-        indices = b.const(RNG.integers(0, 9, [1 if constant else 2, 7]), i(32))
+        indices = b.const(np.random.randint(0, 9, [1 if constant else 2, 7]), i(32))
         shape = [*ir.RankedTensorType(indices.type).shape, 12]
         return b.value("tosa.gather", [table, indices], tensor(shape, i(8)))
 

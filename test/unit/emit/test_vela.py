@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tosaic.dialects.bindings import func, ir, make_context
+from support import mlir
+from tosaic.dialects.bindings import ir, make_context
 from tosaic.dialects.builder import Builder, i32_attr
 from tosaic.dialects.types import i, tensor
 from tosaic.emit import serialize
@@ -22,24 +23,15 @@ def context():
 
 def module_of(context, inputs, build):
     """`build(at, *args)` makes the body; `at(name, line)` returns a Builder at model.py:line."""
-    with context, ir.Location.unknown():
-        module = ir.Module.create()
-        types = [tensor(shape, i(bits)) for shape, bits in inputs]
-        with ir.InsertionPoint(module.body):
-            main = func.FuncOp("main", (types, []))
-        block = main.add_entry_block()
 
+    def body(b, *args):
         def at(name="op", line=1):
-            location = ir.Location.name(name, ir.Location.file("model.py", line, 1))
-            return Builder(location, ir.InsertionPoint(block))
+            return Builder(ir.Location.name(name, ir.Location.file("model.py", line, 1)), b.ip)
 
-        result = build(at, *block.arguments)
-        with ir.InsertionPoint(block):
-            func.ReturnOp([result])
-        signature = ir.FunctionType.get(types, [result.type])
-        main.attributes["function_type"] = ir.TypeAttr.get(signature)
-        assert module.operation.verify()
-    return module
+        return build(at, *args)
+
+    with context, ir.Location.unknown():
+        return mlir.module_of([tensor(shape, i(bits)) for shape, bits in inputs], body)
 
 
 def conv(b, x, channels):
@@ -159,16 +151,16 @@ def product(at, x):
 def test_operator_table_agrees_with_vela(context, device, name, inputs, build):
     data = serialize(module_of(context, inputs, build), target=device)
     if device.limits.takes(f"tosa.{name}"):
-        run_vela(data, device)
+        run_vela(data, device, in_process=True)
     else:
         with pytest.raises(VelaError):
-            run_vela(data, device)
+            run_vela(data, device, in_process=True)
 
 
 def test_argmax_limit_agrees_with_vela(context):
     limit = U55.limits.max_argmax_depth
-    run_vela(serialize(module_of(context, *argmax(limit))), U55)
+    run_vela(serialize(module_of(context, *argmax(limit))), U55, in_process=True)
     too_deep = serialize(module_of(context, *argmax(limit + 1)))
     with pytest.raises(VelaError, match="ArgMax"):
-        run_vela(too_deep, U55)
-    run_vela(too_deep, U85)
+        run_vela(too_deep, U55, in_process=True)
+    run_vela(too_deep, U85, in_process=True)

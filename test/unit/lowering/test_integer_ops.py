@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tosaic.dialects.bindings import func, ir, make_context
+from support import mlir
+from tosaic.dialects.bindings import ir, make_context
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import QuantParams, f32, tensor
 from tosaic.emit import validate
@@ -129,18 +130,12 @@ def stored_in(params: QuantParams, shape: tuple[int, ...], rng: np.random.Genera
 
 
 def folded(op: Op, inputs: list[QuantParams], out: QuantParams, shapes: Any) -> ir.Module:
+    def build(b: Builder, *args: ir.Value) -> ir.Value:
+        return b.qcast(op.build(b, *map(b.dcast, args)), out.type())
+
     with CONTEXT, ir.Location.unknown():
-        module = ir.Module.create()
         types = [tensor(shape, p.type()) for shape, p in zip(shapes, inputs, strict=True)]
-        with ir.InsertionPoint(module.body):
-            main = func.FuncOp("main", (types, []))
-        block = main.add_entry_block()
-        b = Builder(ir.Location.unknown(), ir.InsertionPoint(block))
-        result = b.qcast(op.build(b, *(b.dcast(a) for a in block.arguments)), out.type())
-        with ir.InsertionPoint(block):
-            func.ReturnOp([result])
-        kind = ir.FunctionType.get(types, [result.type])
-        main.attributes["function_type"] = ir.TypeAttr.get(kind)
+        module = mlir.module_of(types, build)
         FOLD.run(module)
         validate(module, TARGET)
         return module
@@ -182,9 +177,7 @@ QUICK = ("add", "mul", "sigmoid", "conv")
     ids=lambda o: o.name,
 )
 def test_within_a_step(op, widths):
-    @settings(
-        max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-    )
+    @settings(max_examples=12, suppress_health_check=list(HealthCheck))
     @given(drawn(op, widths))
     def check(case):
         inputs, stored, out, wanted = case

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tosaic.dialects.bindings import func, ir, make_context
-from tosaic.dialects.builder import Builder, i32_attr
+from support import mlir
+from tosaic.dialects.bindings import ir, make_context
+from tosaic.dialects.builder import i32_attr
 from tosaic.dialects.types import i, tensor
 from tosaic.emit import serialize
 from tosaic.emit.vela import VelaError, run_vela
@@ -20,7 +21,6 @@ from tosaic.targets import target
 TARGETS = {name: target(f"ethos-{name}-256") for name in ("u55", "u65", "u85")}
 IMAGE = ([1, 16, 16, 8], 8)
 WIDE = ([1, 16, 16, 8], 16)
-RNG = np.random.default_rng(1)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def conv(kernel, stride=(1, 1), pad=(0, 0, 0, 0), *, depthwise=False):
     def build(b, x):
         depth = ir.RankedTensorType(x.type).shape[3]
         shape = [*kernel, depth, 1] if depthwise else [8, *kernel, depth]
-        w = b.const(RNG.integers(-127, 128, shape), i(8))
+        w = b.const(np.random.randint(-127, 128, shape), i(8))
         bias = b.const(np.zeros(8), i(32))
         y = b.conv2d(x, w, bias, stride=stride, pad=pad, depthwise=depthwise)
         return b.rescale(y, i(8), [1 << 30], [42])
@@ -48,7 +48,7 @@ def conv(kernel, stride=(1, 1), pad=(0, 0, 0, 0), *, depthwise=False):
 
 def transposed(stride):
     def build(b, x):
-        w = b.const(RNG.integers(-127, 128, [8, 3, 3, 8]), i(8))
+        w = b.const(np.random.randint(-127, 128, [8, 3, 3, 8]), i(8))
         bias = b.const(np.zeros(8), i(32))
         y = b.transpose_conv2d(x, w, bias, stride=stride, out_pad=(0, 0, 0, 0))
         return b.rescale(y, i(8), [1 << 30], [42])
@@ -58,7 +58,7 @@ def transposed(stride):
 
 def transposed_wide(b, x):
     narrow = ir.RankedTensorType(x.type).element_type.width == 8
-    w = b.const(RNG.integers(-127, 128, [8, 3, 3, 8]), i(8))
+    w = b.const(np.random.randint(-127, 128, [8, 3, 3, 8]), i(8))
     bias = b.const(np.zeros(8), i(32 if narrow else 48))
     y = b.transpose_conv2d(x, w, bias, stride=(2, 2), out_pad=(0, 0, 0, 0))
     return b.rescale(y, i(8), [1 << (30 if narrow else 14)], [42])
@@ -145,19 +145,8 @@ def context():
 
 def module_of(context, inputs, build):
     with context, ir.Location.unknown():
-        module = ir.Module.create()
         types = [tensor(shape, i(bits)) for shape, bits in inputs]
-        with ir.InsertionPoint(module.body):
-            main = func.FuncOp("main", (types, []))
-        block = main.add_entry_block()
-        location = ir.Location.file("model.py", 12, 1)
-        result = build(Builder(location, ir.InsertionPoint(block)), *block.arguments)
-        with ir.InsertionPoint(block):
-            func.ReturnOp([result])
-        signature = ir.FunctionType.get(types, [result.type])
-        main.attributes["function_type"] = ir.TypeAttr.get(signature)
-        assert module.operation.verify()
-    return module
+        return mlir.module_of(types, build, ir.Location.file("model.py", 12, 1))
 
 
 def reported(module, accelerator):

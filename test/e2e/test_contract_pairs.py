@@ -6,7 +6,6 @@ The plan, what `explain` says, the casts of the converted graph and the integers
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from contract_pairs import Pairs, Tensors
+from op_cases import Case
 from torch import nn
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
@@ -26,14 +27,10 @@ from tosaic.quantizer.parts import to_parts
 from tosaic.quantizer.plan import Plan
 from tosaic.reports.explain import HOW, explain
 
-sys.path.insert(0, str(Path(__file__).parent))
-from contract_pairs import Pairs, Tensors
-from op_cases import Case
-
 pytestmark = pytest.mark.filterwarnings("ignore")
 CASES: dict[str, Case] = {
     case.name: case
-    for path in sorted(Path(__file__).parent.glob("op_cases*.py"))
+    for path in [*sorted(Path(__file__).parent.glob("op_cases*.py")), Path("contract_cases.py")]
     for case in importlib.import_module(path.stem).CASES
     if case.quantizable
 }

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tosaic.backends.ethos_u.vela import VelaError, run_vela
 from tosaic.dialects.bindings import func, ir, make_context
 from tosaic.dialects.builder import Builder, i32_attr
 from tosaic.dialects.types import i, tensor
 from tosaic.emit import serialize
-from tosaic.emit.vela import VelaError, run_vela
 from tosaic.errors import CompileError
 from tosaic.lowering.legalize.ethos_u_limits import LIMITS
 from tosaic.lowering.pipeline import Pipeline

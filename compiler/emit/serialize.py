@@ -59,7 +59,12 @@ def serialize(
     plain = _plain_copy(module, names=names)
     with plain.context:
         if target is not None or _TARGET_ENV not in plain.attributes:
-            Pipeline((_attach_target(target or targets.target("tosa")),)).run(plain)
+            # The file keeps the version alone, and tosa-opt cannot read an environment without
+            # extensions, which a target may be: it gets them all.
+            written = targets.target("tosa")
+            if target is not None:
+                written = dataclasses.replace(written, tosa_version=target.tosa_version)
+            Pipeline((_attach_target(written),)).run(plain)
         if not locations:
             Pipeline(("strip-debuginfo",)).run(plain)
     with tempfile.TemporaryDirectory(prefix="tosaic-") as folder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tosaic.dialects.bindings import ir
@@ -22,10 +22,11 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Entry:
-    """A function that a user calls: a public ``func.func``."""
+    """A function that a user calls: a public ``func.func``, which lives as long as `module`."""
 
     name: str
     function: Any
+    module: ir.Module = field(repr=False)
 
     @property
     def manifest(self) -> Manifest:
@@ -39,6 +40,7 @@ class Segment:
 
     function: Any
     target: str
+    module: ir.Module = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,13 @@ class Program:
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Its entries, in order."""
-        return tuple(Entry(*item) for item in entry_functions(self.module).items())
+        return tuple(Entry(*item, self.module) for item in entry_functions(self.module).items())
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """Parts that have a target of their own."""
         return tuple(
-            Segment(f, f.attributes[TARGET].value)
+            Segment(f, f.attributes[TARGET].value, self.module)
             for f in functions_of(self.module)
             if "sym_visibility" in f.attributes and TARGET in f.attributes
         )

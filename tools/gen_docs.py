@@ -95,7 +95,7 @@ _SHORT = {
 def op_support_markdown() -> str:
     """Return the text of docs/op_support.md."""
     console.quiet_torch()
-    from tosaic.quantizer.decompose import decomposed_ops
+    from tosaic.composites import decomposed_ops
 
     legend = "\n".join(f"- `{_SHORT[kind]}`: {kind.value}" for kind in Quantized)
     in_parts = decomposed_ops()

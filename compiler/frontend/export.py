@@ -9,8 +9,9 @@ import torch
 from torch.export import ExportedProgram
 
 from tosaic.errors import InputError
-from tosaic.frontend.flatten import flatten
 from tosaic.frontend.frames import raising_frame, user_frames_recorded
+from tosaic.frontend.normal import normalize
+from tosaic.graph.passes import Watch
 
 
 def export_model(
@@ -18,17 +19,19 @@ def export_model(
     example_inputs: Sequence[Any],
     *,
     dynamic_shapes: Any = None,
+    watch: Watch | None = None,
 ) -> ExportedProgram:
-    """Return `model` exported on `example_inputs` (tensors of any shape and dtype), flattened.
+    """Return `model` exported on `example_inputs` (tensors of any shape and dtype), in normal form.
 
-    An ExportedProgram without control flow is returned as it is.
+    An ExportedProgram that is in normal form is returned as it is. `watch` is told of each graph
+    pass.
 
     Raises:
         InputError: the model is in training mode, torch.export refuses it, or it has a loop that
             cannot be unrolled.
     """
     if isinstance(model, ExportedProgram):
-        return flatten(model)
+        return normalize(model, watch)
     if not isinstance(model, torch.nn.Module):
         raise InputError(
             f"Expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}."
@@ -57,7 +60,7 @@ def export_model(
         raise InputError(
             f"torch.export cannot trace {type(model).__name__}{where}: {reason}. {advice}"
         ) from error
-    return flatten(program)
+    return normalize(program, watch)
 
 
 def _trains(model: torch.nn.Module) -> bool:

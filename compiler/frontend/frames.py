@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
-from torch.fx import proxy
+from torch.fx import Node, proxy
 
 _FRAME = re.compile(r'File "([^"]+)", line ([0-9]+)')
 _LIBRARIES = (
@@ -31,6 +31,12 @@ def user_frame(trace: str) -> tuple[str, int] | None:
         if _is_users(file):
             return file, int(line)
     return None
+
+
+def place_of(node: Node) -> str:
+    """Return " at file:line" of the user's source for an FX node; "" where that is not known."""
+    frame = user_frame(str(node.meta.get("stack_trace") or ""))
+    return "" if frame is None else f" at {frame[0]}:{frame[1]}"
 
 
 @lru_cache(maxsize=1024)

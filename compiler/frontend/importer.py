@@ -23,16 +23,12 @@ from torch_mlir.extras.fx_importer import (
 )
 
 from tosaic.dialects.bindings import ir
-from tosaic.errors import CompileError, InputError
+from tosaic.errors import InputError
 from tosaic.frontend.frames import user_frame
-from tosaic.frontend.mutation import refuse_mutation
-from tosaic.lowering.pipeline import Pipeline
+from tosaic.frontend.normal import normalize
+from tosaic.frontend.refuse import refuse
 
 ENTRY = "main"
-_NO_FORM = (
-    *(torch.complex32, torch.complex128, torch.qint8, torch.quint8, torch.qint32),
-    *(torch.uint16, torch.uint32, torch.uint64),
-)
 
 
 def import_program(program: ExportedProgram, context: ir.Context) -> ir.Module:
@@ -45,20 +41,8 @@ def import_program(program: ExportedProgram, context: ir.Context) -> ir.Module:
         InputError: the program mutates its inputs or buffers, or holds something that has no
             form in the torch dialect.
     """
-    module = _import(program, context)
-    try:
-        Pipeline.parse("tosaic-functionalize").run(module)
-    except CompileError:
-        # An in-place op on a tensor that something else aliases: let PyTorch sort it out. This
-        # re-traces the whole graph, so it is not the first choice.
-        module = _import(program.run_decompositions({}), context)
-        Pipeline.parse("tosaic-functionalize").run(module)
-    return module
-
-
-def _import(program: ExportedProgram, context: ir.Context) -> ir.Module:
-    refuse_mutation(program)
-    _refuse_types(program)
+    program = normalize(program)
+    refuse(program)
     importer = FxImporter(context=context, hooks=_Literals())
     importer._cc = _Locations(context, py_attr_tracker=importer._py_attr_tracker)
     try:
@@ -100,32 +84,6 @@ def _make_bools_literals(module: ir.Module) -> None:
             )
         operation.results[0].replace_all_uses_with(literal.result)
         operation.erase()
-
-
-def _refuse_types(program: ExportedProgram) -> None:
-    """Refuse tensors and numbers of types that the torch dialect has no form for."""
-    for node in program.graph.nodes:
-        dtypes = [x.dtype for x in _leaves(node.meta.get("val")) if isinstance(x, torch.Tensor)]
-        unknown = next((d for d in dtypes if d in _NO_FORM), None)
-        if unknown is not None:
-            what = f"is a {unknown} tensor"
-        elif any(isinstance(x, complex) for x in _leaves((node.args, node.kwargs))):
-            what, unknown = "has a complex number as an argument", torch.complex128
-        else:
-            continue
-        frame = user_frame(node.meta.get("stack_trace") or "")
-        where = f" at {frame[0]}:{frame[1]}" if frame is not None else ""
-        advice = (
-            "Compute the real and the imaginary part as two real tensors."
-            if unknown.is_complex
-            else "Convert it to a type that TOSA has, such as float32 or int8."
-        )
-        raise InputError(f"'{node.name}'{where} {what}, which TOSA does not have. {advice}")
-
-
-def _leaves(value: Any) -> list[Any]:
-    leaves: list[Any] = pytree.tree_leaves(value)
-    return leaves
 
 
 def _annotate_signature(function: Any, program: ExportedProgram) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch._guards import detect_fake_mode
 from torch.export import ExportedProgram
 from torch.export.graph_signature import (
     ExportGraphSignature,
@@ -17,7 +16,7 @@ from torch.export.graph_signature import (
 )
 from torch.fx import Graph, GraphModule, Node
 
-from tosaic.frontend.evaluate import evaluate
+from tosaic.graph.values import as_fake, attribute, fake_mode, infer_value
 
 
 def lift(module: GraphModule, origin: ExportedProgram) -> ExportedProgram:
@@ -70,7 +69,7 @@ def _lift_constants(graph: Graph, module: GraphModule) -> dict[str, tuple[str, t
     constants = {}
     with graph.inserting_before(None):  # always in front of all, hence the order
         for node in reversed(graph.find_nodes(op="get_attr")):
-            value = attribute(module, str(node.target))
+            value = attribute(module, node)
             if not isinstance(value, torch.Tensor):
                 continue  # a branch of control flow
             if node.target not in placeholders:
@@ -83,33 +82,16 @@ def _lift_constants(graph: Graph, module: GraphModule) -> dict[str, tuple[str, t
     return dict(reversed(constants.items()))
 
 
-def attribute(module: torch.nn.Module, path: str) -> Any:
-    """Return what `module` holds at a dotted path."""
-    value: Any = module
-    for part in path.split("."):
-        value = getattr(value, part)
-    return value
-
-
 def _infer_values(
     graph: Graph, constants: dict[str, tuple[str, torch.Tensor]], origin: ExportedProgram
 ) -> None:
     """Give each node the rewriting made the fake tensor that tells its shape and dtype."""
-    mode = detect_fake_mode([n.meta.get("val") for n in origin.graph.nodes])
-    assert mode is not None
+    mode = fake_mode(origin.graph)
     with mode:
         for node in graph.nodes:
             if "val" in node.meta:
                 continue
             if node.op == "placeholder":
-                value = constants[node.name][1]
-                node.meta["val"] = torch.empty_strided(
-                    value.shape, value.stride(), dtype=value.dtype, device=value.device
-                )
+                node.meta["val"] = as_fake(constants[node.name][1], mode)
             elif node.op == "call_function":
                 infer_value(node)
-
-
-def infer_value(node: Node) -> None:
-    """Give a call the fake tensor it computes from those of its inputs, whose mode is active."""
-    node.meta["val"] = evaluate(node, lambda n: n.meta["val"])

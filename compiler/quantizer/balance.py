@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
-from tosaic.quantizer.fit_weights import attribute
+from tosaic.graph.values import attribute
 from tosaic.quantizer.rounding import call, rounded_as, rounder
 from tosaic.quantizer.seams import Seam, is_layer, weight_of
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from tosaic.frontend.evaluate import evaluate
+from tosaic.graph.values import evaluate
 
 _TINY = torch.finfo(torch.float32).tiny
 _FRACTIONS = torch.linspace(1.1, 0.7, 9).tolist()

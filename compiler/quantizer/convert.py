@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
 
+from tosaic.graph.facts import table_name
+from tosaic.graph.values import attribute, replace_attribute
 from tosaic.lowering.ops import op_table
-from tosaic.quantizer.fit_weights import attribute, replace
-from tosaic.quantizer.select import table_name
 
 _DEQUANTIZE = (
     torch.ops.quantized_decomposed.dequantize_per_tensor.default,
@@ -64,7 +64,7 @@ def _round_bias(model: GraphModule, x: Node, weight: Node, bias: Node | None) ->
     value = attribute(model, bias).detach()
     step = _scale(model, x) * _scale(model, weight)
     if value.ndim == 1 and step.numel() in (1, value.numel()):
-        replace(model, bias, ((value.double() / step).round() * step).to(value.dtype))
+        replace_attribute(model, bias, ((value.double() / step).round() * step).to(value.dtype))
 
 
 def _scale(model: GraphModule, dequantize: Node) -> Tensor:

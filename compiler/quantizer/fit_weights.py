@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
+from tosaic.graph.values import attribute, replace_attribute
 from tosaic.quantizer.cluster import Grid, make_grid, restrict_unfitted, restricts
 from tosaic.quantizer.weight_observers import WeightObserver
 
@@ -127,7 +128,7 @@ class WeightFitter(Interpreter):
         grid = make_grid(rows, steps, layer.observer)
         rounded = rounded_rows(rows, grid, inputs.covariance())
         if layer.observer.fitted or restricts(layer.observer):
-            replace(self.module, layer.weight, rounded.reshape(weight.shape))
+            replace_attribute(self.module, layer.weight, rounded.reshape(weight.shape))
         if layer.observer.centred:
             shift = ((rows - rounded) * inputs.mean[:, None, :]).sum(2).reshape(-1)
             add_to_bias(self._model, layer.node, shift)
@@ -245,22 +246,6 @@ COLUMNS: dict[Any, Callable[..., Tensor]] = {
 }
 
 
-def attribute(model: torch.nn.Module, node: Node) -> Tensor:
-    """Return the value of a get_attr node."""
-    value: Any = model
-    for name in str(node.target).split("."):
-        value = getattr(value, name)
-    assert isinstance(value, Tensor)
-    return value
-
-
-def replace(model: torch.nn.Module, node: Node, value: Tensor) -> None:
-    """Give `node` another value; the tensor it had may be the user's own."""
-    path, _, name = str(node.target).rpartition(".")
-    owner = model.get_submodule(path)
-    setattr(owner, name, torch.nn.Parameter(value) if name in owner._parameters else value)
-
-
 def add_to_bias(model: GraphModule, node: Node, shift: Tensor) -> Node | None:
     """Add `shift`, one per channel, to the bias of a layer, which may have none yet.
 
@@ -269,7 +254,7 @@ def add_to_bias(model: GraphModule, node: Node, shift: Tensor) -> Node | None:
     bias = node.args[2] if len(node.args) > 2 else None
     if isinstance(bias, Node):
         if bias.op == "get_attr" and len(bias.users) == 1:
-            replace(model, bias, attribute(model, bias).detach() + shift)
+            replace_attribute(model, bias, attribute(model, bias).detach() + shift)
             return bias
         return None
     name = f"{node.name}_corrected_bias"

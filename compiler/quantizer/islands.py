@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch.fx import GraphModule, Node
 
+from tosaic.graph.facts import INNER, table_name
+from tosaic.graph.values import attribute
 from tosaic.lowering.ops import OpEntry, Quantized
-from tosaic.quantizer.fit_weights import attribute
 from tosaic.quantizer.recipe import Scheme
-from tosaic.quantizer.select import table_name
-from tosaic.quantizer.specs import INNER
 
 _ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "subtract", "multiply", "divide", "true_divide")
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "less", "less_equal", "greater")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.utils import _pytree as pytree
 
-from tosaic.quantizer.fit_weights import attribute
+from tosaic.graph.values import attribute
 from tosaic.quantizer.rounding import Simulation, Values, call
 
 

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
+from tosaic.graph.values import attribute, replace_attribute
 from tosaic.quantizer.cluster import Grid
 from tosaic.quantizer.enlarge import enlarged
 from tosaic.quantizer.fit_weights import (
@@ -31,8 +32,6 @@ from tosaic.quantizer.fit_weights import (
     MOST_COLUMNS,
     Layer,
     add_to_bias,
-    attribute,
-    replace,
     rounded_rows,
     weighted_layers,
 )
@@ -143,7 +142,7 @@ class RoundingLearner:
         observer = layer.observer
         observer.min_val.copy_(-best.bound)
         observer.max_val.copy_(best.bound)
-        replace(self._model, layer.weight, best.weight)
+        replace_attribute(self._model, layer.weight, best.weight)
         holder = layer.node.args[1]
         assert isinstance(holder, Node)
         for known in rounded:

@@ -16,9 +16,10 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 from tosaic.collector import collector_paused
 from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
-from tosaic.frontend.frames import user_frame
+from tosaic.frontend.frames import place_of
 from tosaic.frontend.lift import lift
-from tosaic.frontend.mutation import functional
+from tosaic.frontend.normal import mark_normal
+from tosaic.graph.passes import Watch
 from tosaic.quantizer.balance import Balancer
 from tosaic.quantizer.convert import convert
 from tosaic.quantizer.equalise import equalisable
@@ -26,6 +27,7 @@ from tosaic.quantizer.fit_weights import WeightFitter
 from tosaic.quantizer.learn_rounding import RoundingLearner
 from tosaic.quantizer.migrate import migratable
 from tosaic.quantizer.observers import NaNObservedError
+from tosaic.quantizer.parts import to_parts
 from tosaic.quantizer.round_weights import round_weights
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
@@ -38,6 +40,7 @@ def quantize(
     *,
     quantizer: Quantizer | None = None,
     dynamic_shapes: Any = None,
+    watch: Watch | None = None,
 ) -> ExportedProgram:
     """Return `model` quantised after training (PT2E), exported on `example_inputs`.
 
@@ -45,12 +48,11 @@ def quantize(
     example inputs are.
 
     Raises:
-        InputError: no calibration data, data with NaN or infinity or of another shape, or a
-            model that writes to its inputs or buffers.
+        InputError: no calibration data, data with NaN or infinity or of another shape, or what
+            `export_model` refuses.
     """
-    # PT2E puts casts between an in-place op and the tensor that it writes to.
-    program = functional(export_model(model, example_inputs, dynamic_shapes=dynamic_shapes))
-    prepared, calibration = prepare(program, quantizer or TosaQuantizer(), calibration)
+    program = export_model(model, example_inputs, dynamic_shapes=dynamic_shapes, watch=watch)
+    prepared, calibration = prepare(program, quantizer or TosaQuantizer(), calibration, watch)
     fitter, learns = WeightFitter(prepared), RoundingLearner(prepared).is_needed
     if learns:
         calibration = list(calibration)  # it is read more than once
@@ -62,17 +64,21 @@ def quantize(
     fitter.fit()
     if learns:
         round_weights(prepared, [_tensors(item) for item in calibration])
-    return lift(convert(prepared), program)
+    return mark_normal(lift(convert(prepared), program))
 
 
 def prepare(
-    program: ExportedProgram, quantizer: Quantizer, calibration: Iterable[Any]
+    program: ExportedProgram,
+    quantizer: Quantizer,
+    calibration: Iterable[Any],
+    watch: Watch | None = None,
 ) -> tuple[GraphModule, Iterable[Any]]:
     """Return PT2E's graph with observers, not calibrated yet, and the calibration items.
 
     Where the recipe wants it, scales have been moved between its layers.
     """
-    prepared = prepare_pt2e(program.module(check_guards=False), quantizer)
+    graph = to_parts(program.module(check_guards=False), watch=watch)
+    prepared = prepare_pt2e(graph, quantizer)
     balancer = Balancer(prepared, [*equalisable(prepared), *migratable(prepared)])
     if balancer.is_needed:
         calibration = list(calibration)  # it is read more than once
@@ -133,11 +139,9 @@ class _FirstNaN(Interpreter):
         """
         result = super().run_node(n)
         if n.op == "call_function" and any(_has_nan(value) for value in tree_leaves(result)):
-            frame = user_frame(str(n.meta.get("stack_trace") or ""))
-            where = f" at {frame[0]}:{frame[1]}" if frame else ""
             raise InputError(
-                f"The calibration data gives NaN in '{n.name}'{where}, so no range can be found. "
-                "Repair the data, or the model there."
+                f"The calibration data gives NaN in '{n.name}'{place_of(n)}, so no range can be "
+                "found. Repair the data, or the model there."
             )
         return result
 

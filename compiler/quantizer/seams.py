@@ -9,7 +9,6 @@ data on channel numbers.
 from __future__ import annotations
 
 import heapq
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -18,44 +17,25 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from tosaic.frontend.evaluate import evaluate
-from tosaic.quantizer.emitter import is_static
-from tosaic.quantizer.fit_weights import Layer, attribute, replace
+from tosaic.graph.facts import is_static
+from tosaic.graph.values import attribute, evaluate, replace_attribute
+from tosaic.quantizer.fit_weights import Layer
 
 aten = torch.ops.aten
 
 _SCALING = {
     aten.relu.default,
-    aten.relu_.default,
     aten.leaky_relu.default,
-    aten.leaky_relu_.default,
     aten.prelu.default,
     aten.neg.default,
     aten.abs.default,
-    aten.dropout.default,
-    aten.clone.default,
-    aten.detach.default,
-    aten.contiguous.default,
 }
 _MOVING = {
-    aten.view.default,
     aten.reshape.default,
-    aten._unsafe_view.default,
-    aten.flatten.using_ints,
     aten.permute.default,
-    aten.transpose.int,
-    aten.unsqueeze.default,
-    aten.squeeze.dim,
-    aten.squeeze.dims,
-    aten.squeeze.default,
     aten.expand.default,
     aten.slice.Tensor,
     aten.select.int,
-    aten.unbind.int,
-    aten.split.Tensor,
-    aten.split_with_sizes.default,
-    aten.chunk.default,
-    operator.getitem,
 }
 _POOLS = {
     aten.max_pool2d.default,
@@ -104,11 +84,11 @@ class Seam:
     def apply(self, model: GraphModule, factors: Tensor) -> None:
         """Divide the channels by `factors` where they are written, multiply where they are read."""
         for node in self.parameters:
-            replace(model, node, self.divided(attribute(model, node).detach(), factors))
+            replace_attribute(model, node, self.divided(attribute(model, node).detach(), factors))
         for reader in self.readers:
             weight = weight_of(reader)
             value = attribute(model, weight).detach()
-            replace(model, weight, self.multiplied(reader, value, factors))
+            replace_attribute(model, weight, self.multiplied(reader, value, factors))
 
 
 def weight_of(layer: Node) -> Node:

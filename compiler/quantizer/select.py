@@ -9,19 +9,10 @@ from typing import Any
 from torch.fx import GraphModule, Node
 
 from tosaic.errors import InputError
+from tosaic.graph.facts import table_name
 from tosaic.quantizer.recipe import Override, QuantRecipe, near_hint
 
 _MOST_SHOWN = 8
-
-
-def table_name(node: Node) -> str:
-    """Return the op-table name of an FX node's op, in-place forms as their functional ones."""
-    schema = getattr(node.target, "_schema", None)
-    if node.op != "call_function" or schema is None:
-        return ""
-    name = "torch." + str(schema.name).replace("::", ".")
-    name = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-    return f"{name}.{schema.overload_name}" if schema.overload_name else name
 
 
 def selections(model: GraphModule, recipe: QuantRecipe) -> dict[Node, list[int]]:

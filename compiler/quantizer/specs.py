@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,26 +20,6 @@ _HEADROOM = {"int8": 0.03, "int16": 0.25}
 # Of int16 functions: where an operand uses its headroom, up to a cube stays in range. One that does
 # not has a corner there, which takes several tables.
 _HEADROOM_OF_FUNCTION = 1.0
-
-
-INNER = "tosaic_inner"  # metadata of a node: an `Inner`
-
-
-@dataclass(frozen=True)
-class Inner:
-    """How an op inside a composite is quantised, whatever the recipe says: it computes in int16.
-
-    Attributes:
-        scale: Of its result, where that is int16; None is one found by calibration.
-        reads: The scale that its operands are brought to before; None is their own.
-        leaves: Whether its result leaves the composite, and is stored as the recipe says.
-        alike: Results of one name have the same parameters.
-    """
-
-    scale: float | None = None
-    reads: float | None = None
-    leaves: bool = False
-    alike: str = ""
 
 
 def fixed_spec(scale: float) -> FixedQParamsQuantizationSpec:

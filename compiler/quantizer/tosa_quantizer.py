@@ -17,14 +17,15 @@ from torchao.quantization.pt2e.quantizer import (
     SharedQuantizationSpec,
 )
 
+from tosaic.composites.inner import Inner
+from tosaic.graph.facts import INNER, table_name
 from tosaic.lowering.ops import OpEntry, Quantized, op_table
-from tosaic.quantizer.decompose import regrouped
-from tosaic.quantizer.fold_constants import fold_constants
 from tosaic.quantizer.islands import Island, find_islands
 from tosaic.quantizer.observers import UNBOUNDED, Bounds
+from tosaic.quantizer.parts import to_parts
 from tosaic.quantizer.recipe import QuantRecipe, Scheme
-from tosaic.quantizer.select import selections, table_name
-from tosaic.quantizer.specs import INNER, Inner, activation_spec, dtype_of, fixed_spec, weight_spec
+from tosaic.quantizer.select import selections
+from tosaic.quantizer.specs import activation_spec, dtype_of, fixed_spec, weight_spec
 
 _KEY = "quantization_annotation"
 _DEFAULT = QuantRecipe()
@@ -59,7 +60,7 @@ class TosaQuantizer(Quantizer):  # type: ignore[misc]
 
     def transform_for_annotation(self, model: GraphModule) -> GraphModule:
         """Write `model` in the ops that are quantised as one each."""
-        return regrouped(fold_constants(model))
+        return to_parts(model, training=self.training)
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Annotate `model` in place and return it.

@@ -14,10 +14,10 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 from tosaic.errors import InputError
 from tosaic.frontend import export_model
 from tosaic.frontend.frames import user_frame
-from tosaic.frontend.mutation import functional
+from tosaic.graph.facts import table_name
 from tosaic.lowering.ops import Quantized, op_table
 from tosaic.quantizer import QuantRecipe, TosaQuantizer, find_recipe
-from tosaic.quantizer.select import enclosing_modules, op_names, table_name
+from tosaic.quantizer.select import enclosing_modules, op_names
 
 _CASTS = "quantized_decomposed"
 _HOW = {
@@ -75,7 +75,7 @@ def explain(
     Raises:
         InputError: there is no such recipe, or one of its overrides selects nothing.
     """
-    program = functional(export_model(model, example_inputs))
+    program = export_model(model, example_inputs)
     if any(_is_cast(node) for node in program.graph.nodes):
         return list(_quantised(program))
     recipe = find_recipe(quantize) if isinstance(quantize, str) else quantize

@@ -23,7 +23,6 @@ from tosaic.errors import InputError
 from tosaic.executors import make_executor
 from tosaic.executors.executor import Array
 from tosaic.frontend import export_model
-from tosaic.frontend.mutation import functional
 from tosaic.quantizer.recipe import QuantRecipe, find_recipe
 from tosaic.reports.numerics_graph import (
     FloatGraph,
@@ -140,7 +139,7 @@ def numerics(
     """
     chosen, clock = find_target(target), Clock(progress)
     with clock("export"):
-        program = functional(export_model(model, example_inputs))
+        program = export_model(model, example_inputs)
     items = list(calibration)
     given = list(islice(items if data is None else data, samples))
     if not given:

@@ -20,7 +20,8 @@ from torch.export.graph_signature import (
 from torch.fx import Graph, GraphModule, Interpreter, Node
 
 from tosaic.frontend.frames import user_frame
-from tosaic.quantizer.select import enclosing_modules, op_names, table_name
+from tosaic.graph.facts import table_name
+from tosaic.quantizer.select import enclosing_modules, op_names
 
 _QUANTIZE = "torch.quantized_decomposed.quantize_per_tensor"
 _DEQUANTIZE = "torch.quantized_decomposed.dequantize_"

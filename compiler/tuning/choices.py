@@ -10,9 +10,10 @@ from typing import Any
 from torch.export import ExportedProgram
 
 from tosaic.errors import InputError
+from tosaic.graph.facts import table_name
 from tosaic.lowering.ops import Quantized
 from tosaic.quantizer.recipe import Override, QuantRecipe
-from tosaic.quantizer.select import enclosing_modules, op_names, table_name
+from tosaic.quantizer.select import enclosing_modules, op_names
 
 WEIGHTS = ("w8", "w4", "c32", "c16")
 ACTIVATIONS = ("a8", "a16")

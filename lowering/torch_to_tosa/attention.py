@@ -31,7 +31,7 @@ from tosaic.lowering.tosa.evaluate import known_value
 def attention(ctx: Lowering) -> ir.Value:
     """`scaled_dot_product_attention(q, k, v, mask?, dropout, causal, scale?, gqa)`.
 
-    The quantiser takes it apart beforehand (tosaic.quantizer.decompose), so that every product is
+    The quantiser takes it apart beforehand (tosaic.composites.attention), so that every product is
     quantised on its own.
     """
     b, q, k, v = ctx.b, ctx.tensor(0), ctx.tensor(1), ctx.tensor(2)
@@ -116,13 +116,14 @@ def _mask(ctx: Lowering, shape: list[int], axis: int) -> Mask:
 
 @lowers(
     "torch.aten._masked_softmax",
+    "torch.tosaic.masked_softmax",
     quantized=Quantized.COMPOSITE,
     integer=_integer_masked_softmax,
     output_range=(0.0, 1.0),
     precise=True,
 )
 def masked_softmax(ctx: Lowering) -> ir.Value:
-    """`_masked_softmax(x, mask, dim?, mask_type?)`: zero where the mask is true."""
+    """`masked_softmax(x, mask, dim?)`: zero where the mask is true, and where a row all is."""
     b, x, mask = ctx.b, ctx.tensor(0), ctx.tensor(1)
     x = b.select(mask, b.splat(x, -math.inf), x)
     return safe_softmax_over(b, x, _masked_axis(ctx, shape_of(x)))

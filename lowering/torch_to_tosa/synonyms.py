@@ -7,7 +7,7 @@ import dataclasses
 from tosaic.lowering.ops import OpEntry
 
 # Without overloads: each overload of the second is one of the first.
-_NAMES = {
+NAMES = {
     **{f"arc{name[1:]}": name for name in ("acos", "acosh", "asin", "asinh", "atan", "atan2")},
     "arctanh": "atanh",
     "absolute": "abs",
@@ -31,7 +31,7 @@ _NAMES = {
     "true_divide": "div",
 }
 # Where the overloads are called otherwise.
-_OVERLOADS = {
+OVERLOADS = {
     "special_log_softmax": "log_softmax.int",
     "special_round": "round.decimals",
     "special_softmax": "softmax.int",
@@ -44,7 +44,7 @@ _ATEN = "torch.aten."
 
 def synonyms(table: dict[str, OpEntry]) -> dict[str, OpEntry]:
     """Return the rows that `table` lacks: known ops under other names."""
-    pairs = dict(_OVERLOADS)
+    pairs = dict(OVERLOADS)
     for full in table:
         base, dot, overload = full.removeprefix(_ATEN).partition(".")
         for name in _OTHER.get(base, ()):
@@ -57,5 +57,5 @@ def synonyms(table: dict[str, OpEntry]) -> dict[str, OpEntry]:
 
 
 _OTHER: dict[str, list[str]] = {}
-for _name, _known in _NAMES.items():
+for _name, _known in NAMES.items():
     _OTHER.setdefault(_known, []).append(_name)

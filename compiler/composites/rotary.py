@@ -6,30 +6,23 @@ the joined copy and its quantisation go where each half is multiplied by its own
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import torch
-from torch.fx import GraphModule, Node
+from torch.fx import Node
 
-from tosaic.quantizer.emitter import Emitter, Slice, arguments, operands
+from tosaic.composites.composite import finds
+from tosaic.graph.emitter import Emitter
+from tosaic.graph.facts import Slice, arguments, operands
 
 aten = torch.ops.aten
 
 
-def split_rotations(model: GraphModule) -> GraphModule:
-    """Rewrite every rotation in `model` by halves."""
-    for node in list(model.graph.nodes):
-        found = _rotation(node)
-        if found is None:
-            continue
-        with model.graph.inserting_before(node):
-            result = _split(Emitter(model, node), *found)
-        node.replace_all_uses_with(result)
-        model.graph.erase_node(node)
-    model.graph.eliminate_dead_code()
-    model.recompile()
-    return model
+@finds("a rotation", aten.add.Tensor, exact=False)
+def rotation(e: Emitter, node: Node) -> Node | None:
+    """``x * cos + cat(-x2, x1) * sin``, by halves."""
+    found = _rotation(node)
+    return None if found is None else _split(e, *found)
 
 
 def _rotation(node: Node) -> tuple[Node, Node, Node] | None:
@@ -60,14 +53,12 @@ def _rotated(joined: Any) -> Node | None:
 
 def _half(value: Any) -> tuple[Node, int] | None:
     """Return (x, 0 or 1) where `value` is the first or second half of x along its last dim."""
-    x = arguments(value)[0]
-    if value.target is operator.getitem and x.target is aten.chunk.default:
-        source, count, *dim = arguments(x)
-        last = dim in ([-1], [_rank(source) - 1])
-        return (source, arguments(value)[1]) if count == 2 and last else None
     cut = Slice.of(value)
-    size = 0 if cut is None else int(x.meta["val"].shape[-1])
-    if cut is None or cut.dim != _rank(x) - 1 or size % 2:
+    if cut is None:
+        return None
+    x = arguments(value)[0]
+    size = int(x.meta["val"].shape[-1])
+    if cut.dim != _rank(x) - 1 or size % 2:
         return None
     halves = [(0, size // 2), (size // 2, size)]
     return (x, halves.index((cut.start, cut.stop))) if (cut.start, cut.stop) in halves else None

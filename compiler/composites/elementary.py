@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from tosaic.quantizer.emitter import Emitter
+from tosaic.composites.composite import decomposes
+from tosaic.graph.emitter import Emitter
 
 aten = torch.ops.aten
 
@@ -232,7 +233,7 @@ _BOOLEAN = (
 )
 
 # Op → what builds it of others, for operands that are floats; None where it cannot.
-ELEMENTARY: dict[Any, Callable[..., Node | tuple[Node, ...] | None]] = {
+_ELEMENTARY: dict[Any, Callable[..., Node | tuple[Node, ...] | None]] = {
     aten.clamp.Tensor: _clamp,
     aten.addcmul.default: _addcmul,
     aten.addcdiv.default: _addcdiv,
@@ -275,3 +276,5 @@ ELEMENTARY: dict[Any, Callable[..., Node | tuple[Node, ...] | None]] = {
     aten.searchsorted.Tensor: _searchsorted,
     aten._safe_softmax.default: _softmax,
 }
+for _op, _parts in _ELEMENTARY.items():
+    decomposes(_op, of_floats=True)(_parts)

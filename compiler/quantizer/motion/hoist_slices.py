@@ -7,13 +7,15 @@ and neither should its range count for the quantisation of the one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch.fx import GraphModule, Node
 
-from tosaic.quantizer.emitter import Emitter, Slice, arguments, is_static
+from tosaic.graph.emitter import Emitter
+from tosaic.graph.facts import Slice, arguments, is_static
+from tosaic.graph.passes import GraphPass, register_graph_pass
 
 aten = torch.ops.aten
 
@@ -23,23 +25,33 @@ aten = torch.ops.aten
 Rule = Callable[[Node, Slice], "dict[Node, Slice] | None"]
 
 
-def hoist_slices(model: GraphModule) -> GraphModule:
-    """Move every slice of a part of a dim as far up in `model` as it goes."""
-    _selects_as_slices(model)
-    changed = True
-    while changed:
-        changed = False
-        for node in reversed(list(model.graph.nodes)):
-            cut = Slice.of(node)
-            if cut is not None and _hoisted(model, node, cut):
-                changed = True
-    model.graph.eliminate_dead_code()
-    model.recompile()
-    return model
+@register_graph_pass
+@dataclass(frozen=True)
+class HoistSlices(GraphPass):
+    """Move every slice of a part of a dim as far up as it goes.
+
+    Through elementwise ops, norms and softmax over other dims, rows or columns of products, and
+    what moves elements; where several ops read a tensor, only if all of them slice it alike.
+    """
+
+    name: ClassVar[str] = "hoist-slices"
+
+    def run(self, model: GraphModule) -> bool:
+        """Move slices until none moves any more."""
+        changed = _selects_as_slices(model)
+        again = True
+        while again:
+            again = False
+            for node in reversed(list(model.graph.nodes)):
+                cut = None if node._erased else Slice.of(node)
+                if cut is not None and _hoisted(model, node, cut):
+                    again = changed = True
+        return changed
 
 
-def _selects_as_slices(model: GraphModule) -> None:
+def _selects_as_slices(model: GraphModule) -> bool:
     """Write ``select(x)`` of computed `x` as a select of a slice, which moves like any other."""
+    changed = False
     for node in list(model.graph.nodes):
         if node.target is not aten.select.int or not is_static(arguments(node)[0]):
             continue
@@ -51,6 +63,8 @@ def _selects_as_slices(model: GraphModule) -> None:
         with model.graph.inserting_before(node):
             cut = Emitter(model, x)(aten.slice.Tensor, x, dim, start, start + 1)
         node.args = (cut, dim, 0)
+        changed = True
+    return changed
 
 
 def _hoisted(model: GraphModule, node: Node, cut: Slice) -> bool:
@@ -69,7 +83,7 @@ def _hoisted(model: GraphModule, node: Node, cut: Slice) -> bool:
             for x, part in wanted.items()
         }
         args = torch.fx.map_arg(arguments(producer), lambda n: known.get(n, n))
-        if producer.target in _RESHAPES:
+        if producer.target is aten.reshape.default:
             args = (args[0], list(node.meta["val"].shape))
         fresh = e(producer.target, *args, **producer.kwargs)
     for reader in [node, *readers]:
@@ -119,13 +133,7 @@ def _matmul(node: Node, cut: Slice) -> dict[Node, Slice] | None:
 
 
 def _permuted(node: Node, cut: Slice) -> dict[Node, Slice]:
-    x, rank = arguments(node)[0], _rank(node)
-    order = list(range(rank))
-    if node.target is aten.transpose.int:
-        a, b = (int(d) % rank for d in arguments(node)[1:])
-        order[a], order[b] = b, a
-    else:
-        order = [d % rank for d in arguments(node)[1]]
+    x, order = arguments(node)
     return {x: replace(cut, dim=order[cut.dim])}
 
 
@@ -137,26 +145,23 @@ def _reshaped(node: Node, cut: Slice) -> dict[Node, Slice] | None:
     return {x: cut} if kept else None
 
 
-_RESHAPES = (aten.reshape.default, aten.view.default)
 _RULES: dict[Any, Rule] = {
     **dict.fromkeys(
         [
             *(aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor),
             *(aten.relu.default, aten.gelu.default, aten.silu.default, aten.sigmoid.default),
-            *(aten.tanh.default, aten.dropout.default, aten.clone.default),
+            aten.tanh.default,
         ],
         _elementwise,
     ),
     **dict.fromkeys(
-        [aten.layer_norm.default, aten.rms_norm.default, aten.softmax.int, aten._softmax.default],
+        [aten.layer_norm.default, aten.rms_norm.default, aten.softmax.int],
         _by_rows,
     ),
     aten.linear.default: _linear,
     aten.matmul.default: _matmul,
-    aten.bmm.default: _matmul,
-    aten.transpose.int: _permuted,
     aten.permute.default: _permuted,
-    **dict.fromkeys(_RESHAPES, _reshaped),
+    aten.reshape.default: _reshaped,
 }
 
 

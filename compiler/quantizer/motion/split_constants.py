@@ -7,46 +7,49 @@ patches; added beforehand, it is rounded once.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation
 
-from tosaic.quantizer.emitter import Emitter, arguments, operands
+from tosaic.graph.emitter import Emitter
+from tosaic.graph.facts import arguments, is_constant, operands
+from tosaic.graph.passes import GraphPass, register_graph_pass
 
 aten = torch.ops.aten
-_VIEWS = (
-    *(aten.expand.default, aten.reshape.default, aten.view.default, aten.permute.default),
-    *(aten.unsqueeze.default, aten.transpose.int, aten.slice.Tensor),
-)
 
 
-def split_constants(model: GraphModule) -> GraphModule:
-    """Rewrite every ``add(cat([constant, x, ...]), constant)`` in `model`."""
-    for node in list(model.graph.nodes):
-        for joined, constant in operands(node, aten.add.Tensor):
-            if _is_split(joined, constant):
-                _split(model, node, joined, constant)
-                break
-    model.graph.eliminate_dead_code()
-    model.recompile()
-    return model
+@register_graph_pass
+@dataclass(frozen=True)
+class SplitConstants(GraphPass):
+    """Rewrite every ``add(cat([constant, x, ...]), constant)`` to a concatenation of sums.
 
+    What becomes a sum of constants is computed, and rounded once, as a part of the concatenation.
+    """
 
-def _is_constant(value: Any) -> bool:
-    while isinstance(value, Node) and value.target in _VIEWS:
-        value = arguments(value)[0]
-    return isinstance(value, Node) and value.op == "get_attr"
+    name: ClassVar[str] = "split-constants"
+
+    def run(self, model: GraphModule) -> bool:
+        """Go through all sums."""
+        changed = False
+        for node in list(model.graph.nodes):
+            for joined, constant in operands(node, aten.add.Tensor):
+                if _is_split(joined, constant):
+                    _split(model, node, joined, constant)
+                    changed = True
+                    break
+        return changed
 
 
 def _is_split(joined: Any, constant: Any) -> bool:
     if not isinstance(joined, Node) or joined.target is not aten.cat.default:
         return False
-    if len(joined.users) > 1 or not _is_constant(constant):
+    if len(joined.users) > 1 or not is_constant(constant):
         return False
     shapes = [n.meta["val"].shape for n in (joined, constant)]
-    known = [_is_constant(part) for part in arguments(joined)[0]]
+    known = [is_constant(part) for part in arguments(joined)[0]]
     return shapes[0] == shapes[1] and any(known) and not all(known)
 
 
@@ -58,7 +61,7 @@ def _split(model: GraphModule, node: Node, joined: Node, constant: Node) -> None
             stop = start + e.shape(part)[dim]
             piece = _unquantized(e(aten.slice.Tensor, constant, dim, start, stop))
             total = e(aten.add.Tensor, part, piece)
-            sums.append(_unquantized(total) if _is_constant(part) else total)
+            sums.append(_unquantized(total) if is_constant(part) else total)
             start = stop
         whole = e(aten.cat.default, sums, dim)
     node.replace_all_uses_with(whole)

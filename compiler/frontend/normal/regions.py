@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
-from torch._guards import detect_fake_mode
 from torch._ops import HigherOrderOperator
 from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node, map_arg
 from torch.utils._pytree import tree_leaves
 
 from tosaic.errors import InputError
-from tosaic.frontend.evaluate import evaluate
-from tosaic.frontend.frames import user_frame
-from tosaic.frontend.lift import attribute, infer_value, lift
-from tosaic.frontend.mutation import refuse_mutation
+from tosaic.frontend.frames import place_of, user_frame
+from tosaic.graph.passes import GraphPass, register_graph_pass
+from tosaic.graph.values import as_fake, attribute, evaluate, fake_mode, free_name, infer_value
 
 aten = torch.ops.aten
 
@@ -32,23 +31,33 @@ _MOST_ELEMENTS = 64  # of a tensor whose value is followed to know when a loop e
 _UNKNOWN = object()
 
 
-def flatten(program: ExportedProgram) -> ExportedProgram:
-    """Return `program` without higher-order ops; the same object where it has none.
+@register_graph_pass
+@dataclass(frozen=True)
+class Regions(GraphPass):
+    """Take control flow and other ops that hold graphs of their own apart, into one flat graph.
 
-    Raises:
-        InputError: a loop whose number of turns depends on data, a higher-order op of another
-            kind, or a model that writes to its inputs or buffers.
+    Both branches of a `cond` are computed and its predicate selects; `while_loop`, `map` and `scan`
+    are unrolled, for which the number of turns has to be known; what only wraps a graph is
+    unwrapped. A loop whose turns depend on data, and higher-order ops of another kind, are refused.
     """
-    if not any(map(_is_higher_order, program.graph.nodes)):
-        return program
-    if any(map(_casts, program.graph.nodes)):
-        program = program.run_decompositions({})  # only tracing tells what autocast does
-    refuse_mutation(program)
-    flattener = _Flattener(program)
-    for node in list(flattener.graph.nodes):
-        if _is_higher_order(node):
+
+    name: ClassVar[str] = "regions"
+
+    def run(self, model: GraphModule) -> bool:
+        """Replace each higher-order op by its inner graphs."""
+        found = [node for node in model.graph.nodes if _is_higher_order(node)]
+        flattener = _Flattener(model) if found else None
+        for node in found:
+            assert flattener is not None
             flattener.replace(node)
-    return flattener.finish()
+        return bool(found)
+
+
+def without_autocast(program: ExportedProgram) -> ExportedProgram:
+    """Return `program` with the casts that enabled autocast regions stand for: traced anew."""
+    if any(map(_casts, program.graph.nodes)):
+        return program.run_decompositions({})  # only tracing tells what autocast does
+    return program
 
 
 def _is_higher_order(node: Node) -> bool:
@@ -61,15 +70,12 @@ def _casts(node: Node) -> bool:
 
 
 class _Flattener:
-    """A program's graph, in which one op after another is replaced by its inner graphs."""
+    """A graph in which one op after another is replaced by its inner graphs."""
 
-    def __init__(self, program: ExportedProgram) -> None:
-        mode = detect_fake_mode([n.meta.get("val") for n in program.graph.nodes])
-        assert mode is not None
-        self._mode = mode
-        self._program = program
-        self._module = program.module(check_guards=False)
-        self.graph = self._module.graph
+    def __init__(self, model: GraphModule) -> None:
+        self._module = model
+        self.graph = model.graph
+        self._mode = fake_mode(self.graph)
         self._known: dict[Node, Any] = {}
         for node in self.graph.find_nodes(op="get_attr"):
             self._note_value(node)
@@ -90,8 +96,8 @@ class _Flattener:
         handler = _HANDLERS.get(str(node.target))
         if handler is None:
             raise InputError(
-                f"'{node.name}'{_place(node)} is the higher-order op {node.target}, which holds a "
-                f"graph of its own. These can be compiled: {', '.join(_HANDLERS)}. Write it with "
+                f"'{node.name}'{place_of(node)} is the higher-order op {node.target}, which holds "
+                f"a graph of its own. These can be compiled: {', '.join(_HANDLERS)}. Write it with "
                 "ops, or leave this part out of the model."
             )
         with self.graph.inserting_before(node), self._mode:
@@ -162,27 +168,16 @@ class _Flattener:
     def _evaluated(self, node: Node) -> Any:
         """Return what `node` is, its inputs being known or _UNKNOWN."""
         if node.op == "get_attr":
-            return _small(attribute(self._module, str(node.target)))
+            return _small(attribute(self._module, node))
         unknown = any(self._known[operand] is _UNKNOWN for operand in node.all_input_nodes)
         if unknown or node.op != "call_function" or _is_higher_order(node):
             return _UNKNOWN
         return _small(evaluate(node, self._known.__getitem__))
 
-    def finish(self) -> ExportedProgram:
-        """Return the program of the flat graph."""
-        for node in self.graph.find_nodes(op="get_attr"):
-            if not node.users:
-                self.graph.erase_node(node)
-        return lift(self._module, self._program)
-
     def _attribute(self, node: Node, inner: Node, module: GraphModule) -> Node:
         """Take over what `inner` gets from `module`: a tensor, or a graph."""
-        name = base = f"{node.name}_{str(inner.target).replace('.', '_')}"
-        number = 0
-        while hasattr(self._module, name):
-            number += 1
-            name = f"{base}_{number}"
-        value = attribute(module, str(inner.target))
+        name = free_name(self._module, f"{node.name}_{str(inner.target).replace('.', '_')}")
+        value = attribute(module, inner)
         if isinstance(value, torch.Tensor):
             self._module.register_buffer(name, value)
         else:
@@ -192,9 +187,9 @@ class _Flattener:
         return created
 
     def _note_value(self, node: Node) -> None:
-        value = attribute(self._module, str(node.target))
+        value = attribute(self._module, node)
         if isinstance(value, torch.Tensor):
-            node.meta["val"] = self._mode.from_tensor(value)
+            node.meta["val"] = as_fake(value, self._mode)
 
 
 class _Known(Interpreter):
@@ -222,7 +217,7 @@ def _cond(flattener: _Flattener, node: Node) -> list[Any]:
         return taken[0] if predicate else taken[1]
     if not isinstance(predicate, Node) or not isinstance(predicate.meta["val"], torch.Tensor):
         raise InputError(
-            f"'{node.name}'{_place(node)} branches on a dynamic size. Sizes are fixed when a "
+            f"'{node.name}'{place_of(node)} branches on a dynamic size. Sizes are fixed when a "
             "program is compiled: export the model with the sizes it is to have."
         )
     if predicate.meta["val"].ndim:
@@ -242,7 +237,7 @@ def _while_loop(flattener: _Flattener, node: Node) -> list[Any]:
     while (again := _goes_on(condition, [*known, *known_more])) and again is not _UNKNOWN:
         if turns == _MOST_TURNS:
             raise InputError(
-                f"The loop '{node.name}'{_place(node)} takes more than {_MOST_TURNS} turns, and "
+                f"The loop '{node.name}'{place_of(node)} takes more than {_MOST_TURNS} turns, and "
                 "every turn becomes part of the program. Compute more in a turn."
             )
         state = flattener.inline(node, step, [*state, *more])
@@ -251,7 +246,7 @@ def _while_loop(flattener: _Flattener, node: Node) -> list[Any]:
         turns += 1
     if again is _UNKNOWN:
         raise InputError(
-            f"How often the loop '{node.name}'{_place(node)} turns depends on the data, and a "
+            f"How often the loop '{node.name}'{place_of(node)} turns depends on the data, and a "
             "program has no loops. Give it a fixed number of turns, and keep the result of the "
             "right one with torch.where."
         )
@@ -287,8 +282,8 @@ def _items(flattener: _Flattener, node: Node, tensors: Any) -> list[list[Node]]:
     (count,) = {t.meta["val"].shape[0] for t in tensors}
     if not isinstance(count, int):
         raise InputError(
-            f"'{node.name}'{_place(node)} goes along a dim of dynamic size. Export the model with "
-            "the size it is to have."
+            f"'{node.name}'{place_of(node)} goes along a dim of dynamic size. Export the model "
+            "with the size it is to have."
         )
     return [
         [flattener.call(node, aten.select.int, t, 0, number) for t in tensors]
@@ -319,8 +314,3 @@ _HANDLERS: dict[str, Callable[[_Flattener, Node], list[Any]]] = {
     "wrap_with_set_grad_enabled": _wrapped(1),
     "wrap_with_autocast": _wrapped(4),
 }
-
-
-def _place(node: Node) -> str:
-    frame = user_frame(node.meta.get("stack_trace") or "")
-    return f" at {frame[0]}:{frame[1]}" if frame is not None else ""

@@ -11,14 +11,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch.fx import Node
 
+from tosaic.composites.composite import decomposes
+from tosaic.composites.inner import Inner
+from tosaic.graph.emitter import Emitter
+from tosaic.graph.facts import INNER
 from tosaic.lowering.torch_to_tosa.rnn import Cell, Net, cells_of
-from tosaic.quantizer.emitter import Emitter
-from tosaic.quantizer.specs import INNER, Inner
 
 aten = torch.ops.aten
 # Of what tanh reads: in int16 up to 4, where it is within 0.07 % of 1. A step of the table is 1/64.
@@ -159,3 +162,19 @@ def _rows(ops: Recurrent, state: Node) -> list[Node | None]:
 def _is_zero(ops: Recurrent, state: Node) -> bool:
     known = ops.value(state)
     return known is not None and not bool(known.any())
+
+
+for _op, _kind in {
+    aten.lstm.input: "lstm",
+    aten.gru.input: "gru",
+    aten.rnn_tanh.input: "rnn_tanh",
+    aten.rnn_relu.input: "rnn_relu",
+}.items():
+    decomposes(_op)(partial(recurrent_net, _kind))
+for _op, _kind in {
+    aten.lstm_cell.default: "lstm",
+    aten.gru_cell.default: "gru",
+    aten.rnn_tanh_cell.default: "rnn_tanh",
+    aten.rnn_relu_cell.default: "rnn_relu",
+}.items():
+    decomposes(_op)(partial(recurrent_cell, _kind))

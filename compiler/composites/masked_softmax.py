@@ -1,0 +1,287 @@
+"""Softmax of masked scores: one op, so that "never" is no number which a range must hold.
+
+Scores that are filled with -1e9, say, where a mask says so would, as a tensor of their own, leave
+the scores a few of 256 steps, or none where the fill is infinite. There is one rule for all ways in
+which people write masks: what is added to scores is taken apart into terms, and a term that is
+provably 0 or "never" says what is hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Node
+
+from tosaic.composites.composite import finds
+from tosaic.composites.ops import masked_softmax
+from tosaic.graph.emitter import Emitter
+from tosaic.graph.facts import (
+    arguments,
+    is_bool,
+    is_call,
+    is_number,
+    is_static,
+    rank_of,
+    shape_of,
+    tensor_of,
+)
+
+aten = torch.ops.aten
+# What stands for "never" in what is softmaxed: its exponential is nothing in float32. Any more is a
+# bias of the scores.
+NEVER = -90.0
+_MOVING = (
+    *(aten.reshape.default, aten.permute.default, aten.expand.default, aten.slice.Tensor),
+    *(aten.select.int, aten.repeat.default),
+)
+_WHERE = (aten.where.self, aten.where.ScalarOther, aten.where.ScalarSelf, aten.where.Scalar)
+# (what is softmaxed without its mask, where it is hidden)
+Masked = tuple[Node, Node]
+
+
+@finds("softmax of masked scores", aten.softmax.int, aten._safe_softmax.default, exact=False)
+def softmax(e: Emitter, node: Node) -> Node | None:
+    """Softmax over ``masked_fill``, ``where``, or sums with masks."""
+    scores, dim, *_ = arguments(node)
+    if not is_static(node) or len(arguments(node)) > 2 or not isinstance(scores, Node):
+        return None
+    if node.meta["val"].dtype != torch.float32:
+        return None
+    found = _masked(e, scores)
+    if found is None:
+        return None
+    x, hidden = found
+    shape = shape_of(node)
+    x, hidden = (
+        v if shape_of(v) == shape else e(aten.expand.default, v, shape) for v in (x, hidden)
+    )
+    return e(masked_softmax, x, hidden, dim)
+
+
+def _masked(e: Emitter, value: Any, factor: float = 1.0) -> Masked | None:
+    """Return scores and where they are hidden; `factor` is what both are multiplied by behind."""
+    if not isinstance(value, Node):
+        return None
+    if is_call(value, aten.masked_fill.Scalar, *_WHERE):
+        return _filled(e, value, factor)
+    if is_call(value, aten.add.Tensor) and not value.kwargs and len(value.args) == 2:
+        return _sum(e, value, factor)
+    if is_call(value, aten.mul.Tensor, aten.div.Tensor):
+        x, number = arguments(value)
+        if not is_number(number) or number <= 0:
+            return None
+        number = number if value.target is aten.mul.Tensor else 1 / number
+        inner = _masked(e, x, factor * number)
+        return None if inner is None else (e(value.target, inner[0], arguments(value)[1]), inner[1])
+    if is_call(value, aten.reshape.default, aten.permute.default):
+        x, how = arguments(value)
+        inner = _masked(e, x, factor)
+        if inner is None:
+            return None
+        scores, hidden = inner
+        if shape_of(hidden) != shape_of(scores):
+            hidden = e(aten.expand.default, hidden, shape_of(scores))
+        return e(value.target, scores, how), e(value.target, hidden, how)
+    return None
+
+
+def _filled(e: Emitter, value: Node, factor: float) -> Masked | None:
+    """``masked_fill(x, mask, never)``, or a choice between x and never."""
+    if value.target is aten.masked_fill.Scalar:
+        x, hidden, fill = arguments(value)
+        if not _is_never(e, fill, factor):
+            return None
+    else:
+        condition, x, y = arguments(value)
+        if _is_never(e, y, factor):
+            hidden = e(aten.logical_not.default, condition)
+        elif _is_never(e, x, factor):
+            x, hidden = y, condition
+        else:
+            return None
+    if tensor_of(x) is None or not is_bool(hidden):
+        return None
+    return _and_inside(e, x, hidden, factor)
+
+
+def _and_inside(e: Emitter, x: Node, hidden: Node, factor: float) -> Masked:
+    """Return scores with what else hides them."""
+    inner = _masked(e, x, factor)
+    if inner is None:
+        return x, hidden
+    return inner[0], e(aten.logical_or.default, inner[1], hidden)
+
+
+def _sum(e: Emitter, value: Node, factor: float) -> Masked | None:
+    """Scores plus masks: the terms that hide, and the sum of the others."""
+    hiding: list[Node] = []
+    rest: list[Any] = []
+    for term in _terms(value):
+        hidden, others = _split(e, term, factor)
+        hiding += [] if hidden is None else [hidden]
+        rest += others
+    if not rest:
+        return None
+    rank = rank_of(value)
+    first = max(rest, key=lambda v: (rank_of(v), v.meta["val"].numel(), -rest.index(v)))
+    scores = first
+    for other in rest:
+        if other is not first:
+            scores = e(aten.add.Tensor, scores, other)
+    if shape_of(scores) != shape_of(value) and rank_of(scores) <= rank:
+        scores = e(aten.expand.default, scores, shape_of(value))
+    if not hiding:
+        inner = [_masked(e, v, factor) for v in rest]
+        return _of_one(e, rest, inner)
+    whole = hiding[0]
+    for other in hiding[1:]:
+        whole = e(aten.logical_or.default, whole, other)
+    return _and_inside(e, scores, whole, factor) if len(rest) == 1 else (scores, whole)
+
+
+def _of_one(e: Emitter, rest: list[Any], inner: list[Masked | None]) -> Masked | None:
+    """Return a sum of which one term is masked scores."""
+    found = [n for n, m in enumerate(inner) if m is not None]
+    if len(found) != 1:
+        return None
+    masked = inner[found[0]]
+    assert masked is not None
+    scores, hidden = masked
+    for n, other in enumerate(rest):
+        if n != found[0]:
+            scores = e(aten.add.Tensor, scores, other)
+    return scores, hidden
+
+
+def _terms(value: Any) -> list[Any]:
+    if is_call(value, aten.add.Tensor) and len(value.args) == 2 and not value.kwargs:
+        x, y = arguments(value)
+        if tensor_of(x) is not None and tensor_of(y) is not None:
+            return [*_terms(x), *_terms(y)]
+    return [value]
+
+
+def _split(e: Emitter, term: Node, factor: float) -> tuple[Node | None, list[Node]]:
+    """Return where a term hides, and what it adds elsewhere."""
+    known = e.value(term)
+    if known is not None:
+        hidden = known * factor <= NEVER
+        if not bool(hidden.any()):
+            return None, [term]
+        rest = known.masked_fill(hidden, 0.0)
+        left = [e.constant("_bias", rest)] if bool(rest.any()) else []
+        return e.constant("_mask", hidden), left
+    hidden = _hides(e, term, factor)
+    return (None, [term]) if hidden is None else (hidden, [])
+
+
+def _hides(e: Emitter, value: Any, factor: float) -> Node | None:
+    """Return where `value`, a tensor that is 0 or never everywhere, is never; None if unproven."""
+    if not isinstance(value, Node) or tensor_of(value) is None:
+        return None
+    known = e.value(value)
+    if known is not None:
+        hidden = known * factor <= NEVER
+        fits = bool((hidden | (known == 0)).all())
+        return e.constant("_mask", hidden) if fits else None
+    if is_call(value, *_MOVING):
+        return _moved(e, value, lambda x: _hides(e, x, factor))
+    if is_call(value, aten._to_copy.default):
+        return None if is_bool(arguments(value)[0]) else _hides(e, arguments(value)[0], factor)
+    if is_call(value, aten.mul.Tensor, aten.div.Tensor):
+        return _product_hides(e, value, factor)
+    if is_call(value, aten.masked_fill.Scalar):
+        x, mask, fill = arguments(value)
+        return _choice(e, mask, fill, x, factor)
+    if is_call(value, *_WHERE):
+        return _choice(e, *arguments(value), factor)
+    if is_call(value, aten.add.Tensor, aten.minimum.default) and not value.kwargs:
+        parts = [_hides(e, v, factor) for v in arguments(value)]
+        if len(parts) == 2 and parts[0] is not None and parts[1] is not None:
+            return e(aten.logical_or.default, *parts)
+    return None
+
+
+def _choice(e: Emitter, condition: Node, yes: Any, no: Any, factor: float) -> Node | None:
+    """A choice between 0, never, and what is one of them."""
+    if not is_bool(condition):
+        return None
+    sides = [_side(e, v, factor) for v in (yes, no)]
+    if None in sides:
+        return None
+    first, second = sides
+    opposite = e(aten.logical_not.default, condition)
+    terms = []
+    for side, where in ((first, condition), (second, opposite)):
+        if side is True:
+            terms.append(where)
+        elif isinstance(side, Node):
+            terms.append(e(aten.logical_and.default, side, where))
+    if not terms:
+        return None
+    return terms[0] if len(terms) == 1 else e(aten.logical_or.default, *terms)
+
+
+def _side(e: Emitter, value: Any, factor: float) -> Node | bool | None:
+    """Return whether a number is never (or 0), or where a tensor is; None if neither is sure."""
+    if is_number(value):
+        return True if _is_never(e, value, factor) else False if value == 0 else None
+    known = e.value(value)
+    if known is not None and known.numel() == 1:
+        return _side(e, known.item(), factor)
+    return _hides(e, value, factor)
+
+
+def _product_hides(e: Emitter, value: Node, factor: float) -> Node | None:
+    """``(1 - m) * never`` where m is provably 0 or 1, and what hides times a positive number."""
+    x, number = arguments(value)
+    if not is_number(number) or not number:
+        return None
+    number = number if value.target is aten.mul.Tensor else 1 / number
+    if number > 0:
+        return _hides(e, x, factor * number)
+    return _truth(e, x) if _is_never(e, number, factor) else None
+
+
+def _truth(e: Emitter, value: Any) -> Node | None:
+    """Return where `value`, a tensor that is 0 or 1 everywhere, is 1; None if unproven."""
+    if not isinstance(value, Node) or tensor_of(value) is None:
+        return None
+    if is_bool(value):
+        return value
+    known = e.value(value)
+    if known is not None:
+        fits = bool(((known == 0) | (known == 1)).all())
+        return e.constant("_mask", known == 1) if fits else None
+    if is_call(value, *_MOVING):
+        return _moved(e, value, lambda x: _truth(e, x))
+    if is_call(value, aten._to_copy.default):
+        return _truth(e, arguments(value)[0])
+    if is_call(value, aten.rsub.Scalar) and arguments(value)[1] == 1 and len(value.args) == 2:
+        inner = _truth(e, arguments(value)[0])
+        return None if inner is None else e(aten.logical_not.default, inner)
+    if is_call(value, aten.mul.Tensor):
+        both = [_truth(e, v) for v in arguments(value)]
+        if both[0] is not None and both[1] is not None:
+            return e(aten.logical_and.default, *both)
+    if is_call(value, *_WHERE) and tuple(arguments(value)[1:]) in ((1, 0), (0, 1)):
+        condition, yes, _ = arguments(value)
+        return condition if yes == 1 else e(aten.logical_not.default, condition)
+    return None
+
+
+def _moved(e: Emitter, value: Node, of: Callable[[Any], Node | None]) -> Node | None:
+    """Return what `of` says of what is moved, moved alike."""
+    x, *how = arguments(value)
+    inner = of(x)
+    return None if inner is None else e(value.target, inner, *how)
+
+
+def _is_never(e: Emitter, value: Any, factor: float) -> bool:
+    if is_number(value):
+        return bool(value * factor <= NEVER)
+    known: Tensor | None = e.value(value)
+    return known is not None and known.numel() == 1 and _is_never(e, known.item(), factor)

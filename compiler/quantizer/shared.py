@@ -54,29 +54,28 @@ def check_shared(
 
 def _readers(program: ExportedProgram) -> dict[Hashable, list[tuple[str, str, int, str]]]:
     """Return, per tensor by identity, its name and the ops that read it: name, place, kind."""
-    signature = program.graph_signature
-    names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    kept = _kept(program)
     out: defaultdict[Hashable, list[tuple[str, str, int, str]]] = defaultdict(list)
     for node in program.graph.nodes:
-        tensor = program.state_dict.get(names.get(node.name, "")) if node.op != "output" else None
-        if not isinstance(tensor, torch.Tensor) or tensor.ndim < 2:
+        name, tensor = kept.get(node.name, ("", None))
+        if tensor is None or tensor.ndim < 2:
             continue  # biases have the scale of their layer's input
         key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
         for user in node.users:
             for place, argument in enumerate(user.args):
                 if argument is node:
-                    out[key].append((names[node.name], user.name, place, str(user.target)))
+                    out[key].append((name, user.name, place, str(user.target)))
     return out
 
 
 def _integers(program: ExportedProgram) -> Iterator[tuple[tuple[str, int], Any]]:
     """Yield (op, place) and what is read there as a constant: integers and scales, or floats."""
-    signature = program.graph_signature
-    names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    kept = _kept(program)
 
     def value(argument: Any) -> Any:
-        name = names.get(argument.name) if isinstance(argument, Node) else None
-        return argument if name is None else program.state_dict.get(name)
+        if not isinstance(argument, Node):
+            return argument
+        return kept[argument.name][1] if argument.name in kept else None
 
     for node in program.graph.nodes:
         for place, argument in enumerate(node.args):
@@ -86,8 +85,21 @@ def _integers(program: ExportedProgram) -> Iterator[tuple[tuple[str, int], Any]]
                 parts = [value(part) for part in argument.args]
                 if isinstance(parts[0], torch.Tensor):
                     yield (node.name, place), parts
-            elif argument.name in names:
+            elif argument.name in kept:
                 yield (node.name, place), [value(argument)]
+
+
+def _kept(program: ExportedProgram) -> dict[str, tuple[str, torch.Tensor]]:
+    """Return the program's own tensors, and their names, by the nodes that stand for them."""
+    signature = program.graph_signature
+    names = {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }
+    tensors = {**program.constants, **program.state_dict}
+    found = {node: (name, tensors.get(name)) for node, name in names.items()}
+    return {node: (n, t) for node, (n, t) in found.items() if isinstance(t, torch.Tensor)}
 
 
 def _equal(a: list[Any], b: list[Any]) -> bool:

@@ -68,7 +68,8 @@ def compile(
         io_dtype: the element type of a quantised model's inputs and outputs: "auto" (as quantised),
             "int8", "uint8", "int16" or "float32".
         dynamic_shapes: which dims of the inputs vary, as torch.export takes it.
-        dims: sizes for dynamic dims, by symbol or by place: ``{"x.0": 4}`` is dim 0 of input x.
+        dims: sizes for dynamic dims, by symbol or by place: ``{"x.0": 4}`` is dim 0 of input x; of
+            several entries ``{"decode/x.0": 4}`` is for one of them.
         max_arena: the most bytes of arena that a Cortex-M program may need; no limit by default.
             Above it, chains of convolutions are cut in stripes of rows where that makes it fit.
         options: the target's own options by name, such as `max_arena`; see its backend.
@@ -212,11 +213,12 @@ def quantize_program(
 
 
 def _refuse_dynamic(module: ir.Module, target: Target) -> None:
-    functions = entry_functions(module).values()
-    attributes = [a for function in functions for a in argument_attributes(function)]
+    functions = entry_functions(module)
     dims = [
-        f"{a['tosaic.name'].value}.{n} ({str(dim.value).partition(':')[2].replace('..', ' to ')})"
-        for a in attributes
+        f"{f'{entry}/' if len(functions) > 1 else ''}{a['tosaic.name'].value}.{n} "
+        f"({str(dim.value).partition(':')[2].replace('..', ' to ')})"
+        for entry, function in functions.items()
+        for a in argument_attributes(function)
         for n, dim in enumerate(a.get("tosaic.dims", ()))
         if ":" in str(dim.value)
     ]

@@ -249,6 +249,23 @@ def test_shapes_of_one_model_are_entries():
     assert len(files["net.weights"]) < max(apart)
 
 
+def test_sizes_of_one_dynamic_model_are_entries():
+    batch = torch.export.Dim("batch", min=1, max=8)
+    model = nn.Linear(4, 3).eval()
+    exported = torch.export.export(model, (torch.zeros(2, 4),), dynamic_shapes=({0: batch},))
+    given = {"one": exported, "many": exported}
+    with pytest.raises(InputError, match=r"dynamic dims: one/input\.0 \(1 to 8\), many/input\.0"):
+        tosaic.compile(given, target="tosa")
+    with pytest.raises(tosaic.CompileError, match="no function 'two'; there are many, one"):
+        tosaic.compile(given, target="tosa", dims={"two/input.0": 1})
+    compiled = tosaic.compile(given, target="tosa", dims={"one/input.0": 1, "many/input.0": 6})
+    for name, size in (("one", 1), ("many", 6)):
+        x = torch.randn(size, 4)
+        with torch.no_grad():
+            expected = model(x).numpy()
+        np.testing.assert_allclose(compiled.run(x, entry=name)[0], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_an_entry_may_stay_float():
     x = torch.randn(1, 4)
     given = {"a": (nn.Linear(4, 4).eval(), (x,)), "b": (nn.Linear(4, 2).eval(), (x,))}

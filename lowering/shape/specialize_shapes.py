@@ -71,8 +71,9 @@ class SpecializeShapes(Pass):
 
     `dims` is a list of SYMBOL:SIZE (`s77:4`), ARGUMENT.DIM:SIZE (`x.0:4`) or ARGUMENT:SHAPE
     (`x:4x3x32x32`), each for all functions, or behind `FUNCTION/` for one. Every symbol needs a
-    size within the range that the model was exported for. Works on the torch dialect, where sizes that the model computes with are folded too, and on
-    TOSA. A program without dynamic dims stays as it is.
+    size within the range that the model was exported for. Works on the torch dialect, where sizes
+    that the model computes with are folded too, and on TOSA. A program without dynamic dims stays
+    as it is.
     """
 
     name: ClassVar[str] = "tosaic-specialize-shapes"

@@ -2,6 +2,7 @@
 
 import subprocess
 from functools import cache
+from pathlib import Path
 from shutil import which
 
 import numpy as np
@@ -17,7 +18,14 @@ from tosaic.executors.qemu import BOARDS, QemuExecutor
 from tosaic.program import Program
 from tosaic.quantizer import QuantRecipe
 from tosaic.runtime import Model
+from tosaic.runtime.library import build
 
+ROOT = Path(__file__).parents[2]
+needs_board = pytest.mark.skipif(
+    any(which(tool) is None for tool in ("qemu-system-arm", "arm-none-eabi-gcc", "cmake")),
+    reason="needs apt packages qemu-system-arm gcc-arm-none-eabi libnewlib-arm-none-eabi "
+    "libstdc++-arm-none-eabi-newlib and cmake",
+)
 TABLE = 64 * 16  # elements of the embedding
 TARGETS = ("tosa-1.0-int", "cortex-m55", "ethos-u55-128", "ethos-u85-256")
 
@@ -197,22 +205,96 @@ def test_a_damaged_or_foreign_plan_does_not_load(tmp_path):
         Model(program("cortex-m55").entry("encode").flatbuffer, plans["encode"])
 
 
-@pytest.mark.skipif(which("arm-none-eabi-gcc") is None, reason="no cross compiler")
-def test_the_header_compiles_in_c(tmp_path):
+FIRMWARE = """
+#include <string.h>
+#include "net.h"
+#include "semihosting.h"
+
+extern const uint8_t net_weights[], encode_plan[], decode_plan[];
+static _Alignas(TOSAIC_ALIGNMENT) uint8_t arena[NET_ARENA_BYTES];
+_Static_assert(NET_ARENA_BYTES >= NET_ENCODE_ARENA_BYTES, "");
+_Static_assert(NET_ARENA_BYTES >= NET_DECODE_ARENA_BYTES, "");
+
+static tosaic_model *ready(const uint8_t *plan, size_t size, const tosaic_operator_table *table) {
+  const tosaic_config config = {.model = net_weights, .model_size = NET_MODEL_BYTES, .plan = plan,
+                                .plan_size = size, .arena = arena, .arena_size = sizeof(arena),
+                                .operators = table};
+  tosaic_model *model;
+  const tosaic_status status = tosaic_model_init_planned(&config, &model);
+  if (status != TOSAIC_OK) semihosting_exit((int)status);
+  return model;
+}
+
+static void give(tosaic_model *model, size_t index, const char *path) {
+  const tosaic_tensor *input = tosaic_model_input(model, index);
+  semihosting_read(path, input->data, input->bytes);
+}
+
+static void take(tosaic_model *model, const char *path) {
+  const tosaic_status status = tosaic_model_invoke(model);
+  if (status != TOSAIC_OK) semihosting_exit((int)status);
+  const tosaic_tensor *output = tosaic_model_output(model, 0);
+  const int32_t handle = semihosting_create(path);
+  semihosting_write(handle, output->data, output->bytes);
+  semihosting_close(handle);
+}
+
+int main(void) {
+  for (int turn = 0; turn < 2; turn++) { /* one arena: each entry is made ready again */
+    tosaic_model *model = ready(encode_plan, NET_ENCODE_PLAN_BYTES, &net_encode_operators);
+    give(model, 0, "encode_0");
+    take(model, "encode_out");
+    model = ready(decode_plan, NET_DECODE_PLAN_BYTES, &net_decode_operators);
+    give(model, 0, "decode_0");
+    give(model, 1, "encode_out");
+    take(model, "decode_out");
+  }
+  return 0;
+}
+"""
+DATA = """
+.section .rodata
+.global net_weights, encode_plan, decode_plan
+.balign 16
+net_weights: .incbin "net.weights"
+.balign 16
+encode_plan: .incbin "net_encode.plan"
+.balign 16
+decode_plan: .incbin "net_decode.plan"
+"""
+
+
+@needs_board
+def test_firmware_has_both_entries_in_one_arena(tmp_path):
+    """On the board the encoder's output is the decoder's input, as integers of one scale."""
     firmware(tmp_path)
-    include = tosaic.__path__[0] + "/../runtime/include"
-    source = tmp_path / "main.c"
-    source.write_text(
-        '#include "net.h"\n'
-        "static _Alignas(TOSAIC_ALIGNMENT) uint8_t arena[NET_ARENA_BYTES];\n"
-        "const tosaic_operator_table *tables[] = {&net_encode_operators, &net_decode_operators};\n"
-        "int main(void) { return sizeof(arena) < NET_ENCODE_ARENA_BYTES || !tables[0]; }\n"
-    )
-    flags = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-mcpu=cortex-m55", "-I", include)
-    subprocess.run(["arm-none-eabi-gcc", *flags, "-c", source, "-o", tmp_path / "o"], check=True)
+    (tmp_path / "main.c").write_text(FIRMWARE)
+    (tmp_path / "data.S").write_text(DATA)
+    compiled = program("cortex-m55")
+    (ids,), (more, _) = held_out("encode"), held_out("decode")
+    ids.tofile(tmp_path / "encode_0")
+    more.tofile(tmp_path / "decode_0")
+
+    built, boards = build("cortex-m55"), ROOT / "runtime" / "boards"
+    include = [f"-I{boards}", f"-I{ROOT / 'runtime' / 'include'}"]
+    machine = ["-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard", "-Wall", "-Wextra", "-Werror"]
+    link = ["-nostartfiles", "-specs=nano.specs", f"-L{boards}", f"-T{boards}/mps3_an547/link.ld"]
+    sources = ["main.c", "data.S", boards / "startup.c", boards / "semihosting.c"]
+    command = ["arm-none-eabi-gcc", *machine, *include, *link, *sources]
+    command += [built / "libtosaic_runtime.a", "-o", "net.elf"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    qemu = ["qemu-system-arm", "-M", "mps3-an547", "-kernel", "net.elf", "-display", "none"]
+    qemu += ["-serial", "none", "-monitor", "none"]
+    qemu += ["-semihosting-config", "enable=on,target=native"]
+    subprocess.run(qemu, cwd=tmp_path, check=True, timeout=300)
+
+    (context,) = compiled.entry("encode").executor("reference").run([ids])
+    (expected,) = compiled.entry("decode").executor("reference").run([more, context])
+    found = np.fromfile(tmp_path / "decode_out", np.int8).reshape(expected.shape)
+    np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.skipif(which("qemu-system-arm") is None, reason="no QEMU")
+@needs_board
 @pytest.mark.parametrize("shared", [False, True], ids=["flatbuffer", "weights"])
 def test_a_board_computes_the_same(tmp_path, shared):
     compiled = program("cortex-m55")

@@ -47,6 +47,32 @@ class Quantized(enum.Enum):
     READS = "reads integers; its result (a truth value, an index) is not quantised"
 
 
+class Trait(enum.Flag):
+    """What else is known of an op, for passes over FX graphs and over MLIR alike.
+
+    MOVES: each element of the result is one of the operands' (or a constant), which one is told by
+    shapes and numbers alone: views, slices, concats, pads; not what compares or computes.
+    ELEMENTWISE: each element of the result is computed from those at its place in the operands,
+    which are broadcast. CHEAP: in int16 too it is a sum, a product or a limit, never a table.
+    JUMPS: elementwise, and not continuous. BY_ROW: it computes along the dims that operand 1 says
+    (one dim, or a shape that the last ones have); along all others, each row for itself.
+    """
+
+    NONE = 0
+    MOVES = enum.auto()
+    ELEMENTWISE = enum.auto()
+    CHEAP = enum.auto()
+    JUMPS = enum.auto()
+    BY_ROW = enum.auto()
+
+
+# Kinds whose ops compute a result that has parameters of its own.
+_COMPUTE = (
+    *(Quantized.WEIGHTED, Quantized.RESCALED, Quantized.SUM),
+    *(Quantized.TABLE, Quantized.COMPOSITE, Quantized.CLAMP),
+)
+
+
 class Refusal(Exception):
     """Raised by a lowering before it builds anything: this form of the op is not supported."""
 
@@ -75,8 +101,8 @@ class OpEntry:
     they are not `widths`' defaults. `output_range` bounds the result whatever the input
     (`range_arguments`: the operands that say so). A `precise` op computes halves (f16, bf16) in
     f32, as PyTorch does, and rounds at the end. `normalizes_rows`: a row of the input (its last
-    dim) may have any scale, and the input may have 16 bits whatever the result has. `lower` is None
-    for ops that their consumer lowers (list results).
+    dim) may have any scale, and the input may have 16 bits whatever the result has. `traits` are
+    further facts. `lower` is None for ops that their consumer lowers (list results).
     """
 
     name: str
@@ -92,6 +118,23 @@ class OpEntry:
     range_arguments: tuple[int, int] | None = None
     precise: bool = False
     normalizes_rows: bool = False
+    traits: Trait = Trait.NONE
+
+    @property
+    def fuses_clamp(self) -> bool:
+        """Whether a clamp that alone reads the result may be part of the op's unit."""
+        return self.quantized in _COMPUTE
+
+    @property
+    def moves(self) -> bool:
+        """Whether it only moves data."""
+        return Trait.MOVES in self.traits
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether it computes element by element, of one tensor or several."""
+        of_one = self.quantized in (Quantized.TABLE, Quantized.CLAMP)
+        return of_one or Trait.ELEMENTWISE in self.traits
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -123,6 +166,7 @@ def lowers(
     range_arguments: tuple[int, int] | None = None,
     precise: bool = False,
     normalizes_rows: bool = False,
+    traits: Trait = Trait.NONE,
 ) -> Callable[[L], L]:
     """Decorator: enter a lowering under torch-dialect op `names`."""
 
@@ -144,6 +188,7 @@ def lowers(
                 range_arguments,
                 precise,
                 normalizes_rows,
+                traits,
             )
         return fn
 

@@ -21,7 +21,7 @@ def quantize() -> str:
     """Float islands between quant casts to integer TOSA; the model's boundary stays as it is."""
     return (
         "tosaic-propagate-casts,tosaic-fold-table,tosaic-fold-compare,tosaic-fold-qdq,canonicalize,"
-        "tosaic-fold-constants,canonicalize"
+        "tosaic-fold-constants,canonicalize,tosaic-check-units"
     )
 
 

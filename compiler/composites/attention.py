@@ -130,7 +130,9 @@ def _copies(e: Emitter, y: Any) -> tuple[Node, int] | None:
     swapped = [*range(rank - 2), rank - 1, rank - 2]
     is_swapped = is_call(y, aten.permute.default) and list(arguments(y)[1]) == swapped
     whole = arguments(y)[0] if is_swapped else y
-    expand = arguments(whole)[0] if is_call(whole, aten.reshape.default) else None
+    if not is_call(whole, aten.reshape.default):
+        return None
+    expand = arguments(whole)[0]
     if not is_call(expand, aten.expand.default):
         return None
     source = arguments(expand)[0]

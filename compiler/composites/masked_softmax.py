@@ -174,8 +174,8 @@ def _split(e: Emitter, term: Node, factor: float) -> tuple[Node | None, list[Nod
         rest = known.masked_fill(hidden, 0.0)
         left = [e.constant("_bias", rest)] if bool(rest.any()) else []
         return e.constant("_mask", hidden), left
-    hidden = _hides(e, term, factor)
-    return (None, [term]) if hidden is None else (hidden, [])
+    hides = _hides(e, term, factor)
+    return (None, [term]) if hides is None else (hides, [])
 
 
 def _hides(e: Emitter, value: Any, factor: float) -> Node | None:
@@ -197,7 +197,8 @@ def _hides(e: Emitter, value: Any, factor: float) -> Node | None:
         x, mask, fill = arguments(value)
         return _choice(e, mask, fill, x, factor)
     if is_call(value, *_WHERE):
-        return _choice(e, *arguments(value), factor)
+        condition, yes, no = arguments(value)
+        return _choice(e, condition, yes, no, factor)
     if is_call(value, aten.add.Tensor, aten.minimum.default) and not value.kwargs:
         parts = [_hides(e, v, factor) for v in arguments(value)]
         if len(parts) == 2 and parts[0] is not None and parts[1] is not None:

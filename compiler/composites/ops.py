@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-_LIBRARY = torch.library.Library("tosaic", "DEF")  # its ops live as long as it does
+_library: Any = torch.library  # its functions carry no types
+_LIBRARY = _library.Library("tosaic", "DEF")  # its ops live as long as it does
 _LIBRARY.define("masked_softmax(Tensor x, Tensor hidden, int dim) -> Tensor")
 
 

@@ -10,7 +10,7 @@ from torch.fx import Node
 
 from tosaic.composites.composite import NearMiss
 from tosaic.graph.emitter import Emitter
-from tosaic.graph.facts import is_constant, rank_of, shape_of, tensor_of
+from tosaic.graph.facts import arguments, is_constant, rank_of, shape_of, tensor_of
 
 aten = torch.ops.aten
 _TINY = 1e-5  # an epsilon that no quantised norm comes near
@@ -64,7 +64,7 @@ def norm_under(value: Any, *targets: Any) -> tuple[Node, list[int]] | None:
         return None
     order = list(range(rank_of(value)))
     if value.target is aten.permute.default:
-        value, dims = value.args  # type: ignore[assignment]
+        value, dims = arguments(value)
         order = _inverse(list(dims))
         if not isinstance(value, Node) or len(value.users) != 1:
             return None
@@ -112,4 +112,4 @@ def small(epsilon: float) -> float:
 
 def behind(e: Emitter, value: Node, norm: Node, new: Node) -> Node:
     """Return `new`, which takes the place of `norm`, permuted as `value` is of that."""
-    return new if value is norm else e(aten.permute.default, new, value.args[1])
+    return new if value is norm else e(aten.permute.default, new, arguments(value)[1])

@@ -27,6 +27,7 @@ from tosaic.errors import InputError
 from tosaic.frontend.frames import user_frame
 from tosaic.frontend.normal import normalize
 from tosaic.frontend.refuse import refuse
+from tosaic.frontend.units import annotate_units
 
 ENTRY = "main"
 
@@ -49,6 +50,7 @@ def import_program(program: ExportedProgram, context: ir.Context) -> ir.Module:
         with context:
             function = importer.import_program(program, func_name=ENTRY)
             _annotate_signature(function, program)
+            annotate_units(function, list(program.graph.nodes))
     except (NotImplementedError, TypeError, ValueError, KeyError) as error:
         raise InputError(
             f"The exported program cannot be imported: {error}. "

@@ -157,7 +157,8 @@ class Balancer(Interpreter):
         return [call(node, partial(known, item)) for item in self._inputs]
 
     def _value(self, node: Node) -> Tensor:
-        return attribute(self.module, node).detach()
+        held: Tensor = attribute(self.module, node)
+        return held.detach()
 
     @property
     def _inputs(self) -> range:

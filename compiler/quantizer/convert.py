@@ -71,5 +71,6 @@ def _scale(model: GraphModule, dequantize: Node) -> Tensor:
     """Return the scale of what `dequantize` gives: one, or one per channel."""
     scale = dequantize.args[1]
     if isinstance(scale, Node):
-        return attribute(model, scale).double()
+        held: Tensor = attribute(model, scale)
+        return held.double()
     return torch.tensor(scale, dtype=torch.double)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from tosaic.graph.facts import is_static
+from tosaic.graph.facts import bound, is_static
 from tosaic.graph.values import attribute, evaluate, replace_attribute
 from tosaic.quantizer.fit_weights import Layer
 
@@ -113,7 +113,9 @@ def norm_seams(model: GraphModule, layers: Iterable[Layer]) -> list[Seam]:
     return _found(
         _from(model, node, [a for a in node.args[2:4] if isinstance(a, Node)], known)
         for node in model.graph.nodes
-        if node.target in _NORMS and len(node.args[1]) == 1 and isinstance(node.args[2], Node)
+        if node.target in _NORMS
+        and len(node.args[1]) == 1
+        and isinstance(bound(node)["weight"], Node)
     )
 
 

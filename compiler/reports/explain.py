@@ -14,13 +14,16 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 from tosaic.errors import InputError
 from tosaic.frontend import export_model
 from tosaic.frontend.frames import user_frame
+from tosaic.frontend.units import units_of
 from tosaic.graph.facts import table_name
 from tosaic.lowering.ops import Quantized, op_table
 from tosaic.quantizer import QuantRecipe, TosaQuantizer, find_recipe
+from tosaic.quantizer.plan import Role, part_of
 from tosaic.quantizer.select import enclosing_modules, op_names
 
 _CASTS = "quantized_decomposed"
-_HOW = {
+HOW = {
+    None: "fused",
     Quantized.NO: "float",
     Quantized.WEIGHTED: "weighted",
     Quantized.SHARED: "shared",
@@ -28,7 +31,8 @@ _HOW = {
     Quantized.SUM: "rescaled",
     Quantized.TABLE: "table",
     Quantized.COMPOSITE: "composite",
-    Quantized.CLAMP: "fused",
+    Quantized.CLAMP: "clamp",
+    Quantized.READS: "reads",
 }
 
 
@@ -36,9 +40,9 @@ _HOW = {
 class OpReport:
     """One op of a model.
 
-    `how` is weighted, rescaled, table, composite, shared (its input's parameters), fused (into the
-    op before it) or float. `reads` and `writes` are the dtypes of quantised activations; `note`
-    says why an op is in float, or what is unusual.
+    `how` is weighted, rescaled, table, composite, clamp, shared (its input's parameters), reads
+    (its result is not quantised), fused (into the op before it) or float. `reads` and `writes` are
+    the dtypes of quantised activations; `note` says why an op is in float, or what is unusual.
     """
 
     name: str
@@ -86,34 +90,43 @@ def explain(
             "quantised already."
         )
     graph = quantizer.transform_for_annotation(program.module(check_guards=False))
-    decisions = quantizer.decide(graph)
-    return [
-        _report(node, d.kind, d.reads, d.writes, d.weights, d.note)
-        for node, d in decisions.items()
-        if table_name(node)
-    ]
+    return [_report(node, r) for node, r in quantizer.plan(graph).roles().items()]
 
 
 def _quantised(program: ExportedProgram) -> Iterator[OpReport]:
-    """Describe each op between the casts of a quantised program."""
-    table = op_table()
+    """Describe each op of a quantised program: by its plan, else by the casts around it."""
+    units: dict[str, list[Node]] = {}
     for node in program.graph.nodes:
-        if not table_name(node) or _is_cast(node):
-            continue
-        entry = table.get(table_name(node))
-        inputs = [n for n in node.all_input_nodes if _is_cast(n)]
-        weights = [n for n in inputs if _stored(n.args[0]) is not None]
-        reads = tuple(_cast_dtype(n) for n in inputs if n not in weights)
-        writes = next((_cast_dtype(user) for user in node.users if _is_cast(user)), "")
-        kind = Quantized.NO if entry is None or not (reads or writes) else entry.quantized
-        note = "nothing quantises it" if kind is Quantized.NO else ""
-        weight = _weight_dtype(weights[0]) if weights else ""
-        yield _report(node, kind, reads, writes, weight, note)
+        for unit in units_of(node):
+            units.setdefault(unit, []).append(node)
+    for node in program.graph.nodes:
+        if table_name(node) and not _is_cast(node):
+            unit = next(reversed(units_of(node)), node.name)
+            members = units.get(unit, [node])
+            main = next((n for n in members if n.name == unit), members[0])
+            yield _report(node, _role_in(node, main, members))
 
 
-def _report(
-    node: Node, kind: Quantized, reads: tuple[str, ...], writes: str, weights: str, note: str
-) -> OpReport:
+def _role_in(node: Node, main: Node, members: Sequence[Node]) -> Role:
+    """Return what `node` is in the unit of `members`, as the casts around them tell."""
+    if node is not main:
+        return part_of(main, members[-1])
+    entry = op_table().get(table_name(main))
+    casts = [n for member in members for n in member.all_input_nodes if _is_cast(n)]
+    inputs = list({cast.args[0]: cast for cast in casts}.values())  # each reader has its own
+    place = None if entry is None else entry.weight
+    weights = [] if place is None else [n for n in inputs if n in main.args[place : place + 1]]
+    weights = [n for n in weights if _stored(n.args[0]) is not None]
+    reads = tuple(_cast_dtype(n) for n in inputs if n not in weights)
+    writes = next((_cast_dtype(user) for user in members[-1].users if _is_cast(user)), "")
+    if entry is None or not (reads or writes):
+        return Role(Quantized.NO, note="nothing quantises it")
+    looked_up = len(members) > 1 and main is members[-1]
+    kind = Quantized.TABLE if looked_up else entry.quantized
+    return Role(kind, reads, writes, _weight_dtype(weights[0]) if weights else "")
+
+
+def _report(node: Node, role: Role) -> OpReport:
     file, line = user_frame(str(node.meta.get("stack_trace") or "")) or ("", 0)
     modules = enclosing_modules(node)
     return OpReport(
@@ -122,11 +135,11 @@ def _report(
         modules[-1][0] if modules else "",
         file,
         line,
-        _HOW[kind],
-        reads,
-        writes,
-        weights,
-        note,
+        HOW[role.kind],
+        role.reads,
+        role.writes,
+        role.weights,
+        role.note,
     )
 
 

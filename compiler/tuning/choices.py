@@ -10,7 +10,6 @@ from typing import Any
 from torch.export import ExportedProgram
 
 from tosaic.errors import InputError
-from tosaic.graph.facts import table_name
 from tosaic.lowering.ops import Quantized
 from tosaic.quantizer.recipe import Override, QuantRecipe
 from tosaic.quantizer.select import enclosing_modules, op_names
@@ -98,11 +97,11 @@ def find_units(program: ExportedProgram, recipe: QuantRecipe) -> list[Unit]:
     quantizer = TosaQuantizer(recipe)
     graph = quantizer.transform_for_annotation(program.module(check_guards=False))
     found: dict[tuple[str, str], Unit] = {}
-    for node, decision in quantizer.decide(graph).items():
-        modules = enclosing_modules(node)
-        if decision.kind in _COMPUTES and table_name(node) and modules and modules[-1][0]:
-            key = (modules[-1][0], op_names(node)[0])
-            weighted = bool(decision.weights) or (key in found and found[key].weighted)
+    for unit in quantizer.plan(graph).integer_units():
+        modules = enclosing_modules(unit.main)
+        if unit.kind in _COMPUTES and modules and modules[-1][0]:
+            key = (modules[-1][0], op_names(unit.main)[0])
+            weighted = unit.weights is not None or (key in found and found[key].weighted)
             found[key] = Unit(*key, weighted)
     return [
         unit

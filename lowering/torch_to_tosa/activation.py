@@ -8,7 +8,7 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import shape_of
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, Trait, lowers
 from tosaic.lowering.quantization import hard_gates
 from tosaic.lowering.torch_to_tosa import formula
 from tosaic.lowering.torch_to_tosa.exact import Array, table
@@ -213,14 +213,14 @@ def softshrink(ctx: Lowering) -> ir.Value:
     return result(ctx, x - x.clamp(-bound, bound))
 
 
-@lowers("torch.aten.hardshrink", quantized=Quantized.TABLE)
+@lowers("torch.aten.hardshrink", quantized=Quantized.TABLE, traits=Trait.JUMPS)
 def hardshrink(ctx: Lowering) -> ir.Value:
     """`hardshrink(x, lambda)`: x where it is beyond [-lambda, lambda], else 0."""
     x = _input(ctx)
     return result(ctx, (abs(x) <= ctx.real(1)).where(0, x))
 
 
-@lowers("torch.aten.threshold", quantized=Quantized.TABLE)
+@lowers("torch.aten.threshold", quantized=Quantized.TABLE, traits=Trait.JUMPS)
 def threshold(ctx: Lowering) -> ir.Value:
     """`threshold(x, threshold, value)`: x where it is greater, else value."""
     x = operand(ctx, 0, compute_type(ctx.out_element()))
@@ -230,7 +230,7 @@ def threshold(ctx: Lowering) -> ir.Value:
 # --- dropout -------------------------------------------------------------------------------------
 
 
-@lowers("torch.aten.dropout", quantized=Quantized.SHARED)
+@lowers("torch.aten.dropout", quantized=Quantized.SHARED, traits=Trait.MOVES)
 def dropout(ctx: Lowering) -> ir.Value:
     """`dropout(x, p, train)`: nothing when it is not training."""
     if ctx.flag(2):

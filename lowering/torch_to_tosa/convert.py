@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
-from tosaic.dialects.types import QuantParams, element_of, has_no_elements, is_static, shape_of
+from tosaic.dialects.types import element_of, has_no_elements, is_static, shape_of
 from tosaic.errors import Diagnostic, UnsupportedError
 from tosaic.lowering.ops import (
     Complex,
@@ -25,7 +25,7 @@ from tosaic.lowering.quantization.arithmetic import dequantized_source
 from tosaic.lowering.torch_to_tosa.complex import lower_complex, touches
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.operators import op_name
-from tosaic.lowering.torch_to_tosa.quantize import quantize_params
+from tosaic.lowering.torch_to_tosa.readers import quantized_as, separate_readers
 from tosaic.lowering.torch_to_tosa.unsigned import widens
 
 _COMPLEX_CAST = "builtin.unrealized_conversion_cast"
@@ -53,6 +53,7 @@ class TorchToTosa(Pass):
     def run(self, module: ir.Operation) -> None:
         """Lower, then report what is left."""
         table = op_table()
+        separate_readers(module)
         refused: dict[str, Diagnostic] = {}
 
         def rewrite_root(root: str) -> Pattern:
@@ -103,26 +104,13 @@ def lower(entry: OpEntry, ctx: Lowering) -> ir.Value | Complex | Sequence[ir.Val
         return lower_complex(entry, ctx)
     if entry.integer is not None:
         source = dequantized_source(ctx.tensor(0))
-        out = _quantized_as(ctx.op)
+        out = quantized_as(ctx.op)
         if source and out and source[1].bits in entry.read_widths and out.bits in entry.widths:
             result = entry.integer(ctx, *source, out)
             # As in quantize.py: keeps the quantised value through MLIR's dcast(qcast) folding.
             return ctx.b.dcast(ctx.b.unary("tosa.identity", result))
     assert entry.lower is not None
     return entry.lower(ctx)
-
-
-def _quantized_as(op: Any) -> QuantParams | None:
-    """Return the parameters that every reader of `op` quantises its result to."""
-    found = set()
-    for use in op.results[0].uses:
-        reader = use.owner.operation
-        if reader.name != "torch.quantized_decomposed.quantize_per_tensor":
-            return None
-        found.add(
-            quantize_params(Lowering(reader, Builder(reader.location, ir.InsertionPoint(reader))))
-        )
-    return found.pop() if len(found) == 1 else None
 
 
 def _to_torch(b: Builder, new: ir.Value | Complex, old: ir.Value) -> ir.Value:

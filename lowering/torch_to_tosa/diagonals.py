@@ -9,7 +9,7 @@ import numpy as np
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import i, shape_of
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, Trait, lowers
 from tosaic.lowering.torch_to_tosa.formula import Term, compute_type
 from tosaic.lowering.torch_to_tosa.indexing import stored
 from tosaic.lowering.torch_to_tosa.operators import aten_name
@@ -43,7 +43,7 @@ def diagonal_matrix(b: Builder, x: ir.Value, offset: int) -> ir.Value:
     return b.reshape(part(b, flat, 1, 0, size * size), [*batch, size, size])
 
 
-@lowers("torch.aten.diagonal", "torch.aten.linalg_diagonal", quantized=_SHARED)
+@lowers("torch.aten.diagonal", "torch.aten.linalg_diagonal", quantized=_SHARED, traits=Trait.MOVES)
 def diagonal(ctx: Lowering) -> ir.Value:
     """`diagonal(x, offset, dim1, dim2)`."""
     b, x = ctx.b, ctx.tensor(0)
@@ -53,7 +53,7 @@ def diagonal(ctx: Lowering) -> ir.Value:
     return diagonal_of(b, b.transpose(x, order), ctx.integer(1))
 
 
-@lowers("torch.aten.diag_embed", quantized=_SHARED)
+@lowers("torch.aten.diag_embed", quantized=_SHARED, traits=Trait.MOVES)
 def diag_embed(ctx: Lowering) -> ir.Value:
     """`diag_embed(x, offset, dim1, dim2)`."""
     b, x = ctx.b, ctx.tensor(0)
@@ -65,7 +65,7 @@ def diag_embed(ctx: Lowering) -> ir.Value:
     return restored(b, made, order)
 
 
-@lowers("torch.aten.diag", "torch.aten.diagflat", quantized=_SHARED)
+@lowers("torch.aten.diag", "torch.aten.diagflat", quantized=_SHARED, traits=Trait.MOVES)
 def diag(ctx: Lowering) -> ir.Value:
     """`diag(x, offset)`: of a matrix its diagonal, of a vector a matrix."""
     b, x = ctx.b, ctx.tensor(0)
@@ -85,7 +85,7 @@ def trace(ctx: Lowering) -> ir.Value:
     return b.reshape(b.reduce("tosa.reduce_sum", line, 0), ctx.out_shape())
 
 
-@lowers("torch.aten.tril", "torch.aten.triu", quantized=_SHARED)
+@lowers("torch.aten.tril", "torch.aten.triu", quantized=_SHARED, traits=Trait.MOVES)
 def tril(ctx: Lowering) -> ir.Value:
     """`tril(x, diagonal)` and `triu`: zeros on one side of a diagonal."""
     b, x = ctx.b, ctx.tensor(0)
@@ -99,7 +99,7 @@ def tril(ctx: Lowering) -> ir.Value:
     return data.back(b.select(b.const(mask.reshape(*ones, *mask.shape), i(1)), values, zero))
 
 
-@lowers("torch.aten.block_diag", quantized=_SHARED)
+@lowers("torch.aten.block_diag", quantized=_SHARED, traits=Trait.MOVES)
 def block_diag(ctx: Lowering) -> ir.Value:
     """`block_diag(matrices)`: one behind the other along the diagonal, zeros elsewhere."""
     b, width, before = ctx.b, ctx.out_shape()[1], 0

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import i, is_signless_integer
-from tosaic.lowering.ops import Lowering, Quantized, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Trait, lowers
 from tosaic.lowering.torch_to_tosa import formula
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.promotion import (
@@ -21,6 +21,8 @@ from tosaic.lowering.torch_to_tosa.promotion import (
 
 _BOTH = (0, 1)
 _FORMS = ("Tensor", "Scalar")
+_CHEAP = Trait.ELEMENTWISE | Trait.CHEAP
+_CHOICE = Trait.ELEMENTWISE | Trait.JUMPS
 
 
 def _forms(*names: str) -> list[str]:
@@ -44,7 +46,7 @@ def _sum(ctx: Lowering, combine: Callable[[Term, Term], Term], scaled: int) -> i
     return result(ctx, combine(*terms))
 
 
-@lowers(*_forms("add"), quantized=Quantized.SUM, activations=_BOTH)
+@lowers(*_forms("add"), quantized=Quantized.SUM, activations=_BOTH, traits=_CHEAP)
 def add(ctx: Lowering) -> ir.Value:
     """`add(x, y, alpha)` = x + alpha * y; of bools, whether one of them is true."""
     if _of_bools(ctx) and number(ctx, 2):
@@ -52,25 +54,25 @@ def add(ctx: Lowering) -> ir.Value:
     return _sum(ctx, lambda x, y: x + y, 1)
 
 
-@lowers(*_forms("sub"), quantized=Quantized.SUM, activations=_BOTH)
+@lowers(*_forms("sub"), quantized=Quantized.SUM, activations=_BOTH, traits=_CHEAP)
 def sub(ctx: Lowering) -> ir.Value:
     """`sub(x, y, alpha)` = x - alpha * y."""
     return _sum(ctx, lambda x, y: x - y, 1)
 
 
-@lowers("torch.aten.rsub.Scalar", quantized=Quantized.SUM)
+@lowers("torch.aten.rsub.Scalar", quantized=Quantized.SUM, traits=_CHEAP)
 def rsub(ctx: Lowering) -> ir.Value:
     """`rsub(x, number, alpha)` = number - alpha * x."""
     return _sum(ctx, lambda x, y: y - x, 0)
 
 
-@lowers("torch.aten.rsub.Tensor", quantized=Quantized.SUM, activations=_BOTH)
+@lowers("torch.aten.rsub.Tensor", quantized=Quantized.SUM, activations=_BOTH, traits=_CHEAP)
 def rsub_tensor(ctx: Lowering) -> ir.Value:
     """`rsub(x, y, alpha)` = y - alpha * x."""
     return _sum(ctx, lambda x, y: y - x, 0)
 
 
-@lowers(*_forms("mul"), quantized=Quantized.RESCALED, activations=_BOTH)
+@lowers(*_forms("mul"), quantized=Quantized.RESCALED, activations=_BOTH, traits=_CHEAP)
 def mul(ctx: Lowering) -> ir.Value:
     """`mul(x, y)`; of bools, whether both are true."""
     if _of_bools(ctx):
@@ -79,7 +81,13 @@ def mul(ctx: Lowering) -> ir.Value:
     return result(ctx, x * y)
 
 
-@lowers(*_forms("div"), quantized=Quantized.RESCALED, activations=_BOTH, integer_bits=(8,))
+@lowers(
+    *_forms("div"),
+    quantized=Quantized.RESCALED,
+    activations=_BOTH,
+    traits=_CHEAP,
+    integer_bits=(8,),
+)
 def div(ctx: Lowering) -> ir.Value:
     """True division; by a number it is one multiplication."""
     x, y = precise_pair(ctx)
@@ -92,7 +100,7 @@ def div(ctx: Lowering) -> ir.Value:
 
 
 def _extreme(name: str, tosa: str, ignore_nan: bool) -> None:
-    @lowers(f"torch.aten.{name}", quantized=Quantized.RESCALED, activations=_BOTH)
+    @lowers(f"torch.aten.{name}", quantized=Quantized.RESCALED, activations=_BOTH, traits=_CHEAP)
     def lower(ctx: Lowering) -> ir.Value:
         """The larger or smaller; fmax and fmin ignore NaN, the others pass it on."""
         x, y = pair(ctx)
@@ -134,6 +142,7 @@ def heaviside(ctx: Lowering) -> ir.Value:
     *(f"torch.aten.where.{form}" for form in ("self", "ScalarOther", "ScalarSelf", "Scalar")),
     quantized=Quantized.RESCALED,
     activations=(1, 2),
+    traits=_CHOICE,
 )
 def where(ctx: Lowering) -> ir.Value:
     """`where(condition, x, y)`, each a tensor or a number."""
@@ -147,6 +156,7 @@ def where(ctx: Lowering) -> ir.Value:
     "torch.aten.masked_fill.Tensor",
     quantized=Quantized.RESCALED,
     activations=(0, 2),
+    traits=_CHOICE,
 )
 def masked_fill(ctx: Lowering) -> ir.Value:
     """`masked_fill(x, mask, value)`."""

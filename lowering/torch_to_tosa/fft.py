@@ -22,6 +22,7 @@ from tosaic.lowering.ops import (
     Lowering,
     Quantized,
     Refusal,
+    Trait,
     lowers,
     normalize_dim,
     part_type,
@@ -249,7 +250,12 @@ def irfft(ctx: Lowering) -> ir.Value:
     return found
 
 
-@lowers("torch.aten.fft_fftshift", "torch.aten.fft_ifftshift", quantized=Quantized.SHARED)
+@lowers(
+    "torch.aten.fft_fftshift",
+    "torch.aten.fft_ifftshift",
+    quantized=Quantized.SHARED,
+    traits=Trait.MOVES,
+)
 def fftshift(ctx: Lowering) -> ir.Value:
     """`fftshift(x, dims?)`: the first element to the middle; `ifftshift`: back."""
     x = ctx.tensor(0)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from tosaic.dialects.bindings import ir
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, Trait, lowers
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import broadcast, part, static_shape
 
@@ -133,7 +133,9 @@ _LISTS: dict[str, Callable[[Lowering], list[ir.Value]]] = {
     "meshgrid.indexing": _meshgrid,
     "broadcast_tensors": _broadcast_all,
 }
-lowers(*(f"torch.aten.{name}" for name in (*_SPLITS, *_LISTS)), quantized=_SHARED)(None)
+lowers(
+    *(f"torch.aten.{name}" for name in (*_SPLITS, *_LISTS)), quantized=_SHARED, traits=Trait.MOVES
+)(None)
 
 
 @lowers("torch.prim.ListUnpack")

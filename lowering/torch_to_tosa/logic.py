@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import i, is_signless_integer
-from tosaic.lowering.ops import Lowering, Quantized, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Trait, lowers
 from tosaic.lowering.torch_to_tosa.formula import Term, compute_type
 from tosaic.lowering.torch_to_tosa.promotion import operand, pair, promoted, result
 
 _FORMS = ("Tensor", "Scalar")
+_JUMPS = Trait.ELEMENTWISE | Trait.JUMPS
 
 # --- comparison ----------------------------------------------------------------------------------
 
@@ -39,6 +40,7 @@ def _comparison(name: str, test: Callable[[Term, Term], Term]) -> None:
         *(f"torch.aten.{name}.{form}" for form in _FORMS),
         quantized=Quantized.READS,
         activations=(0, 1),
+        traits=_JUMPS,
     )
     def lower(ctx: Lowering) -> ir.Value:
         """Comparison, in the type that both promote to."""
@@ -70,7 +72,7 @@ def isclose(ctx: Lowering) -> ir.Value:
 
 
 def _logic(name: str, combine: Callable[[Term, Term], Term]) -> None:
-    @lowers(f"torch.aten.logical_{name}")
+    @lowers(f"torch.aten.logical_{name}", traits=_JUMPS)
     def logical(ctx: Lowering) -> ir.Value:
         """Logic of whether the elements are not 0."""
         return combine(operand(ctx, 0, i(1)), operand(ctx, 1, i(1))).value
@@ -78,7 +80,8 @@ def _logic(name: str, combine: Callable[[Term, Term], Term]) -> None:
     names = (f"bitwise_{name}.Tensor", f"bitwise_{name}.Scalar", f"bitwise_{name}.Scalar_Tensor")
 
     @lowers(
-        *(f"torch.aten.{full}" for full in (*names, f"__{name}__.Tensor", f"__{name}__.Scalar"))
+        *(f"torch.aten.{full}" for full in (*names, f"__{name}__.Tensor", f"__{name}__.Scalar")),
+        traits=_JUMPS,
     )
     def bitwise(ctx: Lowering) -> ir.Value:
         """Logic of bits, or of bools."""

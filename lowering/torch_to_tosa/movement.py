@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import DYNAMIC, shape_of
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, Trait, lowers, normalize_dim
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.promotion import number_of
 from tosaic.lowering.torch_to_tosa.shuffles import padded_by_repeating
@@ -23,6 +23,7 @@ SHARED = Quantized.SHARED
     "torch.aten.squeeze.dims",
     "torch.aten.unsqueeze",
     quantized=SHARED,
+    traits=Trait.MOVES,
 )
 def reshape(ctx: Lowering) -> ir.Value:
     """Every op whose result is its input's elements in order: the result type says the shape."""
@@ -39,6 +40,7 @@ def reshape(ctx: Lowering) -> ir.Value:
     "torch.aten.detach",
     "torch.aten.lift_fresh_copy",
     quantized=SHARED,
+    traits=Trait.MOVES,
 )
 def identity(ctx: Lowering) -> ir.Value:
     """Memory formats mean nothing to a program without strides."""
@@ -61,7 +63,7 @@ def convert(ctx: Lowering) -> ir.Value:
     return Term(ctx.b, ctx.tensor(0)).converted(ctx.out_element()).value
 
 
-@lowers("torch.aten.permute", quantized=SHARED)
+@lowers("torch.aten.permute", quantized=SHARED, traits=Trait.MOVES)
 def permute(ctx: Lowering) -> ir.Value:
     """`permute(x, dims)`."""
     x = ctx.tensor(0)
@@ -69,7 +71,7 @@ def permute(ctx: Lowering) -> ir.Value:
     return ctx.b.transpose(x, [normalize_dim(d, rank) for d in ctx.ints(1)])
 
 
-@lowers("torch.aten.transpose.int", "torch.aten.transpose", quantized=SHARED)
+@lowers("torch.aten.transpose.int", "torch.aten.transpose", quantized=SHARED, traits=Trait.MOVES)
 def transpose(ctx: Lowering) -> ir.Value:
     """`transpose(x, dim0, dim1)`."""
     x = ctx.tensor(0)
@@ -81,14 +83,14 @@ def transpose(ctx: Lowering) -> ir.Value:
     return ctx.b.transpose(x, perms)
 
 
-@lowers("torch.aten.t", quantized=SHARED)
+@lowers("torch.aten.t", quantized=SHARED, traits=Trait.MOVES)
 def t(ctx: Lowering) -> ir.Value:
     """`t(x)` of a matrix or vector."""
     x = ctx.tensor(0)
     return ctx.b.transpose(x, list(reversed(range(len(shape_of(x))))))
 
 
-@lowers("torch.aten.slice.Tensor", quantized=SHARED)
+@lowers("torch.aten.slice.Tensor", quantized=SHARED, traits=Trait.MOVES)
 def slice_(ctx: Lowering) -> ir.Value:
     """`slice(x, dim, start?, end?, step)`."""
     b, x = ctx.b, ctx.tensor(0)
@@ -128,7 +130,7 @@ def _bounded(index: int, size: int) -> int:
     return min(max(index + size if index < 0 else index, 0), size)
 
 
-@lowers("torch.aten.select.int", quantized=SHARED)
+@lowers("torch.aten.select.int", quantized=SHARED, traits=Trait.MOVES)
 def select(ctx: Lowering) -> ir.Value:
     """`select(x, dim, index)`."""
     x = ctx.tensor(0)
@@ -141,7 +143,7 @@ def select(ctx: Lowering) -> ir.Value:
     return ctx.b.reshape(ctx.b.slice(x, begin, extent), ctx.out_shape())
 
 
-@lowers("torch.aten.expand", "torch.aten.broadcast_to", quantized=SHARED)
+@lowers("torch.aten.expand", "torch.aten.broadcast_to", quantized=SHARED, traits=Trait.MOVES)
 def expand(ctx: Lowering) -> ir.Value:
     """`expand(x, size)`."""
     b, x, out = ctx.b, ctx.tensor(0), ctx.out_shape()
@@ -152,7 +154,7 @@ def expand(ctx: Lowering) -> ir.Value:
     return b.tile(b.reshape(x, shape), repeats)
 
 
-@lowers("torch.aten.repeat", quantized=SHARED)
+@lowers("torch.aten.repeat", quantized=SHARED, traits=Trait.MOVES)
 def repeat(ctx: Lowering) -> ir.Value:
     """`repeat(x, times)`."""
     x, times = ctx.tensor(0), ctx.ints(1)
@@ -160,7 +162,7 @@ def repeat(ctx: Lowering) -> ir.Value:
     return ctx.b.tile(ctx.b.reshape(x, shape), times)
 
 
-@lowers("torch.aten.cat", quantized=SHARED)
+@lowers("torch.aten.cat", quantized=SHARED, traits=Trait.MOVES)
 def cat(ctx: Lowering) -> ir.Value:
     """`cat(tensors, dim)`; PyTorch skips empty 1-D tensors."""
     b, element = ctx.b, ctx.out_element()
@@ -170,7 +172,7 @@ def cat(ctx: Lowering) -> ir.Value:
     return b.concat(values, ctx.dim(1, len(ctx.out_shape())))
 
 
-@lowers("torch.aten.stack", quantized=SHARED)
+@lowers("torch.aten.stack", quantized=SHARED, traits=Trait.MOVES)
 def stack(ctx: Lowering) -> ir.Value:
     """`stack(tensors, dim)`."""
     b, axis, element = ctx.b, ctx.dim(1, len(ctx.out_shape())), ctx.out_element()
@@ -181,13 +183,13 @@ def stack(ctx: Lowering) -> ir.Value:
     return parts[0] if len(parts) == 1 else b.concat(parts, axis)
 
 
-@lowers("torch.aten.constant_pad_nd", quantized=SHARED)
+@lowers("torch.aten.constant_pad_nd", quantized=SHARED, traits=Trait.MOVES)
 def constant_pad(ctx: Lowering) -> ir.Value:
     """`constant_pad_nd(x, pads, value)`; pads run from the last dim, negative ones crop."""
     return _pad(ctx, ctx.ints(1), _number(ctx, 2))
 
 
-@lowers("torch.aten.pad", quantized=SHARED)
+@lowers("torch.aten.pad", quantized=SHARED, traits=Trait.MOVES)
 def pad(ctx: Lowering) -> ir.Value:
     """`pad(x, pads, mode, value?)`."""
     if ctx.text(2) != "constant":

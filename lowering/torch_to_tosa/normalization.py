@@ -10,7 +10,7 @@ import numpy as np
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import QuantParams, element_of, f32, is_static, shape_of
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, Trait, lowers, normalize_dim
 from tosaic.lowering.quantization.layer_norm import layer_norm as integer_layer_norm
 from tosaic.lowering.quantization.softmax import log_softmax as integer_log_softmax
 from tosaic.lowering.quantization.softmax import softmax as integer_softmax
@@ -132,6 +132,7 @@ def _integer_layer_norm(
 @lowers(
     "torch.aten.layer_norm",
     quantized=Quantized.COMPOSITE,
+    traits=Trait.BY_ROW,
     integer=_integer_layer_norm,
     precise=True,
     normalizes_rows=True,
@@ -277,6 +278,7 @@ def _integer_rms_norm(
 @lowers(
     "torch.aten.rms_norm",
     quantized=Quantized.COMPOSITE,
+    traits=Trait.BY_ROW,
     integer=_integer_rms_norm,
     precise=True,
     normalizes_rows=True,
@@ -344,6 +346,7 @@ def _along_dim(ctx: Lowering, compute: Callable[[ir.Value, int], ir.Value]) -> i
     "torch.aten.softmax.int",
     "torch.aten._softmax",
     quantized=Quantized.COMPOSITE,
+    traits=Trait.BY_ROW,
     integer=_integer_softmax,
     output_range=(0.0, 1.0),
     precise=True,
@@ -357,6 +360,7 @@ def softmax(ctx: Lowering) -> ir.Value:
     "torch.aten.log_softmax.int",
     "torch.aten._log_softmax",
     quantized=Quantized.COMPOSITE,
+    traits=Trait.BY_ROW,
     integer=_integer_log_softmax,
     precise=True,
 )

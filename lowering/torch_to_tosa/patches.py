@@ -12,7 +12,7 @@ import numpy as np
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import i, shape_of
-from tosaic.lowering.ops import Lowering, Quantized, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Trait, lowers
 from tosaic.lowering.torch_to_tosa.indexing import stored, take_along
 from tosaic.lowering.torch_to_tosa.pieces import joined, part, static_shape
 from tosaic.lowering.torch_to_tosa.windows import pad_or_crop, spread, strided_slice
@@ -50,7 +50,7 @@ def windows(b: Builder, x: ir.Value, axis: int, window: Window) -> ir.Value:
     return joined(b, [b.reshape(column, apart) for column in columns], axis + 1)
 
 
-@lowers("torch.aten.unfold", quantized=_SHARED)
+@lowers("torch.aten.unfold", quantized=_SHARED, traits=Trait.MOVES)
 def unfold(ctx: Lowering) -> ir.Value:
     """`unfold(x, dim, size, step)`: windows, each as a new last dim."""
     b, x, size, step = ctx.b, ctx.tensor(0), ctx.integer(2), ctx.integer(3)
@@ -76,7 +76,7 @@ def _patches(ctx: Lowering, sizes: Sequence[int], first: int) -> tuple[list[Wind
     return [Window(*v) for v in zip(kernel, stride, counts, dilation, strict=True)], padding
 
 
-@lowers("torch.aten.im2col", quantized=_SHARED)
+@lowers("torch.aten.im2col", quantized=_SHARED, traits=Trait.MOVES)
 def im2col(ctx: Lowering) -> ir.Value:
     """`im2col(x, kernel, dilation, padding, stride)`: [N, C, H, W] to [N, C*kh*kw, patches]."""
     b, x = ctx.b, ctx.tensor(0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.types import i, is_float, is_signless_integer, is_static
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, Trait, lowers
 from tosaic.lowering.torch_to_tosa import formula
 from tosaic.lowering.torch_to_tosa.exact import Array, table
 from tosaic.lowering.torch_to_tosa.formula import Term, compute_type, trunc
@@ -19,7 +19,7 @@ from tosaic.lowering.torch_to_tosa.promotion import operand, precise_type, resul
 
 
 def _enter(name: str, formula_: Callable[[Term], Term]) -> None:
-    @lowers(f"torch.aten.{name}", quantized=Quantized.TABLE)
+    @lowers(f"torch.aten.{name}", quantized=Quantized.TABLE, traits=Trait.JUMPS)
     def lower(ctx: Lowering) -> ir.Value:
         """Rounding; integers are whole."""
         x = operand(ctx, 0, ctx.out_element())
@@ -34,7 +34,7 @@ for _name, _formula in {
     _enter(_name, _formula)
 
 
-@lowers("torch.aten.frac", quantized=Quantized.TABLE, output_range=(-1.0, 1.0))
+@lowers("torch.aten.frac", quantized=Quantized.TABLE, traits=Trait.JUMPS, output_range=(-1.0, 1.0))
 def frac(ctx: Lowering) -> ir.Value:
     """``x - trunc(x)``."""
     x = operand(ctx, 0, ctx.out_element())
@@ -44,6 +44,7 @@ def frac(ctx: Lowering) -> ir.Value:
 @lowers(
     "torch.aten.round",
     quantized=Quantized.TABLE,
+    traits=Trait.JUMPS,
     integer=table(lambda ctx, x: np.rint(x)),
     integer_bits=(8, 16),
 )
@@ -61,6 +62,7 @@ def _exact_decimals(ctx: Lowering, x: Array) -> Array:
 @lowers(
     "torch.aten.round.decimals",
     quantized=Quantized.TABLE,
+    traits=Trait.JUMPS,
     integer=table(_exact_decimals),
     integer_bits=(8, 16),
 )
@@ -83,25 +85,31 @@ def round_decimals(ctx: Lowering) -> ir.Value:
 # --- signs ---------------------------------------------------------------------------------------
 
 
-@lowers("torch.aten.abs", quantized=Quantized.TABLE)
+@lowers("torch.aten.abs", quantized=Quantized.TABLE, traits=Trait.CHEAP)
 def absolute(ctx: Lowering) -> ir.Value:
     """``|x|``."""
     return result(ctx, abs(operand(ctx, 0, compute_type(ctx.out_element()))))
 
 
-@lowers("torch.aten.neg", quantized=Quantized.TABLE)
+@lowers("torch.aten.neg", quantized=Quantized.TABLE, traits=Trait.CHEAP)
 def neg(ctx: Lowering) -> ir.Value:
     """``-x``."""
     return result(ctx, -operand(ctx, 0, compute_type(ctx.out_element())))
 
 
-@lowers("torch.aten.positive", quantized=Quantized.SHARED)
+@lowers("torch.aten.positive", quantized=Quantized.SHARED, traits=Trait.MOVES)
 def positive(ctx: Lowering) -> ir.Value:
     """x itself."""
     return ctx.tensor(0)
 
 
-@lowers("torch.aten.sign", "torch.aten.sgn", quantized=Quantized.TABLE, output_range=(-1.0, 1.0))
+@lowers(
+    "torch.aten.sign",
+    "torch.aten.sgn",
+    quantized=Quantized.TABLE,
+    traits=Trait.JUMPS,
+    output_range=(-1.0, 1.0),
+)
 def sign(ctx: Lowering) -> ir.Value:
     """-1, 0 or 1; NaN gives 0."""
     element = ctx.out_element()
@@ -148,13 +156,13 @@ for _name, (_fn, _of_integers) in _TESTS.items():
     _test(_name, _fn, _of_integers)
 
 
-@lowers("torch.aten.logical_not")
+@lowers("torch.aten.logical_not", traits=Trait.ELEMENTWISE | Trait.JUMPS)
 def logical_not(ctx: Lowering) -> ir.Value:
     """Whether x is 0."""
     return (~operand(ctx, 0, i(1))).value
 
 
-@lowers("torch.aten.bitwise_not")
+@lowers("torch.aten.bitwise_not", traits=Trait.ELEMENTWISE | Trait.JUMPS)
 def bitwise_not(ctx: Lowering) -> ir.Value:
     """The bits of x inverted; of a bool, not x."""
     return (~operand(ctx, 0, ctx.out_element())).value

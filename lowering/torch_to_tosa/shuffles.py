@@ -7,7 +7,7 @@ import math
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import shape_of
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, Trait, lowers
 from tosaic.lowering.torch_to_tosa.operators import aten_name
 from tosaic.lowering.torch_to_tosa.pieces import joined, part, static_shape
 from tosaic.lowering.torch_to_tosa.windows import pad_or_crop
@@ -16,7 +16,7 @@ _SHARED = Quantized.SHARED
 _FEW = 8
 
 
-@lowers("torch.aten.pixel_shuffle", quantized=_SHARED)
+@lowers("torch.aten.pixel_shuffle", quantized=_SHARED, traits=Trait.MOVES)
 def pixel_shuffle(ctx: Lowering) -> ir.Value:
     """`pixel_shuffle(x, factor)`: [..., C*r*r, H, W] to [..., C, H*r, W*r]."""
     b, x, r = ctx.b, ctx.tensor(0), ctx.integer(1)
@@ -26,7 +26,7 @@ def pixel_shuffle(ctx: Lowering) -> ir.Value:
     return b.reshape(y, [*batch, c, h * r, w * r])
 
 
-@lowers("torch.aten.pixel_unshuffle", quantized=_SHARED)
+@lowers("torch.aten.pixel_unshuffle", quantized=_SHARED, traits=Trait.MOVES)
 def pixel_unshuffle(ctx: Lowering) -> ir.Value:
     """`pixel_unshuffle(x, factor)`: [..., C, H*r, W*r] to [..., C*r*r, H, W]."""
     b, x, r = ctx.b, ctx.tensor(0), ctx.integer(1)
@@ -36,7 +36,12 @@ def pixel_unshuffle(ctx: Lowering) -> ir.Value:
     return b.reshape(y, [*batch, c * r * r, h, w])
 
 
-@lowers("torch.aten.channel_shuffle", "torch.aten.native_channel_shuffle", quantized=_SHARED)
+@lowers(
+    "torch.aten.channel_shuffle",
+    "torch.aten.native_channel_shuffle",
+    quantized=_SHARED,
+    traits=Trait.MOVES,
+)
 def channel_shuffle(ctx: Lowering) -> ir.Value:
     """`channel_shuffle(x, groups)`: channel g*K+k moves to k*G+g."""
     b, x, groups = ctx.b, ctx.tensor(0), ctx.integer(1)
@@ -52,6 +57,7 @@ _MODES = {"reflection": "reflect", "replication": "replicate", "circular": "circ
     *(f"torch.aten.{mode}_pad{n}d" for mode in ("reflection", "replication") for n in (1, 2, 3)),
     "torch.aten._pad_circular",
     quantized=_SHARED,
+    traits=Trait.MOVES,
 )
 def repeating_pad(ctx: Lowering) -> ir.Value:
     """`reflection_pad(x, pads)` and the like."""

@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 
 from tosaic.dialects.bindings import ir
-from tosaic.lowering.ops import Lowering, Quantized, lowers
+from tosaic.lowering.ops import Lowering, Quantized, Trait, lowers
 from tosaic.lowering.torch_to_tosa import formula
 from tosaic.lowering.torch_to_tosa.exact import Array, table
 from tosaic.lowering.torch_to_tosa.formula import Term, compute_type, log
@@ -104,7 +104,7 @@ for _name, _function in _FUNCTIONS.items():
     _enter(_name, _function)
 
 
-@lowers("torch.aten.square", quantized=Quantized.TABLE)
+@lowers("torch.aten.square", quantized=Quantized.TABLE, traits=Trait.CHEAP)
 def square(ctx: Lowering) -> ir.Value:
     """``x * x``."""
     x = operand(ctx, 0, compute_type(ctx.out_element()))

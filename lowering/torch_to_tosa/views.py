@@ -9,7 +9,7 @@ import numpy as np
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import DYNAMIC, i, shape_of
-from tosaic.lowering.ops import Lowering, Quantized, Refusal, lowers, normalize_dim
+from tosaic.lowering.ops import Lowering, Quantized, Refusal, Trait, lowers, normalize_dim
 from tosaic.lowering.torch_to_tosa.formula import Term
 from tosaic.lowering.torch_to_tosa.indexing import stored, take_along
 from tosaic.lowering.torch_to_tosa.operators import aten_name
@@ -31,7 +31,7 @@ _SHARED = Quantized.SHARED
 # --- dims ----------------------------------------------------------------------------------------
 
 
-@lowers("torch.aten.swapaxes", "torch.aten.swapdims", quantized=_SHARED)
+@lowers("torch.aten.swapaxes", "torch.aten.swapdims", quantized=_SHARED, traits=Trait.MOVES)
 def swapaxes(ctx: Lowering) -> ir.Value:
     """`swapaxes(x, dim0, dim1)`."""
     x = ctx.tensor(0)
@@ -43,7 +43,9 @@ def swapaxes(ctx: Lowering) -> ir.Value:
     return ctx.b.transpose(x, perms)
 
 
-@lowers("torch.aten.mT", "torch.aten.adjoint", "torch.aten.mH", quantized=_SHARED)
+@lowers(
+    "torch.aten.mT", "torch.aten.adjoint", "torch.aten.mH", quantized=_SHARED, traits=Trait.MOVES
+)
 def matrix_transpose(ctx: Lowering) -> ir.Value:
     """The last two dims swapped."""
     x = ctx.tensor(0)
@@ -52,7 +54,7 @@ def matrix_transpose(ctx: Lowering) -> ir.Value:
     return ctx.b.transpose(x, perms)
 
 
-@lowers("torch.aten.numpy_T", "torch.aten.matrix_H", quantized=_SHARED)
+@lowers("torch.aten.numpy_T", "torch.aten.matrix_H", quantized=_SHARED, traits=Trait.MOVES)
 def reversed_dims(ctx: Lowering) -> ir.Value:
     """All dims in reverse."""
     x = ctx.tensor(0)
@@ -65,6 +67,7 @@ def reversed_dims(ctx: Lowering) -> ir.Value:
     "torch.aten.moveaxis.int",
     "torch.aten.moveaxis.intlist",
     quantized=_SHARED,
+    traits=Trait.MOVES,
 )
 def movedim(ctx: Lowering) -> ir.Value:
     """`movedim(x, source, destination)`."""
@@ -81,7 +84,13 @@ def movedim(ctx: Lowering) -> ir.Value:
     return ctx.b.transpose(x, [moved[k] if k in moved else next(rest) for k in range(rank)])
 
 
-@lowers("torch.aten.ravel", "torch.aten.view_as", "torch.aten.reshape_as", quantized=_SHARED)
+@lowers(
+    "torch.aten.ravel",
+    "torch.aten.view_as",
+    "torch.aten.reshape_as",
+    quantized=_SHARED,
+    traits=Trait.MOVES,
+)
 def reshape(ctx: Lowering) -> ir.Value:
     """The elements in order; the result type says the shape."""
     out = ctx.out_shape()
@@ -90,7 +99,7 @@ def reshape(ctx: Lowering) -> ir.Value:
     return ctx.b.reshape(ctx.tensor(0), out)
 
 
-@lowers("torch.aten.expand_as", quantized=_SHARED)
+@lowers("torch.aten.expand_as", quantized=_SHARED, traits=Trait.MOVES)
 def expand_as(ctx: Lowering) -> ir.Value:
     """`expand_as(x, other)`."""
     if DYNAMIC in ctx.out_shape() and shape_of(ctx.tensor(0)) != ctx.out_shape():
@@ -99,14 +108,18 @@ def expand_as(ctx: Lowering) -> ir.Value:
 
 
 @lowers(
-    "torch.aten.atleast_1d", "torch.aten.atleast_2d", "torch.aten.atleast_3d", quantized=_SHARED
+    "torch.aten.atleast_1d",
+    "torch.aten.atleast_2d",
+    "torch.aten.atleast_3d",
+    quantized=_SHARED,
+    traits=Trait.MOVES,
 )
 def atleast(ctx: Lowering) -> ir.Value:
     """`atleast_2d(x)`."""
     return ctx.b.reshape(ctx.tensor(0), ctx.out_shape())
 
 
-@lowers("torch.aten.narrow", quantized=_SHARED)
+@lowers("torch.aten.narrow", quantized=_SHARED, traits=Trait.MOVES)
 def narrow(ctx: Lowering) -> ir.Value:
     """`narrow(x, dim, start, length)`."""
     x = ctx.tensor(0)
@@ -124,6 +137,7 @@ def narrow(ctx: Lowering) -> ir.Value:
     "torch.aten.column_stack",
     "torch.aten.row_stack",
     quantized=_SHARED,
+    traits=Trait.MOVES,
 )
 def hstack(ctx: Lowering) -> ir.Value:
     """`hstack(tensors)` and the like: a concat of values of at least one, two or three dims."""
@@ -149,7 +163,7 @@ def hstack(ctx: Lowering) -> ir.Value:
 # --- repeats -------------------------------------------------------------------------------------
 
 
-@lowers("torch.aten.tile", quantized=_SHARED)
+@lowers("torch.aten.tile", quantized=_SHARED, traits=Trait.MOVES)
 def tile(ctx: Lowering) -> ir.Value:
     """`tile(x, times)`."""
     x, times = ctx.tensor(0), ctx.ints(1)
@@ -160,7 +174,7 @@ def tile(ctx: Lowering) -> ir.Value:
     return ctx.b.tile(ctx.b.reshape(x, [1] * (rank - len(shape_of(x))) + shape_of(x)), times)
 
 
-@lowers("torch.aten.repeat_interleave.self_int", quantized=_SHARED)
+@lowers("torch.aten.repeat_interleave.self_int", quantized=_SHARED, traits=Trait.MOVES)
 def repeat_interleave(ctx: Lowering) -> ir.Value:
     """`repeat_interleave(x, times, dim?)`: each item `times` times."""
     b, x, times = ctx.b, ctx.tensor(0), ctx.integer(1)
@@ -220,20 +234,20 @@ def flipped(b: Builder, x: ir.Value, axes: list[int]) -> ir.Value:
     return x
 
 
-@lowers("torch.aten.flip", quantized=_SHARED)
+@lowers("torch.aten.flip", quantized=_SHARED, traits=Trait.MOVES)
 def flip(ctx: Lowering) -> ir.Value:
     """`flip(x, dims)`."""
     x = ctx.tensor(0)
     return flipped(ctx.b, x, [normalize_dim(d, len(shape_of(x))) for d in ctx.ints(1)])
 
 
-@lowers("torch.aten.fliplr", "torch.aten.flipud", quantized=_SHARED)
+@lowers("torch.aten.fliplr", "torch.aten.flipud", quantized=_SHARED, traits=Trait.MOVES)
 def fliplr(ctx: Lowering) -> ir.Value:
     """The second dim (of flipud: the first) reversed."""
     return flipped(ctx.b, ctx.tensor(0), [1 if aten_name(ctx).endswith("lr") else 0])
 
 
-@lowers("torch.aten.rot90", quantized=_SHARED)
+@lowers("torch.aten.rot90", quantized=_SHARED, traits=Trait.MOVES)
 def rot90(ctx: Lowering) -> ir.Value:
     """`rot90(x, times, dims)`."""
     b, x, times = ctx.b, ctx.tensor(0), ctx.integer(1) % 4
@@ -249,7 +263,7 @@ def rot90(ctx: Lowering) -> ir.Value:
     return x
 
 
-@lowers("torch.aten.roll", quantized=_SHARED)
+@lowers("torch.aten.roll", quantized=_SHARED, traits=Trait.MOVES)
 def roll(ctx: Lowering) -> ir.Value:
     """`roll(x, shifts, dims)`; without dims, of the elements in order."""
     b, x = ctx.b, ctx.tensor(0)
@@ -264,7 +278,7 @@ def roll(ctx: Lowering) -> ir.Value:
 # --- products of sets ----------------------------------------------------------------------------
 
 
-@lowers("torch.aten.cartesian_prod", quantized=_SHARED)
+@lowers("torch.aten.cartesian_prod", quantized=_SHARED, traits=Trait.MOVES)
 def cartesian_prod(ctx: Lowering) -> ir.Value:
     """`cartesian_prod(vectors)`: a row for each way to take one element of each."""
     b, vectors = ctx.b, ctx.tensors(0)

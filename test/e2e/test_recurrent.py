@@ -85,9 +85,9 @@ def test_what_is_said_of_a_cell() -> None:
     quantizer = tosaic.TosaQuantizer()
     graph = quantizer.transform_for_annotation(exported.module(check_guards=False))
     said = {
-        (str(node.target).split(".")[1], decision.reads, decision.writes, decision.note)
-        for node, decision in quantizer.decide(graph).items()
-        if decision.kind is not Quantized.SHARED
+        (str(node.target).split(".")[1], role.reads, role.writes, role.note)
+        for node, role in quantizer.plan(graph).roles().items()
+        if role.kind is not Quantized.SHARED
     }
     note, wide, narrow = "inside a unit, which computes in int16", "int16", "int8"
     assert said == {

@@ -184,7 +184,7 @@ def of_truth(e: Emitter, node: Node) -> Node | None:
     """Bits of truth values."""
     if not all(map(is_bool, node.args)):
         return None
-    logical = {
+    logical: dict[Any, Any] = {
         aten.bitwise_not.default: aten.logical_not.default,
         aten.bitwise_and.Tensor: aten.logical_and.default,
         aten.bitwise_or.Tensor: aten.logical_or.default,
@@ -199,7 +199,7 @@ def truth_compared(e: Emitter, node: Node) -> Node | None:
     if not is_bool(x) or y not in (0, 1):
         return None
     same = bool(y) == (node.target is aten.eq.Scalar)
-    return x if same else e(aten.logical_not.default, x)  # type: ignore[no-any-return]
+    return x if same else e(aten.logical_not.default, x)
 
 
 @rule(aten.logical_not.default)
@@ -210,7 +210,7 @@ def opposite(e: Emitter, node: Node) -> Node | None:
         return None
     if x.target is aten.logical_not.default and is_bool(arguments(x)[0]):
         return arguments(x)[0]  # type: ignore[no-any-return]
-    others = {aten.eq.Scalar: aten.ne.Scalar, aten.ne.Scalar: aten.eq.Scalar}
+    others: dict[Any, Any] = {aten.eq.Scalar: aten.ne.Scalar, aten.ne.Scalar: aten.eq.Scalar}
     return e(others[x.target], *x.args) if x.target in others else None
 
 
@@ -220,7 +220,7 @@ def otherwise(e: Emitter, node: Node) -> Node | None:
     condition, x, y = arguments(node)
     if not is_call(condition, aten.logical_not.default) or not is_bool(arguments(condition)[0]):
         return None
-    swapped = {aten.where.ScalarOther: aten.where.ScalarSelf}
+    swapped: dict[Any, Any] = {aten.where.ScalarOther: aten.where.ScalarSelf}
     swapped |= {v: k for k, v in swapped.items()}
     return e(swapped.get(node.target, node.target), arguments(condition)[0], y, x)
 

@@ -46,7 +46,8 @@ class Arguments(GraphPass):
 def normal_arguments(node: Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments of a call of an ATen op in their normal form."""
     assert isinstance(node.target, OpOverload)
-    args, kwargs = list(node.args), dict(node.kwargs)
+    args: list[Any] = list(node.args)
+    kwargs: dict[str, Any] = dict(node.kwargs)
     given = 0
     rank: int | None = None
     for n, argument in enumerate(node.target._schema.arguments):

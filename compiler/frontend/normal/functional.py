@@ -28,8 +28,9 @@ class Functional(GraphPass):
 
     After `y[:2].add_(1)` a reader of `y`, or of any other view of its memory, reads a new value:
     the sum scattered into what `y` was. Each view is taken anew where it is read after a write. In
-    training a model may write to its buffers (batch norm counts its batches); else a write to an
-    input, parameter or buffer is refused, since a compiled program has no state.
+    training a model may write to its buffers (batch norm counts its batches). Else a write to a
+    buffer that nothing reads is dropped, and any other write to an input, parameter or buffer is
+    refused, since a compiled program has no state.
     """
 
     name: ClassVar[str] = "functional"
@@ -37,19 +38,33 @@ class Functional(GraphPass):
 
     def run(self, model: GraphModule) -> bool:
         """Rewrite every in-place op; nothing is looked at where there is none."""
-        found = [node for node in calls(model.graph) if _is_in_place(node)]
+        found = [node for node in calls(model.graph) if writes(node)]
+        unseen = [] if self.training else [node for node in found if _is_unseen(node)]
+        for node in unseen:
+            model.graph.erase_node(node)
         if self.training:
             found = [node for node in found if any(x.op != "get_attr" for x in writes(node))]
+        found = [node for node in found if not node._erased]
         if not found:
-            return False
+            return bool(unseen)
         memory = _Memory(model)
         for node in list(model.graph.nodes):
             memory.visit(node, renamed=node in found)
         return True
 
 
-def _is_in_place(node: Node) -> bool:
-    return bool(writes(node))
+def _is_unseen(node: Node) -> bool:
+    """Whether `node` writes to a buffer that nothing reads, such as a count of batches."""
+    if node.users:
+        return False
+    for target in writes(node):
+        if not isinstance(target, Node) or target.op != "get_attr":
+            return False
+        alike = node.graph.find_nodes(op="get_attr")
+        readers = {user for x in alike if x.target == target.target for user in x.users}
+        if readers != {node}:
+            return False
+    return True
 
 
 @dataclass
@@ -187,10 +202,8 @@ def _functional_value(e: Emitter, node: Node) -> Node:
     """Return what `node` writes, in the dtype of what it writes to."""
     target = functional_target(node.target)
     x = arguments(node)[0]
-    if node.target is aten.copy_.default:
-        value = bound(node)["src"]
-    else:
-        value = e(target, *node.args, **node.kwargs)
+    copies = node.target is aten.copy_.default
+    value: Node = bound(node)["src"] if copies else e(target, *node.args, **node.kwargs)
     dtype = x.meta["val"].dtype
     if value.meta["val"].dtype != dtype:
         value = e(aten._to_copy.default, value, dtype=dtype)

@@ -56,7 +56,9 @@ class Regions(GraphPass):
 def without_autocast(program: ExportedProgram) -> ExportedProgram:
     """Return `program` with the casts that enabled autocast regions stand for: traced anew."""
     if any(map(_casts, program.graph.nodes)):
-        return program.run_decompositions({})  # only tracing tells what autocast does
+        # Only tracing tells what autocast does.
+        traced: ExportedProgram = program.run_decompositions({})
+        return traced
     return program
 
 

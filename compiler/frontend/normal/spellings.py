@@ -330,4 +330,4 @@ def _overload(candidate: tuple[str, str, OpOverload]) -> OpOverload | None:
     wanted, given = (
         [str(a.type) for a in op._schema.arguments if not a.kwarg_only] for op in (known, target)
     )
-    return known if wanted == given else None  # type: ignore[no-any-return]
+    return known if wanted == given else None

@@ -122,3 +122,33 @@ func.func @float(%x: !torch.vtensor<[2,4],f32>) -> !torch.vtensor<[2,4],f32> {
   %0 = torch.aten.softmax.int %x, %dim, %none : !torch.vtensor<[2,4],f32>, !torch.int, !torch.none -> !torch.vtensor<[2,4],f32>
   return %0 : !torch.vtensor<[2,4],f32>
 }
+
+// -----
+
+// The clamp behind a composite is one of integers; a reader of other parameters has its own.
+// CHECK-LABEL: @softmax_clamped
+// CHECK-NOT: tosa.exp
+// CHECK: tosa.clz
+// CHECK: tosa.clz
+// CHECK: [[READ:%.+]] = quant.dcast {{.*}} : tensor<2x4x!quant.uniform<i8:f32, 0.001953125:-128>>
+// CHECK: tosa.clamp [[READ]]
+// CHECK-NOT: tosa.exp
+func.func @softmax_clamped(%x: !torch.vtensor<[2,4],f32>) -> (!torch.vtensor<[2,4],si8>, !torch.vtensor<[2,4],si8>) {
+  %none = torch.constant.none
+  %dim = torch.constant.int -1
+  %scale = torch.constant.float 1.562500e-02
+  %out = torch.constant.float 3.906250e-03
+  %fine = torch.constant.float 1.953125e-03
+  %half = torch.constant.float 0.5
+  %zp = torch.constant.int 0
+  %bottom = torch.constant.int -128
+  %high = torch.constant.int 127
+  %dtype = torch.constant.int 1
+  %q = torch.quantized_decomposed.quantize_per_tensor %x, %scale, %zp, %bottom, %high, %dtype : !torch.vtensor<[2,4],f32>, !torch.float, !torch.int, !torch.int, !torch.int, !torch.int -> !torch.vtensor<[2,4],si8>
+  %d = torch.quantized_decomposed.dequantize_per_tensor %q, %scale, %zp, %bottom, %high, %dtype, %none : !torch.vtensor<[2,4],si8>, !torch.float, !torch.int, !torch.int, !torch.int, !torch.int, !torch.none -> !torch.vtensor<[2,4],f32>
+  %0 = torch.aten.softmax.int %d, %dim, %none : !torch.vtensor<[2,4],f32>, !torch.int, !torch.none -> !torch.vtensor<[2,4],f32>
+  %1 = torch.quantized_decomposed.quantize_per_tensor %0, %out, %bottom, %bottom, %high, %dtype : !torch.vtensor<[2,4],f32>, !torch.float, !torch.int, !torch.int, !torch.int, !torch.int -> !torch.vtensor<[2,4],si8>
+  %2 = torch.aten.clamp %0, %none, %half : !torch.vtensor<[2,4],f32>, !torch.none, !torch.float -> !torch.vtensor<[2,4],f32>
+  %3 = torch.quantized_decomposed.quantize_per_tensor %2, %fine, %bottom, %bottom, %high, %dtype : !torch.vtensor<[2,4],f32>, !torch.float, !torch.int, !torch.int, !torch.int, !torch.int -> !torch.vtensor<[2,4],si8>
+  return %1, %3 : !torch.vtensor<[2,4],si8>, !torch.vtensor<[2,4],si8>
+}

@@ -14,34 +14,12 @@ from torch.fx import GraphModule, Node
 
 from tosaic.graph.facts import INNER, table_name
 from tosaic.graph.values import attribute
-from tosaic.lowering.ops import OpEntry, Quantized
+from tosaic.lowering.ops import OpEntry, Quantized, Trait
 from tosaic.quantizer.recipe import Scheme
-
-_ARITHMETIC = ("add", "sub", "rsub", "mul", "div", "subtract", "multiply", "divide", "true_divide")
-_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge", "less", "less_equal", "greater")
-_OF_TWO = {f"torch.aten.{n}.{form}" for n in _ARITHMETIC for form in ("Tensor", "Scalar")}
-_OF_TWO |= {
-    f"torch.aten.{n}" for n in ("maximum", "minimum", "max.other", "min.other", "fmax", "fmin")
-}
-_CHEAP = _OF_TWO | {f"torch.aten.{n}" for n in ("neg", "negative", "abs", "absolute", "square")}
-# A TABLE of int16 interpolates, and a function that jumps would take many.
-_JUMPING = {f"torch.aten.{n}.{form}" for n in _COMPARISONS for form in ("Tensor", "Scalar")}
-_JUMPING |= {
-    f"torch.aten.{n}"
-    for n in (
-        *("where.self", "where.ScalarOther", "where.ScalarSelf", "where.Scalar"),
-        *("masked_fill.Scalar", "masked_fill.Tensor", "ceil", "floor", "trunc", "fix", "frac"),
-        *("logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_not"),
-        *("bitwise_and.Tensor", "bitwise_or.Tensor", "bitwise_xor.Tensor"),
-        *("__and__.Tensor", "__or__.Tensor", "__xor__.Tensor"),
-        *("round", "round.decimals", "special_round", "sign", "sgn", "hardshrink", "threshold"),
-    )
-}
-_UNARY = (Quantized.TABLE, Quantized.CLAMP)
 
 
 @dataclass(frozen=True)
-class Island:
+class Lookup:
     """Ops that compute `last` from `source` alone, element by element; `last` is one of them."""
 
     source: Node
@@ -49,23 +27,23 @@ class Island:
     members: tuple[Node, ...]
 
 
-def find_islands(
+def find_lookups(
     model: GraphModule, table: dict[str, OpEntry], scheme_of: Callable[[Node], Scheme | None]
-) -> list[Island]:
-    """Return the islands of two ops and more in a graph to be annotated.
+) -> list[Lookup]:
+    """Return the lookups of two ops and more in a graph to be quantised.
 
-    What something else reads, or the recipe treats otherwise, ends one island, and the next starts
-    there. Islands may have the ops next to their source in common.
+    What something else reads, or the recipe treats otherwise, ends one lookup, and the next starts
+    there. Lookups may have the ops next to their source in common.
     """
     opaque: set[Node] = set()
     while True:
         sources = _sources(model, table, scheme_of, opaque)
         found, torn = _collected(sources)
-        for island in found:
-            if _is_wide(scheme_of(island.last)) and _is_arithmetic(island, table):
-                torn.update(island.members)  # each is cheaper than a table of int16
+        for lookup in found:
+            if _is_wide(scheme_of(lookup.last)) and _is_arithmetic(lookup, table):
+                torn.update(lookup.members)  # each is cheaper than a table of int16
         if not torn:
-            return [island for island in found if len(island.members) > 1]
+            return [lookup for lookup in found if len(lookup.members) > 1]
         opaque |= torn
 
 
@@ -81,7 +59,8 @@ def _sources(
         if node in opaque or INNER in node.meta or not _is_elementwise(node, table):
             continue
         scheme = scheme_of(node)
-        if scheme is None or (_is_wide(scheme) and table_name(node) in _JUMPING):
+        # A TABLE of int16 interpolates, and a function that jumps would take many.
+        if scheme is None or (_is_wide(scheme) and Trait.JUMPS in table[table_name(node)].traits):
             continue
         tensors = [v for v in node.all_input_nodes if not _is_splat(model, v)]
         sources = {found.get(v, v) if scheme_of(v) == scheme else v for v in tensors}
@@ -94,9 +73,9 @@ def _sources(
     return found
 
 
-def _collected(sources: dict[Node, Node]) -> tuple[list[Island], set[Node]]:
-    """Return the islands, and the ops that would have to be inside of one and to end another."""
-    islands, torn = [], set()
+def _collected(sources: dict[Node, Node]) -> tuple[list[Lookup], set[Node]]:
+    """Return the lookups, and the ops that would have to be inside of one and to end another."""
+    lookups, torn = [], set()
     for node, source in sources.items():
         inside = [user for user in node.users if sources.get(user) is source]
         if len(inside) == len(node.users) > 0:
@@ -109,32 +88,32 @@ def _collected(sources: dict[Node, Node]) -> tuple[list[Island], set[Node]]:
             fresh = [v for v in above.pop().all_input_nodes if sources.get(v) is source]
             above += [v for v in fresh if v not in members]
             members.update(fresh)
-        islands.append(Island(source, node, tuple(v for v in sources if v in members)))
-    return islands, torn
+        lookups.append(Lookup(source, node, tuple(v for v in sources if v in members)))
+    return lookups, torn
 
 
 def _is_elementwise(node: Node, table: dict[str, OpEntry]) -> bool:
-    name = table_name(node)
-    entry = table.get(name)
-    return entry is not None and (entry.quantized in _UNARY or name in _OF_TWO or name in _JUMPING)
+    entry = table.get(table_name(node))
+    return entry is not None and entry.elementwise
 
 
-def _is_arithmetic(island: Island, table: dict[str, OpEntry]) -> bool:
-    """Whether no op of an island takes a table where each is on its own."""
+def _is_arithmetic(lookup: Lookup, table: dict[str, OpEntry]) -> bool:
+    """Whether no op of a lookup takes a table where each is on its own."""
 
     def is_cheap(node: Node) -> bool:
-        name = table_name(node)
-        divides = "div" in name and isinstance(node.args[1], Node)
-        clamps = table[name].quantized is Quantized.CLAMP
-        return (name in _CHEAP and not divides) or clamps
+        entry = table[table_name(node)]
+        divides = 16 not in entry.widths and isinstance(node.args[1], Node)
+        clamps = entry.quantized is Quantized.CLAMP
+        return (Trait.CHEAP in entry.traits and not divides) or clamps
 
-    return all(map(is_cheap, island.members))
+    return all(map(is_cheap, lookup.members))
 
 
 def _is_clamp_of(node: Node, source: Node, table: dict[str, OpEntry]) -> bool:
     """Whether `node` only limits the range that its producer is stored in."""
     clamps = table[table_name(node)].quantized is Quantized.CLAMP
-    return clamps and source.op == "call_function" and len(source.users) == 1
+    entry = table.get(table_name(source))
+    return clamps and entry is not None and entry.fuses_clamp and len(source.users) == 1
 
 
 def _is_wide(scheme: Scheme | None) -> bool:

@@ -134,7 +134,7 @@ def test_a_clamp_stays_with_its_producer() -> None:
     assert all("quantize_per_tensor" in str(user.target) for user in relu.users)
 
 
-def test_overrides_end_an_island() -> None:
+def test_overrides_end_an_lookup() -> None:
     def fn(x: Tensor, _: nn.Module) -> Tensor:
         return torch.tanh(torch.sigmoid(x) * 2.0)
 

@@ -1,0 +1,1 @@
+"""Blocks of other packages as .pt2 files."""

@@ -224,7 +224,10 @@ def spread_and_mean(e: Emitter, node: Node) -> list[Any] | None:
 # --- truth values -------------------------------------------------------------------------------
 
 
-@rule(aten.bitwise_not.default, aten.bitwise_and.Tensor, aten.bitwise_or.Tensor)
+@rule(
+    *(aten.bitwise_not.default, aten.bitwise_and.Tensor, aten.bitwise_or.Tensor),
+    *(aten.__and__.Tensor, aten.__or__.Tensor),
+)
 def of_truth(e: Emitter, node: Node) -> Node | None:
     """Bits of truth values."""
     if not all(map(is_bool, node.args)):
@@ -233,6 +236,8 @@ def of_truth(e: Emitter, node: Node) -> Node | None:
         aten.bitwise_not.default: aten.logical_not.default,
         aten.bitwise_and.Tensor: aten.logical_and.default,
         aten.bitwise_or.Tensor: aten.logical_or.default,
+        aten.__and__.Tensor: aten.logical_and.default,
+        aten.__or__.Tensor: aten.logical_or.default,
     }
     return e(logical[node.target], *node.args)
 

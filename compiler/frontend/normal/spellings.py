@@ -332,4 +332,5 @@ def _overload(candidate: tuple[str, str, OpOverload]) -> OpOverload | None:
     wanted, given = (
         [str(a.type) for a in op._schema.arguments if not a.kwarg_only] for op in (known, target)
     )
-    return known if wanted == given else None
+    optional = all(a.has_default_value() for a in known._schema.arguments if a.kwarg_only)
+    return known if optional and wanted == given else None

@@ -1,35 +1,26 @@
-"""`tosaic.compile`: a PyTorch model in, a program for the target out."""
+"""`tosaic.compile`: PyTorch models in, a program for the target out."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch.export import ExportedProgram
 
+from tosaic.backends import backend_of
 from tosaic.clock import Clock, Progress, run_stage
 from tosaic.collector import collector_paused
+from tosaic.compiled import CompiledProgram, Report, assembled
 from tosaic.dialects.bindings import ir, make_context
-from tosaic.emit import Manifest, dequantize, quantize, serialize, validate, write_bytes
-from tosaic.emit.firmware import Firmware, make_firmware
-from tosaic.emit.functions import argument_attributes, main_function
-from tosaic.emit.schedule import order_operators
-from tosaic.emit.stripes import Cut, fit_arena
-from tosaic.emit.vela import VelaResult, compile_module
-from tosaic.errors import InputError, TosaicError
-from tosaic.executors import Executor, make_executor
+from tosaic.emit import Manifest, validate
+from tosaic.emit.functions import MAIN, argument_attributes, entry_functions
+from tosaic.errors import InputError
 from tosaic.frontend import export_model, import_program
+from tosaic.given import Model, Recipe, given_entries
+from tosaic.program import Program, join
 from tosaic.quantizer.recipe import QuantRecipe, find_recipe
+from tosaic.quantizer.shared import check_shared
 from tosaic.stages import Options, fixed_dims, stages
 from tosaic.targets import Target
 from tosaic.targets import target as find_target
@@ -37,149 +28,36 @@ from tosaic.targets import target as find_target
 if TYPE_CHECKING:
     from torchao.quantization.pt2e.quantizer import Quantizer
 
-
-@dataclass(frozen=True)
-class Report:
-    """What a compile did and what the program costs.
-
-    `seconds` per stage, in order; `operators` is how often each TOSA operator occurs; `vela` is
-    Vela's estimate, None for targets without an NPU.
-    """
-
-    target: str
-    seconds: dict[str, float]
-    operators: dict[str, int]
-    vela: VelaResult | None = None
-
-
-@dataclass
-class CompiledProgram:
-    """A program in TOSA, checked for its target, and for Ethos-U its command stream.
-
-    `module` is the legal TOSA module, `flatbuffer` the same serialised; `firmware` is for Cortex-M.
-    """
-
-    module: ir.Module
-    target: Target
-    flatbuffer: bytes
-    manifest: Manifest
-    report: Report
-    firmware: Firmware | None = None
-    _executors: dict[str, Executor] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def text(self) -> str:
-        """The module as MLIR text, with locations, large constants elided."""
-        return str(self.module.operation.get_asm(large_elements_limit=16, enable_debug_info=True))
-
-    def run(self, *inputs: Any, executor: str = "jit") -> list[npt.NDArray[Any]]:
-        """Run the program on this machine.
-
-        Float arrays (or tensors) for quantised inputs are quantised, and quantised outputs come
-        back as float32; where every input is given in the program's own dtype, so are the outputs.
-
-        Args:
-            inputs: one array or tensor per program input, of its shape.
-            executor: "jit" (compiled, fast), "reference" (the TOSA reference model), "runtime" (the
-                embedded runtime) or "qemu-cortex-m55" (the same on a simulated board).
-
-        Raises:
-            InputError: number, shape or dtype of the inputs does not fit.
-        """
-        if len(inputs) != len(self.manifest.inputs):
-            names = ", ".join(info.name for info in self.manifest.inputs)
-            raise InputError(
-                f"The program takes {len(self.manifest.inputs)} input(s) ({names}), "
-                f"got {len(inputs)}."
-            )
-        arrays = [_array(x) for x in inputs]
-        stored = [
-            array if str(array.dtype) == info.dtype else quantize(info, array)
-            for info, array in zip(self.manifest.inputs, arrays, strict=True)
-        ]
-        results = self.executor(executor).run(self.manifest.to_held(stored))
-        outputs = self.manifest.from_held(results)
-        if all(a is s for a, s in zip(arrays, stored, strict=True)) and any(
-            info.scale is not None for info in self.manifest.inputs
-        ):
-            return outputs
-        return [
-            dequantize(info, value)
-            for info, value in zip(self.manifest.outputs, outputs, strict=True)
-        ]
-
-    def executor(self, name: str) -> Executor:
-        """Return the executor `name` for the program, made ready on first use."""
-        if name not in self._executors:
-            self._executors[name] = make_executor(name, self.module, self.flatbuffer)
-        return self._executors[name]
-
-    def save(self, folder: str | Path, *, name: str = "model") -> list[Path]:
-        """Write the program's files to `folder` (made if missing) and return their paths.
-
-        `name`.tosa (flatbuffer), `name`.json (I/O manifest), `name`.mlir (for people), and for
-        Ethos-U `name`_vela.npz (command stream, weights, memory), for Cortex-M `name`.plan (memory
-        plan) and `name`.h (sizes, inputs and outputs, operators). They appear together or, where
-        one cannot be written, not at all.
-        """
-        folder = Path(folder)
-        contents = {
-            f"{name}.tosa": self.flatbuffer,
-            f"{name}.json": self.manifest.to_json().encode(),
-            f"{name}.mlir": self.text.encode(),
-        }
-        if self.report.vela is not None:
-            contents[f"{name}_vela.npz"] = self.report.vela.data
-        if self.firmware is not None:
-            contents[f"{name}.plan"] = self.firmware.plan
-            contents[f"{name}.h"] = self.firmware.header(name).encode()
-        _write_together(folder, contents)
-        for file in {f"{name}_vela.npz", f"{name}.plan", f"{name}.h"} - contents.keys():
-            # Of an earlier compile for another target; it does not belong to these files.
-            (folder / file).unlink(missing_ok=True)
-        return [folder / file for file in contents]
-
-
-def _write_together(folder: Path, contents: dict[str, bytes]) -> None:
-    """Write all files to a folder of their own on the same disk, then move them into `folder`."""
-    taken = next((folder / file for file in contents if (folder / file).is_dir()), None)
-    if taken is not None:
-        raise InputError(f"Cannot write '{taken}': it is a folder. Choose another output name.")
-    existed = folder.exists()
-    staging = folder / f".{secrets.token_hex(4)}.partial"
-    try:
-        for file, data in contents.items():
-            write_bytes(staging / file, data)
-        for file in contents:
-            (staging / file).replace(folder / file)
-    except TosaicError as error:
-        raise type(error)(str(error).replace(f"{staging.name}{os.sep}", "")) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        if not existed:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # succeeds only where nothing was written
+__all__ = ["CompiledProgram", "Report", "compile", "compile_entries", "compile_program"]
 
 
 @collector_paused()
 def compile(
-    model: torch.nn.Module | ExportedProgram,
+    model: Model | Mapping[str, Model | tuple[Model, Sequence[Any]]],
     example_inputs: Sequence[Any] = (),
     *,
     target: str | Target = "tosa-1.0-int",
-    quantize: str | QuantRecipe | Quantizer | None = None,
-    calibration: Iterable[Any] = (),
+    quantize: Recipe | Mapping[str, Recipe | None] | None = None,
+    calibration: Iterable[Any] | Mapping[str, Iterable[Any]] = (),
     io_layout: str = "nchw",
     io_dtype: str = "auto",
     dynamic_shapes: Any = None,
     dims: Mapping[str, int] | None = None,
     max_arena: int | None = None,
+    options: Mapping[str, Any] | None = None,
     progress: Progress = lambda stage: None,
 ) -> CompiledProgram:
     """Compile `model` for `target`.
 
+    Several models, or one on inputs of several shapes, become one program with an entry each:
+    ``{"encode": (model_a, inputs_a), "decode": (model_b, inputs_b)}``. Entries share weights that
+    are one tensor in PyTorch, wherever the target's artifacts can, and get the same integers for
+    them. `quantize`, `calibration` and `dynamic_shapes` are then by entry, too; a recipe that is
+    given without a name is for all.
+
     Args:
-        model: a module in eval mode, or an ExportedProgram (perhaps quantised by PT2E already).
+        model: a module in eval mode, or an ExportedProgram (perhaps quantised by PT2E already); or
+            a dict of such, each alone or with its example inputs.
         example_inputs: tensors of the shapes and dtypes the program will take; not needed with an
             ExportedProgram that is not to be quantised.
         target: a target's name (`tosaic.targets.all_targets()` lists them) or a `Target`.
@@ -190,72 +68,64 @@ def compile(
         io_dtype: the element type of a quantised model's inputs and outputs: "auto" (as quantised),
             "int8", "uint8", "int16" or "float32".
         dynamic_shapes: which dims of the inputs vary, as torch.export takes it.
-        dims: sizes for dynamic dims, by symbol or by place: ``{"x.0": 4}`` is dim 0 of input x.
+        dims: sizes for dynamic dims, by symbol or by place: ``{"x.0": 4}`` is dim 0 of input x; of
+            several entries ``{"decode/x.0": 4}`` is for one of them.
         max_arena: the most bytes of arena that a Cortex-M program may need; no limit by default.
             Above it, chains of convolutions are cut in stripes of rows where that makes it fit.
+        options: the target's own options by name, such as `max_arena`; see its backend.
         progress: called with each stage's name as it starts.
 
     Raises:
         TosaicError: with the op, the user's source line, the reason and what to do.
     """
     chosen = find_target(target)
-    options = Options(io_layout, io_dtype, fixed_dims(dims or {}), max_arena)
-    options.check(chosen)
+    own = dict(options or {}) | ({} if max_arena is None else {"max_arena": max_arena})
+    chosen_options = Options(io_layout, io_dtype, fixed_dims(dims or {}), own)
+    chosen_options.check(chosen)
+    entries = given_entries(model, example_inputs, quantize, calibration, dynamic_shapes)
     clock = Clock(progress)
-    with clock("export"):
-        program = export_model(model, example_inputs, dynamic_shapes=dynamic_shapes)
-    if quantize is not None:
-        with clock("calibrate"):
-            program = quantize_program(
-                program, example_inputs, quantize, calibration, dynamic_shapes
+    sources, programs = {}, {}
+    for name, given in entries.items():
+        with clock("export"):
+            sources[name] = program = export_model(
+                given.model, given.example_inputs, dynamic_shapes=given.dynamic_shapes
             )
-        integer = is_quantized(program) or not _has_float_input(program)
-        if not integer and not chosen.takes_float:
-            raise InputError(
-                f"The recipe leaves every op of the model in float, and target {chosen.name} "
-                "computes in integers only; 'tosaic explain' says why of each op. Change the "
-                "recipe or the model, or choose a float target such as tosa-1.0-fp or "
-                "cortex-m55-float."
-            )
-    return compile_program(program, chosen, options, clock)
+        if given.quantize is not None:
+            with clock("calibrate"):
+                program = quantize_program(
+                    program,
+                    given.example_inputs,
+                    given.quantize,
+                    given.calibration,
+                    given.dynamic_shapes,
+                )
+            _refuse_left_float(program, chosen, _the_model(name))
+        programs[name] = program
+    check_shared(sources, programs)
+    return compile_entries(programs, chosen, chosen_options, clock)
+
+
+def compile_program(
+    program: ExportedProgram, target: Target, options: Options, clock: Clock | None = None
+) -> CompiledProgram:
+    """Compile an exported program, quantised or not, for `target`."""
+    return compile_entries({MAIN: program}, target, options, clock)
 
 
 @collector_paused()
-def compile_program(
-    program: ExportedProgram,
+def compile_entries(
+    programs: Mapping[str, ExportedProgram],
     target: Target,
     options: Options,
     clock: Clock | None = None,
-    *,
-    in_process: bool = False,
 ) -> CompiledProgram:
-    """Compile an exported program, quantised or not, for `target`.
-
-    With `in_process`, Vela runs in this process: faster, and a crash in it is a crash here.
-    """
+    """Compile exported programs, quantised or not, to one with each as an entry."""
     clock = clock or Clock()
-    module, manifest = lower_program(program, target, options, clock)
+    module, manifests = lower_entries(programs, target, options, clock)
     with clock("validate"):
         validate(module, target)
-    with clock("emit"):
-        # Flash has no room for source paths.
-        flatbuffer = serialize(module, target=target, locations=target.kind != "cortex-m")
-    if target.kind == "cortex-m":
-        with clock("order"):
-            flatbuffer = order_operators(module, target, flatbuffer)
-    vela = None
-    if target.kind == "ethos-u":
-        with clock("vela"):
-            vela = compile_module(module, target, data=flatbuffer, in_process=in_process)
-    firmware = None
-    if target.kind == "cortex-m":
-        with clock("plan"):
-            cuts: list[Cut] = []
-            if options.max_arena is not None:
-                module, flatbuffer, cuts = fit_arena(module, target, flatbuffer, options.max_arena)
-            firmware = make_firmware(module, target, flatbuffer, options.max_arena, cuts)
-    report = Report(target.name, dict(clock.seconds), _operators(module), vela)
-    return CompiledProgram(module, target, flatbuffer, manifest, report, firmware)
+    artifacts = backend_of(target).finish(Program(module), target, options, clock)
+    return assembled(target, manifests, artifacts, clock.seconds)
 
 
 def lower_program(
@@ -265,28 +135,61 @@ def lower_program(
 
     It is not checked yet by TOSA's validator, and not compiled further.
     """
+    module, manifests = lower_entries({MAIN: program}, target, options, clock)
+    return module, manifests[MAIN]
+
+
+def lower_entries(
+    programs: Mapping[str, ExportedProgram], target: Target, options: Options, clock: Clock
+) -> tuple[ir.Module, dict[str, Manifest]]:
+    """Return one module with all `programs` as entries, as `lower_program` returns one."""
     with clock("import"):
-        module = import_program(program, make_context())
+        context = make_context()
+        imported = {name: import_program(p, context) for name, p in programs.items()}
+        module = imported[MAIN] if list(imported) == [MAIN] else join(imported)
     if not options.dims:
         _refuse_dynamic(module, target)
+    for name, program in programs.items():
+        _check_arithmetic(program, target, _the_model(name))
+    quantized = any(map(is_quantized, programs.values()))
+    for stage, text in stages(target, options, quantized=quantized):
+        with clock(stage):
+            run_stage(module, text)
+    manifests = {entry.name: entry.manifest for entry in Program(module).entries}
+    run_stage(module, "tosaic-drop-empty")
+    return module, manifests
+
+
+def _the_model(entry: str) -> str:
+    """Return how messages call the model of an entry."""
+    return "the model" if entry == MAIN else f"entry '{entry}'"
+
+
+def _refuse_left_float(program: ExportedProgram, target: Target, model: str) -> None:
+    integer = is_quantized(program) or not _has_float_input(program)
+    if not integer and not target.takes_float:
+        raise InputError(
+            f"The recipe leaves every op of {model} in float, and target {target.name} "
+            "computes in integers only; 'tosaic explain' says why of each op. Change the "
+            "recipe or the model, or choose a float target such as tosa-1.0-fp or "
+            "cortex-m55-float."
+        )
+
+
+def _check_arithmetic(program: ExportedProgram, target: Target, model: str) -> None:
     quantized = is_quantized(program)
     if not quantized and not target.takes_float and _has_float_input(program):
         raise InputError(
-            f"Target {target.name} computes in integers only and the model is float. Quantise it "
+            f"Target {target.name} computes in integers only and {model} is float. Quantise it "
             '(quantize="int8" with calibration data; --quantize int8 on the command line), or '
             "choose a float target such as tosa-1.0-fp or cortex-m55-float."
         )
     if quantized and not target.takes_integers:
         raise InputError(
-            f"The model is quantised and target {target.name} computes in float only. Compile the "
-            "model before quantisation, or for a target with integers such as tosa-1.0-int+fp."
+            f"{model[0].upper()}{model[1:]} is quantised and target {target.name} computes in "
+            "float only. Compile the model before quantisation, or for a target with integers "
+            "such as tosa-1.0-int+fp."
         )
-    for name, text in stages(target, options, quantized=quantized):
-        with clock(name):
-            run_stage(module, text)
-    manifest = Manifest.from_module(module)
-    run_stage(module, "tosaic-drop-empty")
-    return module, manifest
 
 
 def quantize_program(
@@ -310,10 +213,12 @@ def quantize_program(
 
 
 def _refuse_dynamic(module: ir.Module, target: Target) -> None:
-    attributes = argument_attributes(main_function(module))
+    functions = entry_functions(module)
     dims = [
-        f"{a['tosaic.name'].value}.{n} ({str(dim.value).partition(':')[2].replace('..', ' to ')})"
-        for a in attributes
+        f"{f'{entry}/' if len(functions) > 1 else ''}{a['tosaic.name'].value}.{n} "
+        f"({str(dim.value).partition(':')[2].replace('..', ' to ')})"
+        for entry, function in functions.items()
+        for a in argument_attributes(function)
         for n, dim in enumerate(a.get("tosaic.dims", ()))
         if ":" in str(dim.value)
     ]
@@ -324,14 +229,6 @@ def _refuse_dynamic(module: ir.Module, target: Target) -> None:
             f"{target.tosa_version}, where every size is known. Fix them: dims={{'{place}': 4}}, "
             f"or --dim {place}=4 on the command line."
         )
-
-
-def _array(x: Any) -> npt.NDArray[Any]:
-    if not isinstance(x, torch.Tensor):
-        return np.asarray(x)
-    x = x.detach().cpu()
-    # numpy has no bfloat16; whether the program's input has is told by its manifest.
-    return np.asarray((x.float() if x.dtype == torch.bfloat16 else x).numpy())
 
 
 def is_quantized(program: ExportedProgram) -> bool:
@@ -345,16 +242,3 @@ def is_quantized(program: ExportedProgram) -> bool:
 def _has_float_input(program: ExportedProgram) -> bool:
     values = [n.meta.get("val") for n in program.graph.nodes if n.op == "call_function"]
     return any(isinstance(v, torch.Tensor) and v.is_floating_point() for v in values)
-
-
-def _operators(module: ir.Module) -> dict[str, int]:
-    counts: dict[str, int] = {}
-
-    def visit(op: Any) -> Any:
-        if str(op.name).startswith("tosa."):
-            key = str(op.name).removeprefix("tosa.").upper()
-            counts[key] = counts.get(key, 0) + 1
-        return ir.WalkResult.ADVANCE
-
-    module.operation.walk(visit)
-    return dict(sorted(counts.items()))

@@ -17,7 +17,10 @@ Progress = Callable[[str], None]
 
 
 class Clock:
-    """Times stages and tells the user that they start: ``with clock("import"): …``."""
+    """Times stages and tells the user that they start: ``with clock("import"): …``.
+
+    A stage that runs for several entries has their sum.
+    """
 
     def __init__(self, progress: Progress = lambda stage: None) -> None:
         """Call `progress` with the name of each stage as it starts."""
@@ -36,7 +39,8 @@ class Clock:
         self._start = time.perf_counter()
 
     def __exit__(self, *exception: object) -> None:
-        self.seconds[self._stage] = time.perf_counter() - self._start
+        spent = time.perf_counter() - self._start
+        self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + spent
 
 
 def run_stage(module: ir.Module, text: str) -> None:

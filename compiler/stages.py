@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from tosaic.backends import all_backends, backend_of
 from tosaic.errors import InputError
 from tosaic.targets import Target
 
@@ -20,34 +23,51 @@ class Options:
     of a quantised model's inputs and outputs: "auto" is what the recipe made them, int8 as a rule;
     another integer type takes a rescale at the boundary, float32 a target that computes in float.
     `dims` fixes dynamic dims, as tosaic-specialize-shapes takes them:
-    ``("x.0:4",)`` gives dim 0 of input x the size 4. `max_arena` is the most bytes of arena that a
-    Cortex-M program may need.
+    ``("x.0:4",)`` gives dim 0 of input x the size 4. `own` are options of the target's backend, by
+    name: fields of its `Backend.options`. With `in_process`, tools such as Vela run in this process
+    where they can: faster, and a crash in them is a crash here.
     """
 
     io_layout: str = "nchw"
     io_dtype: str = "auto"
     dims: tuple[str, ...] = ()
-    max_arena: int | None = None
+    own: Mapping[str, Any] = field(default_factory=dict)
+    in_process: bool = False
 
     def check(self, target: Target) -> None:
         """Raise an `InputError` for values that do not exist or do not suit `target`."""
-        for name, value, known in (
+        for name, value, choices in (
             ("io_layout", self.io_layout, LAYOUTS),
             ("io_dtype", self.io_dtype, IO_DTYPES),
         ):
-            if value not in known:
-                raise InputError(f"{name}='{value}' is unknown; choose {' or '.join(known)}.")
-        if self.max_arena is not None and target.kind != "cortex-m":
-            raise InputError(
-                f"max_arena limits Cortex-M programs; target {target.name} is not one. Leave it "
-                "out, or choose a target such as cortex-m55."
-            )
+            if value not in choices:
+                raise InputError(f"{name}='{value}' is unknown; choose {' or '.join(choices)}.")
+        backend = backend_of(target)
+        known = [f.name for f in dataclasses.fields(backend.options)]
+        for name in self.own:
+            if name not in known:
+                raise InputError(_unknown(name, known, target))
         if self.io_dtype == "float32" and not target.takes_float:
             raise InputError(
                 f"Target {target.name} has no float arithmetic, so inputs and outputs cannot be "
                 "float32. Use integers (auto, int8, uint8 or int16) and quantise outside (the "
                 "manifest has the scales; CompiledProgram.run does it for float arrays)."
             )
+        backend.check(target, self)
+
+
+def _unknown(name: str, known: list[str], target: Target) -> str:
+    """Return what to say about a backend's option that `target` does not have."""
+    for backend in all_backends().values():
+        for option in dataclasses.fields(backend.options):
+            if option.name == name:
+                first = next(iter(backend.targets))
+                return (
+                    f"{name} {option.metadata['what']}; target {target.name} has no such option. "
+                    f"Leave it out, or choose a target such as {first}."
+                )
+    options = ", ".join(known) or "none"
+    return f"Target {target.name} has no option '{name}'; its own options are: {options}."
 
 
 def fixed_dims(sizes: Mapping[str, int]) -> tuple[str, ...]:
@@ -72,7 +92,7 @@ def stages(target: Target, options: Options, *, quantized: bool) -> list[tuple[s
     layout = f"tosaic-io-layout{{layout={options.io_layout}}}"
     out.append(("optimize", f"{layout},tosaic-optimize"))
     check = "" if target.takes_float else "tosaic-check-integers,"
-    out.append(("legalize", f"{check}{_legalize(target)}"))
+    out.append(("legalize", f"{check}{backend_of(target).legalize(target)}"))
     return out
 
 
@@ -81,31 +101,3 @@ def _boundary(io_dtype: str) -> str:
         return ""
     option = "" if io_dtype == "auto" else f"{{dtype={io_dtype}}}"
     return f"tosaic-quantize-io{option},canonicalize,"
-
-
-def _legalize(target: Target) -> str:
-    """Rewrites into what `target` takes, cheapest form first, and the check that it does."""
-    if target.kind != "ethos-u":
-        # Vela compresses weights itself, and passes for Ethos-U read them as i8.
-        pack = "tosaic-pack-int4," if "int4" in target.extensions else ""
-        # The embedded runtime has MATMUL with its RESCALE as one step, and little memory.
-        small = "tosaic-sum-by-matmul,canonicalize,cse,tosaic-nest-concats,"
-        return f"{pack}{small if target.kind == 'cortex-m' else ''}tosaic-legalize"
-    device = target.accelerator.split("-")[1]
-    family = f"{{accelerator={device}}}"
-    # Ethos-U85 has RESIZE by any factor, comparisons and SELECT of its own.
-    small = (
-        "tosaic-split-strided-depthwise,"
-        "tosaic-resize-by-weights,tosaic-bilinear-upscale,tosaic-reverse-rows,"
-        "tosaic-gather-by-product,tosaic-boolean-io,tosaic-booleans-by-arithmetic,"
-    )
-    return (
-        f"{'' if device == 'u85' else small}tosaic-split-strided-conv,tosaic-lower-transpose-conv,"
-        f"tosaic-transpose-by-slices,tosaic-hoist-slices,tosaic-maximum-by-columns,"
-        f"tosaic-sink-reshapes,canonicalize,cse,"
-        f"tosaic-matrix-transpose{family},tosaic-fold-columns{family},"
-        f"tosaic-lower-global-mean{family},tosaic-fold-pad,tosaic-requantize,"
-        f"canonicalize,cse,tosaic-unshare-rescales,"
-        f"{'' if device == 'u85' else 'tosaic-scale-by-product,'}tosaic-legalize,"
-        f"tosaic-check-ethos-u{family}"
-    )

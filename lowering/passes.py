@@ -13,6 +13,7 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
+from importlib import metadata
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
 import tosaic.lowering
@@ -129,7 +130,10 @@ def register_pass(cls: P) -> P:
 
 
 def all_passes() -> dict[str, type[Pass]]:
-    """Return every registered pass by name (imports the pass packages on first use)."""
+    """Return every registered pass by name (imports the modules that have them on first use).
+
+    Those of other packages are in modules that entry points in the group ``tosaic.passes`` name.
+    """
     _import_all()
     return dict(sorted(_PASSES.items()))
 
@@ -138,6 +142,14 @@ def all_passes() -> dict[str, type[Pass]]:
 def _import_all() -> None:
     for info in pkgutil.walk_packages(tosaic.lowering.__path__, "tosaic.lowering."):
         importlib.import_module(info.name)
+    for point in metadata.entry_points(group="tosaic.passes"):
+        try:
+            point.load()
+        except Exception as error:  # whatever a broken package raises
+            raise PipelineError(
+                f"The passes '{point.name}' ({point.value}) do not load "
+                f"({type(error).__name__}: {error}). Repair their package or uninstall it."
+            ) from error
 
 
 def make_pass(name: str, options: dict[str, str]) -> Pass:

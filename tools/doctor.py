@@ -115,8 +115,8 @@ def _try_executor(name: str) -> str:
 
 
 def _try_vela() -> str:
+    from tosaic.backends.ethos_u.vela import compile_module
     from tosaic.dialects.bindings import ir, make_context
-    from tosaic.emit.vela import compile_module
     from tosaic.targets import target
 
     module = ir.Module.parse(_PROGRAM, make_context())

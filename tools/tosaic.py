@@ -31,9 +31,10 @@ from tosaic.emit import (
     read_bytes,
     write_bytes,
 )
-from tosaic.emit.functions import main_function, tensor_names
+from tosaic.emit.functions import MAIN, entry_functions, tensor_names
 from tosaic.errors import InputError
 from tosaic.executors import all_executors, make_executor
+from tosaic.program import Program
 from tosaic.quantizer.recipe import find_recipe
 from tosaic.stages import IO_DTYPES, LAYOUTS, Options, fixed_dims, stages
 from tosaic.targets import all_targets
@@ -43,7 +44,7 @@ from tosaic.tools.arrays import Array, read_inputs, samples
 from tosaic.tools.evaluate import evaluate_command
 from tosaic.tools.explain import explain_command
 from tosaic.tools.numerics import numerics_command
-from tosaic.tools.program_files import as_stored, manifest_of, slot_of, tosa_file
+from tosaic.tools.program_files import as_stored, manifest_of, slot_of, tosa_file, tosa_files
 from tosaic.tools.repair import repair_command
 from tosaic.tools.tosaic_translate import READERS
 from tosaic.tools.tune import tune_command
@@ -68,7 +69,12 @@ def command() -> None:
 @click.argument("model")
 @click.option("--target", default="tosa-1.0-int", show_default=True, help="See `tosaic targets`.")
 @click.option("--quantize", "recipe", metavar="RECIPE", help="A recipe's name, or a .toml file.")
-@click.option("--calibration", metavar="NPZ", help="Samples of every input, on the leading axis.")
+@click.option(
+    "--calibration",
+    multiple=True,
+    metavar="[ENTRY=]NPZ",
+    help="Samples of every input, on the leading axis.",
+)
 @click.option("-o", "--output", "folder", required=True, metavar="DIR", help="Where files go.")
 @click.option("--name", help="Stem of the files' names.  [default: the factory's name]")
 @click.option("--io-layout", default="nchw", show_default=True, metavar="|".join(LAYOUTS))
@@ -77,13 +83,14 @@ def command() -> None:
 @click.option("--input-shape", multiple=True, metavar="1x3x8x8", help="One per input, [:dtype].")
 @click.option("--inputs", metavar="NPZ", help="Example inputs, in place of --input-shape.")
 @click.option("--max-arena", type=int, metavar="BYTES", help="Fail if Cortex-M needs more memory.")
+@click.option("--option", "own", multiple=True, metavar="NAME=VALUE", help="Of the target's own.")
 @click.option("--report", is_flag=True, help="Show the slowest layers by source line.")
 @click.option("--print-stages", is_flag=True, help="Show each stage's pipeline for tosaic-opt.")
 def compile_command(
     model: str,
     target: str,
     recipe: str | None,
-    calibration: str | None,
+    calibration: tuple[str, ...],
     folder: str,
     name: str | None,
     io_layout: str,
@@ -92,6 +99,7 @@ def compile_command(
     input_shape: tuple[str, ...],
     inputs: str | None,
     max_arena: int | None,
+    own: tuple[str, ...],
     report: bool,
     print_stages: bool,
 ) -> None:
@@ -99,11 +107,15 @@ def compile_command(
 
     FACTORY is a function that returns an nn.Module in eval mode, or (module, example inputs), or
     it is a module itself. Example inputs may also be called example_inputs in its file.
+
+    FACTORY may return a dict of models by name instead, each (module, example inputs): a program
+    with an entry each. Each has calibration data of its own: --calibration ENTRY=NPZ.
     """
     # Before torch is imported and a model is loaded: what cannot work.
     sizes = _sizes(dims)
     chosen = find_target(target)
-    options = Options(io_layout, io_dtype, fixed_dims(sizes), max_arena)
+    own_options = _own_options(own) | ({} if max_arena is None else {"max_arena": max_arena})
+    options = Options(io_layout, io_dtype, fixed_dims(sizes), own_options)
     options.check(chosen)
     if recipe:
         find_recipe(recipe)
@@ -124,27 +136,36 @@ def compile_command(
         from tosaic.api import compile as compile_model
         from tosaic.tools import user_model
 
-        user = user_model.load_model(model)
-        examples = user_model.example_inputs(user, input_shape, inputs, calibration)
-        items: Any = ()
-        if calibration:
-            slots, arrays = user_model.calibration_slots(calibration, user, examples)
-            batches = samples(calibration, slots, arrays)
-            items = (tuple(map(torch.from_numpy, batch)) for batch in batches)
+        user = user_model.load_models(model)
+        if MAIN not in user and (input_shape or inputs):
+            raise InputError(
+                "--input-shape and --inputs are for one model. Of several give each its own in the "
+                'factory\'s dict: {"name": (module, example inputs)}.'
+            )
+        files_of = user_model.files_by_entry(calibration, user, "--calibration")
+        given: dict[str, Any] = {}
+        items: dict[str, Any] = {}
+        for entry, one in user.items():
+            file = files_of.get(entry)
+            examples = user_model.example_inputs(one, input_shape, inputs, file)
+            given[entry] = (one.model, examples)
+            if file is not None:
+                slots, arrays = user_model.calibration_slots(file, one, examples)
+                batches = samples(file, slots, arrays)
+                items[entry] = (tuple(map(torch.from_numpy, batch)) for batch in batches)
         program = compile_model(
-            user.model,
-            examples,
+            *given.get(MAIN, (given,)),
             target=chosen,
             quantize=recipe,
-            calibration=items,
+            calibration=items.get(MAIN, items),
             io_layout=io_layout,
             io_dtype=io_dtype,
             dims=sizes,
-            max_arena=max_arena,
+            options=own_options,
             progress=progress,
         )
         progress("save")
-        files = program.save(folder, name=name or user.name)
+        files = program.save(folder, name=name or next(iter(user.values())).name)
     if print_stages:
         quantized = "quantize" in program.report.seconds
         for stage, text in stages(chosen, options, quantized=quantized):
@@ -165,43 +186,53 @@ def _sizes(dims: Sequence[str]) -> dict[str, int]:
     return sizes
 
 
+def _own_options(texts: Sequence[str]) -> dict[str, Any]:
+    """Return ``{"max_arena": 4096}`` for ``["max_arena=4096"]``; numbers and bools as such."""
+    own: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise InputError(f"--option {text} is not of the form NAME=VALUE.")
+        number = re.fullmatch(r"-?\d+", value)
+        own[name] = int(value) if number else {"true": True, "false": False}.get(value, value)
+    return own
+
+
 def _print_summary(program: CompiledProgram, files: Sequence[Path]) -> None:
     out, report = console.stdout(), program.report
     out.print(f"\n[bold]{report.target}[/bold]")
-    _print_tensors(program.manifest)
+    for entry, manifest in program.manifests.items():
+        _print_entry(entry, program.entries)
+        _print_tensors(manifest)
     table = console.table("", "")
     table.show_header = False
     table.add_row("operators", _histogram(report.operators))
     seconds = ", ".join(f"{stage} {value:.2f}" for stage, value in report.seconds.items())
     table.add_row("seconds", f"{sum(report.seconds.values()):.2f} ({seconds})")
-    if report.vela is not None:
-        table.add_row("cycles", f"{report.vela.cycles_total:,} for {report.vela.macs:,} MACs")
-        memory = f"SRAM {report.vela.sram_kib:.1f} KiB, flash {report.vela.flash_kib:.1f} KiB"
-        if report.vela.dram_kib:
-            memory += f", DRAM {report.vela.dram_kib:.1f} KiB"
-        table.add_row("memory", memory)
-    if program.firmware is not None:
-        firmware = program.firmware
-        table.add_row(
-            "memory", f"arena {firmware.arena_bytes:,} B, model {firmware.model_bytes:,} B"
-        )
-        bound = f"{firmware.tensor_bytes:,} B; at least {firmware.live_bytes:,} B are alive at once"
-        table.add_row("tensors", bound)
-        for cut in firmware.cuts:
-            table.add_row("cut", str(cut))
+    for entry, artifact in program.artifacts.entries.items():
+        prefix = f"{entry}: " if len(program.entries) > 1 else ""
+        for label, text in artifact.summary:
+            table.add_row(f"{prefix}{label}", text)
+    for label, text in program.artifacts.summary:
+        table.add_row(label, text)
     table.add_row("files", "\n".join(str(file) for file in files))
     console.show(table)
 
 
-def _print_layers(program: CompiledProgram) -> None:
-    from tosaic.reports import format_cycles
+def _print_entry(entry: str, entries: Sequence[str]) -> None:
+    """Print the name of one of several entries."""
+    if len(entries) > 1:
+        console.stdout().print(f"entry [bold]{escape(entry)}[/bold]")
 
-    if program.report.vela is None:
-        note = f"Target {program.target.name} has no cycle model; choose an Ethos-U for layers."
-        console.stdout().print(f"\n{note}", markup=False)
-    else:
-        text = format_cycles(program.report.vela, top=_TOP)
-        console.stdout().print(f"\n{text}", markup=False, end="")
+
+def _print_layers(program: CompiledProgram) -> None:
+    for entry, artifact in program.artifacts.entries.items():
+        if artifact.layers is None:
+            note = f"Target {program.target.name} has no cycle model; choose an Ethos-U for layers."
+            console.stdout().print(f"\n{note}", markup=False)
+            return
+        _print_entry(entry, program.entries)
+        console.stdout().print(f"\n{artifact.layers(_TOP)}", markup=False, end="")
 
 
 class _Stages:
@@ -245,16 +276,19 @@ class _Stages:
 @command.command("run")
 @click.argument("program")
 @click.option("--inputs", required=True, metavar="NPZ", help="One array per input, or samples.")
+@click.option("--entry", metavar="NAME", help="Which entry to run, of a program with several.")
 @click.option("--executor", default="jit", show_default=True, metavar="|".join(all_executors()))
 @click.option("-o", "--output", metavar="NPZ", help="Write the outputs here, by name.")
-def run_command(program: str, inputs: str, executor: str, output: str | None) -> None:
+def run_command(
+    program: str, inputs: str, entry: str | None, executor: str, output: str | None
+) -> None:
     """Run PROGRAM (a .tosa file, or the folder it was compiled to) on this machine.
 
     Float arrays for quantised inputs are quantised as the manifest (.json beside the .tosa) says,
     and the outputs are then floats too. Arrays in the program's own dtypes give its own outputs.
     An array with more samples than the program's batch runs one after another.
     """
-    path = tosa_file(program)
+    path = tosa_file(program, entry)
     module = deserialize(read_bytes(path), make_context())
     manifest = manifest_of(path, module)
     slots = [slot_of(info) for info in manifest.inputs]
@@ -308,10 +342,15 @@ def _print_arrays(arrays: dict[str, Array], runs: int) -> None:
 
 @command.command("inspect")
 @click.argument("program")
+@click.option("--entry", metavar="NAME", help="Only this entry, of a program with several.")
 @click.option("--mlir", is_flag=True, help="Print the program as MLIR text too, weights elided.")
-def inspect_command(program: str, mlir: bool) -> None:
+def inspect_command(program: str, entry: str | None, mlir: bool) -> None:
     """Show inputs, outputs, ops and sizes of PROGRAM: .tosa, .mlir, .mlirbc, .pt2 or a folder."""
-    path = tosa_file(program)
+    for path in tosa_files(program, entry):
+        _inspect(path, mlir=mlir)
+
+
+def _inspect(path: Path, *, mlir: bool) -> None:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(READERS)
@@ -384,18 +423,26 @@ def _command_stream(path: Path) -> str:
 
 
 def _print_signature(module: ir.Module) -> None:
-    function = main_function(module)
-    types = function.function_type.value
-    table = console.table("", "name", "type")
-    for role, names, values in zip(
-        ("input", "output"),
-        tensor_names(function),
-        (types.inputs, types.results),
-        strict=True,
-    ):
-        for name, value in zip(names, values, strict=True):
-            table.add_row(role, name, str(value))
-    console.show(table)
+    entries = entry_functions(module)
+    for entry, function in entries.items():
+        _print_entry(entry, tuple(entries))
+        types = function.function_type.value
+        table = console.table("", "name", "type")
+        for role, names, values in zip(
+            ("input", "output"),
+            tensor_names(function),
+            (types.inputs, types.results),
+            strict=True,
+        ):
+            for name, value in zip(names, values, strict=True):
+                table.add_row(role, name, str(value))
+        console.show(table)
+    for part in Program(module).segments:
+        line = f"segment {part.function.sym_name.value} on {part.target}"
+        console.stdout().print(line, markup=False)
+    for kept in Program(module).state:
+        line = f"state {kept.name}: {kept.info.dtype} {_dims(kept.info.shape)}, {kept.kept_as}"
+        console.stdout().print(line, markup=False)
 
 
 # --- targets and doctor --------------------------------------------------------------------------
@@ -404,12 +451,11 @@ def _print_signature(module: ir.Module) -> None:
 @command.command("targets")
 def targets_command() -> None:
     """List every target that --target takes."""
-    table = console.table("target", "TOSA", "profiles", "system configuration", "memory mode")
+    table = console.table("target", "TOSA", "profiles", "device")
     for name, value in all_targets().items():
         alias = name if name == value.name else f"{name} (= {value.name})"
         profiles = ", ".join(profile.removeprefix("pro_") for profile in value.profiles)
-        memory = (value.system_config or "-", value.memory_mode or "-")
-        table.add_row(alias, value.tosa_version, profiles, *memory)
+        table.add_row(alias, value.tosa_version, profiles, str(value.device or "-"))
     console.show(table)
 
 

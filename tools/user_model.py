@@ -25,8 +25,10 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from tosaic.emit.files import read_bytes
+from tosaic.emit.functions import MAIN
 from tosaic.errors import InputError
 from tosaic.frontend.load import load_program
+from tosaic.program import check_names
 from tosaic.tools.arrays import Slot, read_arrays, read_inputs
 
 _MODULE = "__tosaic_model__"
@@ -62,13 +64,28 @@ class UserModel:
 
 
 def load_model(spec: str) -> UserModel:
-    """Return the model that `spec` names.
+    """Return the one model that `spec` names.
+
+    Raises:
+        InputError: no such file or factory, it returns several, or the user's code raises.
+    """
+    models = load_models(spec)
+    if MAIN not in models:
+        raise InputError(
+            f"{spec} gave several models ({', '.join(models)}); this command takes one. Write a "
+            "factory that returns it."
+        )
+    return models[MAIN]
+
+
+def load_models(spec: str) -> dict[str, UserModel]:
+    """Return the models that `spec` names by entry; one alone is main.
 
     Raises:
         InputError: no such file or factory, or the user's code raises.
     """
     if spec.endswith(".pt2"):
-        return _load_program(spec)
+        return {MAIN: _load_program(spec)}
     path, colon, name = spec.rpartition(":")
     if not colon or not path.endswith(".py"):
         raise InputError(
@@ -77,9 +94,16 @@ def load_model(spec: str) -> UserModel:
         )
     module = _run_file(path)
     value = _find(module, name, path)
-    if not isinstance(value, nn.Module | ExportedProgram):
+    if not isinstance(value, nn.Module | ExportedProgram | dict):
         value = _call(value, spec)
+    if isinstance(value, dict):
+        check_names(value)
+        return {k: _user_model(v, None, f"{spec}['{k}']", name) for k, v in value.items()}
     inputs = next((getattr(module, n) for n in _NAMES if hasattr(module, n)), None)
+    return {MAIN: _user_model(value, inputs, spec, name)}
+
+
+def _user_model(value: Any, inputs: Any, spec: str, name: str) -> UserModel:
     if isinstance(value, tuple) and len(value) == 2:
         value, inputs = value
     if not isinstance(value, nn.Module | ExportedProgram):
@@ -87,6 +111,32 @@ def load_model(spec: str) -> UserModel:
     if isinstance(value, ExportedProgram) and inputs is None:
         inputs = _inputs_of(value)
     return UserModel(value, None if inputs is None else _as_tensors(inputs, spec), name)
+
+
+def files_by_entry(texts: Sequence[str], models: Iterable[str], option: str) -> dict[str, str]:
+    """Return the files that an option names by entry: ``ENTRY=FILE``, or FILE of the only model.
+
+    Raises:
+        InputError: an entry that there is not, one without a file or with two, or no name.
+    """
+    names = tuple(models)
+    if names == (MAIN,):
+        if len(texts) > 1:
+            raise InputError(f"{option} is given twice, and the model is one. Give it once.")
+        return dict.fromkeys(names, texts[0]) if texts else {}
+    out: dict[str, str] = {}
+    for text in texts:
+        name, equals, file = text.partition("=")
+        if not equals or name not in names or name in out:
+            raise InputError(
+                f"{option} {text} does not name an entry, or one for the second time. The model "
+                f"has the entries {', '.join(names)}; give {option} {names[0]}=FILE and so on."
+            )
+        out[name] = file
+    missing = [name for name in names if texts and name not in out]
+    if missing:
+        raise InputError(f"Entry '{missing[0]}' has no data: add {option} {missing[0]}=FILE.")
+    return out
 
 
 def load_value(spec: str, what: str) -> Any:

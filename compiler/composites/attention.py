@@ -146,6 +146,15 @@ def _copies(e: Emitter, y: Any) -> tuple[Node, int] | None:
     return (e(aten.permute.default, single, swapped) if is_swapped else single), times
 
 
+@finds("a product", aten.div.Tensor, exact=False)
+def by_number(e: Emitter, node: Node) -> Node | None:
+    """Over a number: times its inverse."""
+    x, number = arguments(node)[:2]
+    if len(node.args) != 2 or not is_number(number) or not number or not is_floating(x):
+        return None
+    return e(aten.mul.Tensor, x, 1 / number)
+
+
 # --- constant factors ---------------------------------------------------------------------------
 
 

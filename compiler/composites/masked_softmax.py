@@ -54,6 +54,8 @@ def softmax(e: Emitter, node: Node) -> Node | None:
     if found is None:
         return None
     x, hidden = found
+    while is_call(x, aten.sub.Tensor) and is_shift(*arguments(x)[:2], dim):
+        x = arguments(x)[0]
     shape = shape_of(node)
     x, hidden = (
         v if shape_of(v) == shape else e(aten.expand.default, v, shape) for v in (x, hidden)
@@ -67,7 +69,7 @@ def _masked(e: Emitter, value: Any, factor: float = 1.0) -> Masked | None:
         return None
     if is_call(value, aten.masked_fill.Scalar, *_WHERE):
         return _filled(e, value, factor)
-    if is_call(value, aten.add.Tensor) and not value.kwargs and len(value.args) == 2:
+    if is_call(value, aten.add.Tensor, aten.sub.Tensor) and _is_plain(value):
         return _sum(e, value, factor)
     if is_call(value, aten.mul.Tensor, aten.div.Tensor):
         x, number = arguments(value)
@@ -118,50 +120,81 @@ def _and_inside(e: Emitter, x: Node, hidden: Node, factor: float) -> Masked:
 def _sum(e: Emitter, value: Node, factor: float) -> Masked | None:
     """Scores plus masks: the terms that hide, and the sum of the others."""
     hiding: list[Node] = []
-    rest: list[Any] = []
-    for term in _terms(value):
-        hidden, others = _split(e, term, factor)
+    rest: list[tuple[Node, bool]] = []
+    for term, positive in _terms(value):
+        hidden, left = _split(e, term, factor if positive else -factor)
         hiding += [] if hidden is None else [hidden]
-        rest += others
-    if not rest:
+        rest += [(other, positive) for other in left]
+    if not any(positive for _, positive in rest):
         return None
-    rank = rank_of(value)
-    first = max(rest, key=lambda v: (rank_of(v), v.meta["val"].numel(), -rest.index(v)))
-    scores = first
-    for other in rest:
-        if other is not first:
-            scores = e(aten.add.Tensor, scores, other)
-    if shape_of(scores) != shape_of(value) and rank_of(scores) <= rank:
-        scores = e(aten.expand.default, scores, shape_of(value))
     if not hiding:
-        inner = [_masked(e, v, factor) for v in rest]
-        return _of_one(e, rest, inner)
+        return _of_one(e, rest, [_masked(e, v, factor) if plus else None for v, plus in rest])
     whole = hiding[0]
     for other in hiding[1:]:
         whole = e(aten.logical_or.default, whole, other)
-    return _and_inside(e, scores, whole, factor) if len(rest) == 1 else (scores, whole)
+    rest = [(_shown(e, v, whole), positive) for v, positive in rest]
+    if len(rest) == 1:
+        return _and_inside(e, rest[0][0], whole, factor)
+    return _total(e, rest), whole
 
 
-def _of_one(e: Emitter, rest: list[Any], inner: list[Masked | None]) -> Masked | None:
+def _total(e: Emitter, terms: list[tuple[Node, bool]]) -> Node:
+    """Return the sum of terms, some of them subtracted; the first is added."""
+    start = next(n for n, (_, positive) in enumerate(terms) if positive)
+    total = terms[start][0]
+    for n, (term, positive) in enumerate(terms):
+        if n != start:
+            total = e(aten.add.Tensor if positive else aten.sub.Tensor, total, term)
+    return total
+
+
+def _shown(e: Emitter, value: Node, hidden: Node) -> Node:
+    """Return scores that were multiplied by 0 where they are hidden anyway, as they were."""
+    known = e.value(hidden)
+    if not is_call(value, aten.mul.Tensor) or known is None:
+        return value
+    x, mask = arguments(value)
+    for scores, other in ((x, mask), (mask, x)):
+        visible = e.value(other)
+        if visible is None or tensor_of(scores) is None:
+            continue
+        binary = bool(((visible == 0) | (visible == 1)).all())
+        if binary and bool((known | (visible == 1)).all()):
+            return scores  # type: ignore[no-any-return]
+    return value
+
+
+def _of_one(e: Emitter, rest: list[tuple[Node, bool]], inner: list[Masked | None]) -> Masked | None:
     """Return a sum of which one term is masked scores."""
-    found = [n for n, m in enumerate(inner) if m is not None]
+    found = [n for n, masked in enumerate(inner) if masked is not None]
     if len(found) != 1:
         return None
     masked = inner[found[0]]
     assert masked is not None
-    scores, hidden = masked
-    for n, other in enumerate(rest):
-        if n != found[0]:
-            scores = e(aten.add.Tensor, scores, other)
-    return scores, hidden
+    rest = [(masked[0], True) if n == found[0] else term for n, term in enumerate(rest)]
+    return _total(e, rest), masked[1]
 
 
-def _terms(value: Any) -> list[Any]:
-    if is_call(value, aten.add.Tensor) and len(value.args) == 2 and not value.kwargs:
+def _terms(value: Any, positive: bool = True) -> list[tuple[Any, bool]]:
+    """Return the tensors that a sum is of, with whether they are added."""
+    if is_call(value, aten.add.Tensor, aten.sub.Tensor) and _is_plain(value):
         x, y = arguments(value)
         if tensor_of(x) is not None and tensor_of(y) is not None:
-            return [*_terms(x), *_terms(y)]
-    return [value]
+            second = positive if value.target is aten.add.Tensor else not positive
+            return [*_terms(x, positive), *_terms(y, second)]
+    return [(value, positive)]
+
+
+def _is_plain(node: Node) -> bool:
+    return len(node.args) == 2 and not node.kwargs
+
+
+def is_shift(x: Any, shift: Any, dim: int) -> bool:
+    """Whether `shift` is one number for each row of `x` along `dim`."""
+    if tensor_of(x) is None or tensor_of(shift) is None or rank_of(shift) > rank_of(x):
+        return False
+    place = dim - (rank_of(x) - rank_of(shift))
+    return place < 0 or bool(shape_of(shift)[place] == 1)
 
 
 def _split(e: Emitter, term: Node, factor: float) -> tuple[Node | None, list[Node]]:
@@ -179,7 +212,7 @@ def _split(e: Emitter, term: Node, factor: float) -> tuple[Node | None, list[Nod
 
 
 def _hides(e: Emitter, value: Any, factor: float) -> Node | None:
-    """Return where `value`, a tensor that is 0 or never everywhere, is never; None if unproven."""
+    """Return where `value`, times `factor` 0 or never everywhere, is never; None if unproven."""
     if not isinstance(value, Node) or tensor_of(value) is None:
         return None
     known = e.value(value)
@@ -187,12 +220,18 @@ def _hides(e: Emitter, value: Any, factor: float) -> Node | None:
         hidden = known * factor <= NEVER
         fits = bool((hidden | (known == 0)).all())
         return e.constant("_mask", hidden) if fits else None
+    if factor <= NEVER and (ones := truth(e, value)) is not None:
+        return ones
     if is_call(value, *_MOVING):
         return _moved(e, value, lambda x: _hides(e, x, factor))
     if is_call(value, aten._to_copy.default):
         return None if is_bool(arguments(value)[0]) else _hides(e, arguments(value)[0], factor)
     if is_call(value, aten.mul.Tensor, aten.div.Tensor):
-        return _product_hides(e, value, factor)
+        x, number = arguments(value)
+        if not is_number(number) or not number:
+            return None
+        by = number if value.target is aten.mul.Tensor else 1 / number
+        return _hides(e, x, factor * by)
     if is_call(value, aten.masked_fill.Scalar):
         x, mask, fill = arguments(value)
         return _choice(e, mask, fill, x, factor)
@@ -236,18 +275,7 @@ def _side(e: Emitter, value: Any, factor: float) -> Node | bool | None:
     return _hides(e, value, factor)
 
 
-def _product_hides(e: Emitter, value: Node, factor: float) -> Node | None:
-    """``(1 - m) * never`` where m is provably 0 or 1, and what hides times a positive number."""
-    x, number = arguments(value)
-    if not is_number(number) or not number:
-        return None
-    number = number if value.target is aten.mul.Tensor else 1 / number
-    if number > 0:
-        return _hides(e, x, factor * number)
-    return _truth(e, x) if _is_never(e, number, factor) else None
-
-
-def _truth(e: Emitter, value: Any) -> Node | None:
+def truth(e: Emitter, value: Any) -> Node | None:
     """Return where `value`, a tensor that is 0 or 1 everywhere, is 1; None if unproven."""
     if not isinstance(value, Node) or tensor_of(value) is None:
         return None
@@ -258,14 +286,14 @@ def _truth(e: Emitter, value: Any) -> Node | None:
         fits = bool(((known == 0) | (known == 1)).all())
         return e.constant("_mask", known == 1) if fits else None
     if is_call(value, *_MOVING):
-        return _moved(e, value, lambda x: _truth(e, x))
+        return _moved(e, value, lambda x: truth(e, x))
     if is_call(value, aten._to_copy.default):
-        return _truth(e, arguments(value)[0])
+        return truth(e, arguments(value)[0])
     if is_call(value, aten.rsub.Scalar) and arguments(value)[1] == 1 and len(value.args) == 2:
-        inner = _truth(e, arguments(value)[0])
+        inner = truth(e, arguments(value)[0])
         return None if inner is None else e(aten.logical_not.default, inner)
     if is_call(value, aten.mul.Tensor):
-        both = [_truth(e, v) for v in arguments(value)]
+        both = [truth(e, v) for v in arguments(value)]
         if both[0] is not None and both[1] is not None:
             return e(aten.logical_and.default, *both)
     if is_call(value, *_WHERE) and tuple(arguments(value)[1:]) in ((1, 0), (0, 1)):

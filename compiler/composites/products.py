@@ -86,6 +86,9 @@ def bilinear(e: Emitter, x: Node, y: Node, weight: Node, bias: Node | None = Non
 @decomposes(aten.einsum.default)
 def traced(e: Emitter, *args: Any, **kwargs: Any) -> Node:
     """What PyTorch itself makes of the op."""
+    same = _elementwise(e, *args)
+    if same is not None:
+        return same
     nodes = e.origin.all_input_nodes
 
     def run(*values: torch.Tensor) -> Any:
@@ -105,3 +108,17 @@ def traced(e: Emitter, *args: Any, **kwargs: Any) -> Node:
         elif node.op == "output":
             return found[node.args[0]]  # type: ignore[no-any-return]
     raise AssertionError("a traced graph has an output")
+
+
+def _elementwise(e: Emitter, equation: str, operands: Any, *path: Any) -> Node | None:
+    """Return a sum of products of elements at the same places, as ``einsum("bd,bd->b", x, y)``."""
+    del path
+    inputs, _, output = equation.replace(" ", "").partition("->")
+    first, _, second = inputs.partition(",")
+    alike = len(operands) == 2 and first == second and len(set(first)) == len(first)
+    kept = [n for n, name in enumerate(first) if name in output]
+    if not alike or "." in first or output != "".join(first[n] for n in kept):
+        return None
+    product = e(aten.mul.Tensor, *operands)
+    dims = [n for n in range(len(first)) if n not in kept]
+    return e(aten.sum.dim_IntList, product, dims) if dims else product

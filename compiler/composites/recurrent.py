@@ -20,7 +20,7 @@ from torch.fx import Node
 from tosaic.composites.composite import decomposes
 from tosaic.composites.inner import Inner
 from tosaic.graph.emitter import Emitter
-from tosaic.graph.facts import INNER
+from tosaic.graph.facts import INNER, arguments, is_call, rank_of, shape_of
 from tosaic.lowering.torch_to_tosa.rnn import Cell, Net, cells_of
 
 aten = torch.ops.aten
@@ -150,8 +150,26 @@ def recurrent_cell(
     cell = Cell(kind, input_weight, state_weight, input_bias, state_bias)
     given = states if isinstance(states, list | tuple) else [states]
     h, c, *_ = (*(None if _is_zero(ops, s) else s for s in given), None)
-    new_h, new_c = cell.step(ops, cell.projected(ops, x), h, c)
+    new_h, new_c = cell.step(ops, _projected(ops, cell, x), h, c)
     return new_h if kind != "lstm" or new_c is None else (new_h, new_c)
+
+
+def _projected(ops: Recurrent, cell: Cell[Node], x: Node) -> Node:
+    """Return what the input gives; where `x` is an item of a sequence, for all items at once."""
+    if not is_call(x, aten.select.int) or arguments(x)[1] == rank_of(arguments(x)[0]) - 1:
+        return cell.projected(ops, x)
+    sequence, dim, index = arguments(x)
+    items = {n.args[2] for n in sequence.users if is_call(n, x.target) and n.args[1] == dim}
+    if len(items) < shape_of(sequence)[dim]:
+        return cell.projected(ops, x)
+    given = (cell.input_weight, cell.input_bias)
+    layers = (n for n in sequence.users if n.target is aten.linear.default)
+    whole = next((n for n in layers if (n.args[1], n.args[2]) == given and INNER in n.meta), None)
+    if whole is None:
+        last = max(v for v in (sequence, *given) if isinstance(v, Node))
+        with ops.model.graph.inserting_after(last):
+            whole = cell.projected(ops, sequence)
+    return ops(aten.select.int, whole, dim, index)
 
 
 def _rows(ops: Recurrent, state: Node) -> list[Node | None]:

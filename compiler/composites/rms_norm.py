@@ -13,7 +13,7 @@ from torch.fx import Node
 from tosaic.composites.composite import composes
 from tosaic.composites.rows import Rows, as_parameter, behind, filled, norm_under, small
 from tosaic.graph.emitter import Emitter
-from tosaic.graph.facts import bound, is_number
+from tosaic.graph.facts import bound, is_constant, is_number
 from tosaic.graph.match import (
     Argument,
     Bindings,
@@ -48,6 +48,27 @@ def rms_norm(e: Emitter, node: Node, parts: Bindings) -> Node:
     return _norm(e, rows, parts["epsilon"])
 
 
+@composes(
+    "an RMS norm",
+    mul(X, call(aten.rsqrt.default, call(aten.clamp_min.default, _MEAN, EPSILON))),
+    mul(X, call(aten.rsqrt.default, call(aten.clamp.default, _MEAN, EPSILON))),
+    exact=False,
+)
+def at_least(e: Emitter, node: Node, parts: Bindings) -> Node:
+    """``x * rsqrt(max(mean(x * x), epsilon))``."""
+    rows = Rows(e, parts["x"], parts["dims"], parts["keepdim"])
+    return _norm(e, rows, small(parts["epsilon"]))
+
+
+@composes("an RMS norm", mul(mul(X, Tensor("weight")), call(aten.rsqrt.default, Tensor("spread"))))
+def weight_first(e: Emitter, node: Node, parts: Bindings) -> Node | None:
+    """A constant factor goes behind the norm."""
+    if not is_constant(parts["weight"]) or is_constant(parts["x"]):
+        return None
+    unit = e(aten.mul.Tensor, parts["x"], e(aten.rsqrt.default, parts["spread"]))
+    return e(aten.mul.Tensor, unit, parts["weight"])
+
+
 @composes("an RMS norm", mul(X, call(aten.rsqrt.default, _MEAN)), exact=False)
 def bare(e: Emitter, node: Node, parts: Bindings) -> Node:
     """The same without epsilon."""
@@ -66,6 +87,24 @@ def epsilon_outside(e: Emitter, node: Node, parts: Bindings) -> Node:
     """``x / (sqrt(mean(x * x)) + epsilon)``."""
     rows = Rows(e, parts["x"], parts["dims"], parts["keepdim"])
     return _norm(e, rows, small(parts["epsilon"]) ** 2)
+
+
+_SCALED = mul(_LENGTH, Number("scale"))
+_LIMITED_SCALED = either(
+    call(aten.clamp_min.default, _SCALED, EPSILON),
+    call(aten.clamp.default, _SCALED, EPSILON),
+    add(_SCALED, EPSILON),
+)
+
+
+@composes("an RMS norm", div(X, _LIMITED_SCALED), exact=False)
+def scaled_length(e: Emitter, node: Node, parts: Bindings) -> Node:
+    """``x / max(norm(x) * scale, epsilon)``, the scale being one over a root of the size, say."""
+    rows = Rows(e, parts["x"], parts["dims"], parts["keepdim"])
+    size, scale = math.prod(rows.shape), parts["scale"]
+    epsilon = (small(parts["epsilon"]) / scale) ** 2 / size
+    gain = 1 / (math.sqrt(size) * scale)
+    return _norm(e, rows, epsilon, None if math.isclose(gain, 1, rel_tol=1e-6) else gain)
 
 
 _LIMITED = either(

@@ -8,6 +8,7 @@ import torch
 from torch.fx import Node
 
 from tosaic.composites.composite import NearMiss, composes
+from tosaic.composites.masked_softmax import is_shift, truth
 from tosaic.graph.emitter import Emitter
 from tosaic.graph.facts import rank_of
 from tosaic.graph.match import Argument, Bindings, Tensor, call, div, either, mul, sub
@@ -20,6 +21,7 @@ _LARGEST = either(
 )
 _POWERS = either(call(aten.exp.default, sub(X, _LARGEST)), call(aten.exp.default, X))
 _TOTAL = call(aten.sum.dim_IntList, _POWERS, DIMS, KEPT)
+_VISIBLE = mul(_POWERS, Tensor("mask"))
 
 
 @composes("softmax", div(_POWERS, _TOTAL), mul(_POWERS, call(aten.reciprocal.default, _TOTAL)))
@@ -38,6 +40,21 @@ def log_softmax(e: Emitter, node: Node, parts: Bindings) -> Node:
     return e(aten.log_softmax.int, parts["x"], parts.get("dim") or _one_dim(parts))
 
 
+@composes(
+    "softmax of masked scores",
+    div(_VISIBLE, call(aten.sum.dim_IntList, _VISIBLE, DIMS, KEPT)),
+    exact=False,
+)
+def masked_powers(e: Emitter, node: Node, parts: Bindings) -> Node | None:
+    """Powers times a mask of zeros and ones, over their sum."""
+    visible = truth(e, parts["mask"])
+    if visible is None:
+        return None
+    hidden = e(aten.logical_not.default, visible)
+    scores = e(aten.masked_fill.Scalar, parts["x"], hidden, -torch.inf)
+    return e(aten.softmax.int, scores, _one_dim(parts))
+
+
 def _one_dim(parts: Bindings) -> int:
     dims, rank = parts["dims"], rank_of(parts["x"])
     numbers = [dims] if isinstance(dims, int) else list(dims)
@@ -46,6 +63,28 @@ def _one_dim(parts: Bindings) -> int:
     if parts.get("dim", numbers[0]) != numbers[0]:
         raise NearMiss("its maximum is over another dim than its sum")
     return int(numbers[0]) % rank
+
+
+@composes("softmax", call(aten.softmax.int, sub(X, Tensor("shift")), Argument("along")))
+def shifted(e: Emitter, node: Node, parts: Bindings) -> Node | None:
+    """Softmax of rows less a number each, such as their maximum: of the rows."""
+    x, dim = parts["x"], parts["along"]
+    return e(aten.softmax.int, x, dim) if is_shift(x, parts["shift"], dim) else None
+
+
+@composes("softmax", call(aten.exp.default, call(aten.log_softmax.int, X, Argument("along"))))
+def power_of_logarithm(e: Emitter, node: Node, parts: Bindings) -> Node:
+    """``exp(log_softmax(x))``."""
+    return e(aten.softmax.int, parts["x"], parts["along"])
+
+
+@composes("softmax", div(call(aten.matmul.default, _POWERS, Tensor("values")), _TOTAL))
+def normalized_last(e: Emitter, node: Node, parts: Bindings) -> Node | None:
+    """A product with values whose powers are divided by their sums behind it."""
+    dim = _one_dim(parts)
+    if dim != rank_of(parts["x"]) - 1:
+        return None
+    return e(aten.matmul.default, e(aten.softmax.int, parts["x"], dim), parts["values"])
 
 
 _ROWS = Tensor("x")

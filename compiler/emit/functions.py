@@ -1,4 +1,4 @@
-"""The main function of a module and tosaic's attributes on its arguments and results.
+"""The entry functions of a module, and tosaic's attributes on their arguments and results.
 
 `tosaic.name` (a string) is the tensor's name for users; `tosaic.qtype` (a TypeAttr of a
 `!quant.uniform` type) says what the integers of an input or output mean; `tosaic.unsigned` (a
@@ -18,24 +18,39 @@ NAME = "tosaic.name"
 QTYPE = "tosaic.qtype"
 UNSIGNED = "tosaic.unsigned"
 RANGE = "tosaic.range"
+MAIN = "main"
 
 
-def main_function(module: ir.Module) -> Any:
-    """Return the module's entry `func.func`: the one called main, else the only public one.
+def functions_of(module: Any) -> list[Any]:
+    """Return the module's functions (``func.func``), in order."""
+    operations = module.operation.regions[0].blocks[0].operations
+    return [op for op in operations if isinstance(op, func.FuncOp)]
+
+
+def entry_functions(module: Any) -> dict[str, Any]:
+    """Return the functions that a user can call, by name: those that are public.
+
+    A function called main is the only one, whatever helpers it has.
+    """
+    functions = functions_of(module)
+    public = [f for f in functions if "sym_visibility" not in f.attributes]
+    main = [f for f in functions if f.sym_name.value == MAIN]
+    return {f.sym_name.value: f for f in main or public}
+
+
+def entry_function(module: Any) -> Any:
+    """Return the entry of a module that has one.
 
     Raises:
         InputError: there is none, or no way to choose.
     """
-    operations = module.operation.regions[0].blocks[0].operations
-    functions = [op for op in operations if isinstance(op, func.FuncOp)]
-    named = [f for f in functions if f.sym_name.value == "main"]
-    public = named or [f for f in functions if "sym_visibility" not in f.attributes]
-    if len(public) != 1:
-        names = ", ".join(f.sym_name.value for f in functions) or "none"
+    entries = entry_functions(module)
+    if len(entries) != 1:
+        names = ", ".join(f.sym_name.value for f in functions_of(module)) or "none"
         raise InputError(
             f"The module needs one entry function: name it 'main'. Its functions are: {names}."
         )
-    return public[0]
+    return next(iter(entries.values()))
 
 
 def argument_attributes(function: Any) -> list[dict[str, ir.Attribute]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from tosaic.emit.functions import (
     RANGE,
     UNSIGNED,
     argument_attributes,
-    main_function,
+    entry_function,
     result_attributes,
     tensor_names,
 )
@@ -70,12 +70,20 @@ class Manifest:
 
     @classmethod
     def from_module(cls, module: ir.Module) -> Manifest:
-        """Read the manifest off the main function's types and attributes.
+        """Read the manifest off the one entry of `module`.
 
         Raises:
-            InputError: no main function, or an input or output quantised per axis.
+            InputError: no entry or several, or an input or output quantised per axis.
         """
-        function = main_function(module)
+        return cls.from_function(entry_function(module))
+
+    @classmethod
+    def from_function(cls, function: Any) -> Manifest:
+        """Read the manifest off a function's types and attributes.
+
+        Raises:
+            InputError: an input or output is quantised per axis.
+        """
         types = function.function_type.value
         names = tensor_names(function)
         return cls(
@@ -138,6 +146,36 @@ class Manifest:
                 f"This is not a tosaic I/O manifest ({error}). Use the .json file written beside "
                 "the .tosa file."
             ) from error
+
+
+def entries_to_json(manifests: Mapping[str, Manifest]) -> str:
+    """Return the manifests of several entries as JSON text, for `entries_from_json`."""
+    entries = {name: asdict(manifest) for name, manifest in manifests.items()}
+    return json.dumps({"format": _FORMAT, "entries": entries}, indent=2) + "\n"
+
+
+def entries_from_json(text: str) -> dict[str, Manifest]:
+    """Return the manifests in `text` by entry; none where it is of a program with one entry.
+
+    Raises:
+        InputError: `text` is not a manifest of this version.
+    """
+    found = {}
+    for name in entries_in_json(text):
+        entry = json.loads(text)["entries"][name]
+        found[name] = Manifest.from_json(json.dumps({"format": _FORMAT, **entry}))
+    return found
+
+
+def entries_in_json(text: str) -> tuple[str, ...]:
+    """Return the names of the entries that a manifest has; none where they have no names.
+
+    Raises:
+        ValueError: `text` is not JSON.
+    """
+    data = json.loads(text)
+    entries = data.get("entries", ()) if isinstance(data, dict) else ()
+    return tuple(entries) if isinstance(entries, dict) else ()
 
 
 def quantize(info: TensorInfo, real: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -205,25 +243,31 @@ def _check_shape(info: TensorInfo, array: npt.NDArray[Any]) -> None:
         )
 
 
+def info_of_type(name: str, element: ir.Type, shape: Sequence[int]) -> TensorInfo:
+    """Return what a tensor of elements of an MLIR type is for users; -1 is a dynamic dim."""
+    text = str(element)
+    dtype = _DTYPES.get(text) or text.replace("ui", "uint").replace("i", "int", 1)
+    if text.startswith("ui"):
+        dtype = text.replace("ui", "uint")
+    return TensorInfo(name, tuple(int(d) for d in shape), dtype)
+
+
 def _tensor_info(name: str, type_: ir.Type, attributes: dict[str, ir.Attribute]) -> TensorInfo:
     ranked = ir.RankedTensorType(type_)
-    element = str(ranked.element_type)
-    dtype = _DTYPES.get(element) or element.replace("ui", "uint").replace("i", "int", 1)
-    if element.startswith("ui"):
-        dtype = element.replace("ui", "uint")
-    shape = tuple(-1 if ranked.is_dynamic_dim(k) else d for k, d in enumerate(ranked.shape))
-    if element == "i8" and UNSIGNED in attributes:
-        dtype = "uint8"
+    shape = [-1 if ranked.is_dynamic_dim(k) else d for k, d in enumerate(ranked.shape)]
+    info = info_of_type(name, ranked.element_type, shape)
+    if info.dtype == "int8" and UNSIGNED in attributes:
+        info = replace(info, dtype="uint8")
     params = quant_params(attributes[QTYPE].value) if QTYPE in attributes else None
     if params is None:
         limits = tuple(attributes[RANGE]) if RANGE in attributes else None
-        return TensorInfo(name, shape, dtype, range=limits)
+        return replace(info, range=limits)
     if params.per_axis:
         raise InputError(
             f"Tensor '{name}' is quantised per axis; inputs and outputs have one scale. Quantise "
             "it per tensor."
         )
-    return TensorInfo(name, shape, dtype, params.scale, params.zero_point)
+    return replace(info, scale=params.scale, zero_point=params.zero_point)
 
 
 def _from_dict(data: dict[str, Any]) -> TensorInfo:

@@ -19,10 +19,11 @@ from tosaic import targets
 from tosaic.dialects.bindings import ir
 from tosaic.emit.files import read_bytes
 from tosaic.emit.functions import (
+    MAIN,
     NAME,
     argument_attributes,
     bytecode,
-    main_function,
+    entry_function,
     result_attributes,
     set_attributes,
     tensor_names,
@@ -58,7 +59,12 @@ def serialize(
     plain = _plain_copy(module, names=names)
     with plain.context:
         if target is not None or _TARGET_ENV not in plain.attributes:
-            Pipeline((_attach_target(target or targets.target("tosa")),)).run(plain)
+            # The file keeps the version alone, and tosa-opt cannot read an environment without
+            # extensions, which a target may be: it gets them all.
+            written = targets.target("tosa")
+            if target is not None:
+                written = dataclasses.replace(written, tosa_version=target.tosa_version)
+            Pipeline((_attach_target(written),)).run(plain)
         if not locations:
             Pipeline(("strip-debuginfo",)).run(plain)
     with tempfile.TemporaryDirectory(prefix="tosaic-") as folder:
@@ -85,7 +91,7 @@ def deserialize(data: bytes, context: ir.Context) -> ir.Module:
         out = read_bytes(result)
     with context:
         module = ir.Module.parse(out)
-        function = main_function(module)
+        function = entry_function(module)
         set_attributes(function, "arg_attrs", _renamed(argument_attributes(function)))
         set_attributes(function, "res_attrs", _renamed(result_attributes(function)))
     return module
@@ -129,8 +135,9 @@ def _attach_target(target: Target) -> str:
 def _plain_copy(module: ir.Module, *, names: bool) -> ir.Operation:
     """Return a copy without attributes of dialects tosa-opt does not know."""
     copy = module.operation.clone()
-    main = main_function(copy)
+    main = entry_function(copy)
     with copy.context:
+        main.attributes["sym_name"] = ir.StringAttr.get(MAIN)  # as TOSA calls a file's entry
         inputs, outputs = tensor_names(main) if names else ([], [])
         for which, values in (("arg_attrs", inputs), ("res_attrs", outputs)):
             if which in main.attributes:

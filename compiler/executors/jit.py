@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tosaic.dialects.bindings import execution_engine, ir, make_context
-from tosaic.emit.functions import bytecode, main_function
+from tosaic.emit.functions import bytecode, entry_function
 from tosaic.emit.manifest import Manifest, array_dtype
 from tosaic.executors.executor import Array, checked_inputs
 from tosaic.executors.jit_lowering import lower
@@ -32,7 +32,7 @@ class JitExecutor:
         context = make_context()
         with context:
             copy = ir.Module.parse(bytecode(module.operation))
-            main_function(copy).attributes["sym_name"] = ir.StringAttr.get(_ENTRY)
+            entry_function(copy).attributes["sym_name"] = ir.StringAttr.get(_ENTRY)
             level = _OPT_LEVEL if lower(copy) > _SHORT else 0
             self._engine = execution_engine().ExecutionEngine(copy, opt_level=level)
         self._main = _PACKED(self._engine.raw_lookup(_ENTRY))

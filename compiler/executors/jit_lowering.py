@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from tosaic.dialects.bindings import func, ir
 from tosaic.dialects.builder import Builder, attr_ints
 from tosaic.dialects.types import constant_value, element_of, is_float, shape_of
-from tosaic.emit.functions import argument_attributes, main_function, set_attributes
+from tosaic.emit.functions import argument_attributes, entry_function, set_attributes
 from tosaic.emit.outline import replace_uses, values_from_outside
 from tosaic.errors import CompileError, ToolError
 from tosaic.lowering.passes import Pass, Pattern, PatternPass, pattern
@@ -54,7 +54,7 @@ class _KeepInputs(Pass):
 
     def run(self, module: ir.Operation) -> None:
         """Mark the arguments, and drop attributes that later passes do not know."""
-        function = main_function(module)
+        function = entry_function(module)
         keep = {"bufferization.writable": ir.BoolAttr.get(False)}
         set_attributes(function, "arg_attrs", [keep for _ in argument_attributes(function)])
         if "res_attrs" in function.attributes:
@@ -107,7 +107,7 @@ class _SeparateResults(Pass):
 
     def run(self, module: ir.Operation) -> None:
         """Return copies of what is returned already."""
-        block = main_function(module).regions[0].blocks[0]
+        block = entry_function(module).regions[0].blocks[0]
         terminator = block.operations[len(block.operations) - 1].operation
         seen: list[ir.Value] = []
         for n, value in enumerate(terminator.operands):

@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tosaic.backends.cortex_m.memory_plan import plan_memory
+from tosaic.backends.cortex_m.targets import kernels_of
 from tosaic.dialects.bindings import ir
 from tosaic.emit.manifest import Manifest, array_dtype
-from tosaic.emit.memory_plan import plan_memory
 from tosaic.emit.serialize import serialize
 from tosaic.errors import ToolError
 from tosaic.executors.executor import Array, checked_inputs
@@ -81,7 +82,7 @@ class QemuExecutor:
         self._board = board
         self._manifest = Manifest.from_module(module).held
         self._program = serialize(module, locations=False)
-        model = Model(self._program, kernels=target(board.preset).kernels)
+        model = Model(self._program, kernels=kernels_of(target(board.preset)))
         self.plan: bytes | None = plan_memory(model).data
         has_float = any("f32" in name for name in model.operators_used())
         self.runner = build(board.preset + "-float" * has_float) / "runner.elf"

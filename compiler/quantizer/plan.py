@@ -220,7 +220,7 @@ class _Decider:
         return self._computed(node, entry, scheme, note)
 
     def settle(self, node: Node) -> None:
-        """Quantise a model input that is read as int8 and as int16 once, to int16."""
+        """Quantise a model input once that is read as int8 and as int16, or is an output too."""
         readers = {
             self.units[user]: stored
             for user in node.users
@@ -229,9 +229,13 @@ class _Decider:
             and stored.is_own
         }
         known = {stored.dtype: stored for stored in readers.values()}
-        if len(known) < 2:
+        returned = any(user.op == "output" for user in node.users) and _is_float(node)
+        default = self.recipe.scheme(())
+        if returned and default is not None and not known:
+            known[default.activations] = Stored(default.activations, default)
+        if len(known) < (1 if returned else 2):
             return
-        wide = self.values[node] = known["int16"]
+        wide = self.values[node] = known.get("int16") or known["int8"]
         for unit in readers:
             if self._normalizes(unit.main):
                 changed = dataclasses.replace(unit, reads=unit.reads | {(unit.main, node): wide})

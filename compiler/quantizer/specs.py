@@ -18,7 +18,7 @@ _EPSILON = 2**-16
 # An int16 step of the same range is 2**8 times smaller.
 _EPSILON_INT16 = _EPSILON / 2**8
 _HEADROOM = {"int8": 0.03, "int16": 0.25}
-# How far below the largest of its row an element may be that softmax gives a step of that many bits.
+# How far below the largest of its row an element has to be for softmax to give it no step.
 _REACH = {"int8": 10.0, "int16": 16.0}
 # Of int16 functions: where an operand uses its headroom, up to a cube stays in range. One that does
 # not has a corner there, which takes several tables.
@@ -51,7 +51,8 @@ def activation_spec(
     """How activations stored as `dtype` ("int8", "int16") that stay within `bounds` are quantised.
 
     `by_row`: what reads them normalises each row; `looked_up`: a table gives them; `relevant`: what
-    of them counts. In training, ranges are a moving average of minima and maxima, and rounding is simulated.
+    of them counts. In training, ranges are a moving average of minima and maxima, and rounding is
+    simulated.
     """
     wide = dtype == "int16"
     observer = scheme.observer

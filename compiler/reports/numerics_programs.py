@@ -15,7 +15,7 @@ from tosaic.dialects.locations import SourceSite, source_site
 from tosaic.dialects.types import constant_value, has_no_elements, is_static, shape_of
 from tosaic.emit import Manifest
 from tosaic.emit.flatbuffer import site_of_text
-from tosaic.emit.functions import bytecode, main_function
+from tosaic.emit.functions import bytecode, entry_function
 from tosaic.errors import InputError
 from tosaic.executors import make_executor
 from tosaic.executors.executor import Array
@@ -186,7 +186,7 @@ class _Exposed:
     def __init__(self, module: ir.Module, executor: str) -> None:
         with make_context():
             copy = ir.Module.parse(bytecode(module.operation))
-            function = main_function(copy)
+            function = entry_function(copy)
             values = list(_values(function))
             self.tensors = [_described(value) for value in values]
             _return_also(function, values)

@@ -11,7 +11,7 @@ import io
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from torch.export import ExportedProgram
 
-from tosaic.api import CompiledProgram, compile_program, quantize_program
+from tosaic.api import compile_program, quantize_program
 from tosaic.emit.files import write_text
 from tosaic.errors import InputError, TosaicError
 from tosaic.quantizer.recipe import QuantRecipe
@@ -32,7 +32,6 @@ from tosaic.tuning.evaluate import collect, compiled_run, one_torch_thread
 from tosaic.tuning.metrics import METRICS, Metric, sqnr_db
 
 Array = npt.NDArray[Any]
-COSTS = ("cycles", "flash", "sram", "dram")
 _FORMAT = 1  # of trial files; a new number makes all old ones stale
 
 
@@ -73,7 +72,7 @@ class Figures:
     error: str = ""
 
     def cost(self, name: str) -> int:
-        """Return the figure called `name`, one of `COSTS`."""
+        """Return the figure called `name`, one of `Backend.costs`."""
         return int(getattr(self, name))
 
 
@@ -137,7 +136,7 @@ def run_trial(study: Study, text: str) -> Figures:
         try:
             recipe = QuantRecipe.from_toml(text)
             quantized = quantize_program(program, examples, recipe, calibration)
-            compiled = compile_program(quantized, study.target, Options(), in_process=True)
+            compiled = compile_program(quantized, study.target, Options(in_process=True))
             run = compiled_run(compiled)
         except TosaicError as error:
             return Figures(error=str(error), seconds=time.perf_counter() - start)
@@ -149,7 +148,9 @@ def run_trial(study: Study, text: str) -> Figures:
         shown: Any = outputs[0] if len(outputs) == 1 else tuple(outputs)
         quality = float(function(shown, study.labels))
     seconds = round(time.perf_counter() - start, 3)
-    return replace(_costs(compiled), quality=quality, sqnr_db=ratio, seconds=seconds)
+    (artifact,) = compiled.artifacts.entries.values()
+    costs: dict[str, Any] = dict(artifact.costs)
+    return Figures(quality=quality, sqnr_db=ratio, seconds=seconds, **costs)
 
 
 @lru_cache(maxsize=2)
@@ -163,16 +164,6 @@ def _program(key: str, study: Study) -> tuple[ExportedProgram, tuple[torch.Tenso
     stored = program.example_inputs
     assert stored is not None
     return program, (*stored[0], *stored[1].values())
-
-
-def _costs(program: CompiledProgram) -> Figures:
-    vela, firmware = program.report.vela, program.firmware
-    if vela is not None:
-        sizes = (round(kib * 1024) for kib in (vela.flash_kib, vela.sram_kib, vela.dram_kib))
-        flash, sram, dram = sizes
-        return Figures(cycles=vela.cycles_total, flash=flash, sram=sram, dram=dram)
-    assert firmware is not None
-    return Figures(flash=firmware.model_bytes, sram=firmware.arena_bytes)
 
 
 @dataclass(frozen=True)

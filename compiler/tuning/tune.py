@@ -16,6 +16,7 @@ import torch
 from torch.export import ExportedProgram
 
 from tosaic.api import is_quantized
+from tosaic.backends import backend_of
 from tosaic.emit.files import write_text
 from tosaic.errors import InputError
 from tosaic.frontend import export_model
@@ -27,7 +28,7 @@ from tosaic.tuning.data import Slot, batches
 from tosaic.tuning.evaluate import collect, eager_run
 from tosaic.tuning.metrics import METRICS, Metric, is_classification
 from tosaic.tuning.search import Goal, Search
-from tosaic.tuning.trials import COSTS, Figures, Store, Study, make_study
+from tosaic.tuning.trials import Figures, Store, Study, make_study
 from tosaic.tuning.workers import open_workers
 
 Array = npt.NDArray[Any]
@@ -177,7 +178,7 @@ def tune(
         pool = stack.enter_context(open_workers(workers, scheduler))
         runner = _Runner(study, pool, Store(Path(folder), study.key) if folder else None, progress)
         axis = next(iter(budget), "") if budget else ""
-        axis = axis or ("flash" if chosen.kind == "cortex-m" else "cycles")
+        axis = axis or backend_of(chosen).costs[0]
         search = Search(base, units, weights, activations, axis, budget, floor, runner.run, trials)
         runner.most = search.most
         search.run()
@@ -245,12 +246,12 @@ class _Runner:
 
 
 def _check(target: Target, budget: Mapping[str, int], trials: int) -> None:
-    if target.kind == "tosa":
+    known = backend_of(target).costs
+    if not known:
         raise InputError(
             f"Target {target.name} has no device, so no recipe costs more than another. Choose an "
             "Ethos-U or a Cortex-M."
         )
-    known = ("flash", "sram") if target.kind == "cortex-m" else COSTS
     for name, most in budget.items():
         if name not in known:
             raise InputError(

@@ -25,9 +25,9 @@ from tosaic.dialects.types import (
     shape_of,
 )
 from tosaic.errors import Diagnostic
+from tosaic.lowering.legalize.ethos_u_operators import OPERATORS
 from tosaic.lowering.legalize.forms import Rescale, check_accelerator, sole_reader
 from tosaic.lowering.passes import Pass, error_at, fail_if, register_pass
-from tosaic.targets import target
 
 _ALL = ("u55", "u65", "u85")
 _SMALL = ("u55", "u65")
@@ -481,13 +481,13 @@ class CheckEthosU(Pass):
         """Check every TOSA op."""
         check_accelerator(self.accelerator)
         device = f"Ethos-{self.accelerator.upper()}"
-        taken = target(f"ethos-{self.accelerator}-256").limits
+        taken = OPERATORS[self.accelerator]
         problems: list[Diagnostic] = []
 
         def visit(op: Any) -> ir.WalkResult:
             if not op.name.startswith("tosa.") or op.name in _NOT_COMPUTED:
                 return ir.WalkResult.ADVANCE
-            if not taken.takes(op.name):
+            if op.name not in taken:
                 hint = "Replace it in the model, or choose a target that has it."
                 problems.append(error_at(op, f"{op.name} does not run on {device}. {hint}"))
                 return ir.WalkResult.ADVANCE

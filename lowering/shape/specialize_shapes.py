@@ -12,7 +12,7 @@ import ast
 import dataclasses
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from tosaic.dialects.bindings import PassManager, func, ir
@@ -70,9 +70,10 @@ class SpecializeShapes(Pass):
     """Give every dynamic dim of the arguments a size, and every op the shape that follows.
 
     `dims` is a list of SYMBOL:SIZE (`s77:4`), ARGUMENT.DIM:SIZE (`x.0:4`) or ARGUMENT:SHAPE
-    (`x:4x3x32x32`). Every symbol needs a size within the range that the model was exported for.
-    Works on the torch dialect, where sizes that the model computes with are folded too, and on
-    TOSA. A program without dynamic dims stays as it is.
+    (`x:4x3x32x32`), each for all functions, or behind `FUNCTION/` for one. Every symbol needs a
+    size within the range that the model was exported for. Works on the torch dialect, where sizes
+    that the model computes with are folded too, and on TOSA. A program without dynamic dims stays
+    as it is.
     """
 
     name: ClassVar[str] = "tosaic-specialize-shapes"
@@ -89,9 +90,18 @@ class SpecializeShapes(Pass):
 
     def run(self, module: ir.Operation) -> None:
         """Solve for the sizes, retype the arguments, refine, and report what is still dynamic."""
-        for function in list(module.regions[0].blocks[0].operations):
-            if isinstance(function, func.FuncOp) and not function.is_external:
-                self._retype_arguments(function)
+        functions = [
+            op
+            for op in module.regions[0].blocks[0].operations
+            if isinstance(op, func.FuncOp) and not op.is_external
+        ]
+        names = {function.sym_name.value for function in functions}
+        unknown = sorted({e.partition("/")[0] for e in self.dims if "/" in e} - names)
+        if unknown:
+            problem = f"There is no function '{unknown[0]}'; there are {', '.join(sorted(names))}"
+            fail_if([error_at(module, problem)], "The shapes cannot be specialised.")
+        for function in functions:
+            self._retype_arguments(function)
         dynamic = list(_dynamic_ops(module))
         if not dynamic:
             return
@@ -109,9 +119,11 @@ class SpecializeShapes(Pass):
             for n, (argument, attributes) in enumerate(zip(block.arguments, arguments, strict=True))
         ]
         known = {d.place: d for of_argument in dims for d in of_argument}
-        if not self.dims and all(d.size is not None for d in known.values()):
+        own = f"{function.sym_name.value}/"
+        entries = [e.removeprefix(own) for e in self.dims if "/" not in e or e.startswith(own)]
+        if not entries and all(d.size is not None for d in known.values()):
             return
-        sizes, problems = _solve(known, self.dims)
+        sizes, problems = _solve(known, entries)
         fail_if(
             [error_at(function, f"{problem}. {_help(known)}") for problem in problems],
             "The shapes cannot be specialised.",
@@ -179,7 +191,7 @@ def _evaluate(node: ast.expr, sizes: dict[str, int]) -> int:
     raise ValueError("not an expression of dims")
 
 
-def _solve(known: dict[str, _Dim], entries: tuple[str, ...]) -> tuple[dict[str, int], list[str]]:
+def _solve(known: dict[str, _Dim], entries: Sequence[str]) -> tuple[dict[str, int], list[str]]:
     """Return the size of every place, and what is wrong with `entries`."""
     symbols = {s for dim in known.values() for s in dim.symbols}
     given: dict[str, int] = {}

@@ -107,6 +107,7 @@ def library(kernels: str = "") -> ctypes.CDLL:
         ("tosaic_model_output", ctypes.POINTER(Tensor), (model, ctypes.c_size_t)),
         ("tosaic_describe_plan_words", ctypes.c_size_t, (model,)),
         ("tosaic_describe_plan", ctypes.c_size_t, (model, words)),
+        ("tosaic_describe_sample", ctypes.c_uint32, (ctypes.c_void_p, ctypes.c_size_t)),
         ("tosaic_describe_device_arena", ctypes.c_size_t, (model,)),
         ("tosaic_describe_operator_name", ctypes.c_char_p, (ctypes.c_size_t,)),
         ("tosaic_describe_operator_uses", ctypes.c_size_t, (model, ctypes.c_size_t)),

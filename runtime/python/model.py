@@ -256,6 +256,13 @@ class Model:
         )
 
 
+def sample_of(model: bytes) -> int:
+    """Return the number by which a plan knows `model`."""
+    data = _aligned(np.frombuffer(model, np.uint8))
+    number: int = library("").tosaic_describe_sample(data.ctypes.data, data.size)
+    return number
+
+
 @cache
 def _op_name(number: int) -> str:
     # The accessors that flatc generated, from the tosa-tools wheel; they carry no types.

@@ -211,6 +211,10 @@ class PlanWriter {
 }  // namespace
 }  // namespace tosaic
 
+uint32_t tosaic_describe_sample(const void *model, size_t size) {
+  return tosaic::sample_of(model, size);
+}
+
 size_t tosaic_describe_plan_words(const tosaic_model *model) {
   using namespace tosaic;
   size_t bytes = sizeof(PlanHeader) + model->operator_count * sizeof(uint32_t) +

@@ -11,8 +11,8 @@ import torch
 
 import tosaic
 from support.models import QUICK, bench, quantized, stored
-from tosaic.emit.memory_plan import plan_memory
-from tosaic.emit.schedule import Demand, best_order
+from tosaic.backends.cortex_m.memory_plan import plan_memory
+from tosaic.backends.cortex_m.schedule import Demand, best_order
 from tosaic.errors import CompileError, InputError
 from tosaic.quantizer import quantize
 from tosaic.runtime import Model

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 import tosaic
+from tosaic.backends.cortex_m.stripes import Rows, _chains, _copy, _rewrite
 from tosaic.emit import validate
-from tosaic.emit.functions import main_function
-from tosaic.emit.stripes import Rows, _chains, _copy, _rewrite
+from tosaic.emit.functions import entry_function
 from tosaic.errors import CompileError
 from tosaic.executors import make_executor
 from tosaic.quantizer import quantize
@@ -47,7 +47,7 @@ def mixed():
 
 
 def operations(module):
-    return list(main_function(module).regions[0].blocks[0].operations)
+    return list(entry_function(module).regions[0].blocks[0].operations)
 
 
 def test_any_cut_computes_the_same(mixed):

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 import tosaic
-from tosaic.emit import memory_plan
-from tosaic.emit.views import Block
+from tosaic.backends.cortex_m import memory_plan
+from tosaic.backends.cortex_m.views import Block
 from tosaic.quantizer import quantize
 from tosaic.runtime import Model
 from tosaic.runtime.model import Concat, Slice

@@ -99,6 +99,111 @@ def test_compile_run_inspect(tosaic, tmp_path, data, samples, out):
     assert "tosa.transpose" in tosaic("inspect", out / "tiny_cnn.tosa", "--mlir").out
 
 
+ENTRIES = """
+import torch
+from torch import nn
+
+
+class Scores(nn.Module):
+    def __init__(self, table, bias):
+        super().__init__()
+        self.table = table
+        self.bias = nn.Parameter(torch.full((4,), bias))
+
+    def forward(self, x):
+        return self.table(x) + self.bias
+
+
+def factory():
+    torch.manual_seed(0)
+    table = nn.Linear(8, 4)
+    one, two = Scores(table, 0.5).eval(), Scores(table, -0.5).eval()
+    return {"one": (one, (torch.zeros(1, 8),)), "two": two}
+"""
+
+
+@pytest.fixture
+def two_entries(tmp_path):
+    rng = np.random.default_rng(1)
+    for name in ("one", "two"):
+        np.savez(tmp_path / f"{name}.npz", x=rng.standard_normal((8, 8)).astype(np.float32))
+    data = [f"{name}={tmp_path / name}.npz" for name in ("one", "two")]
+    return model_file(tmp_path, text=ENTRIES), ("--calibration", data[0], "--calibration", data[1])
+
+
+def test_several_entries(tosaic, tmp_path, two_entries, out):
+    model, data = two_entries
+    done = tosaic("compile", model, *U55, *data, "-o", out, "--name", "net", "--report")
+    assert done.code == 0, done.err
+    assert "entry one" in done.out and "two: cycles" in done.out
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("net.json", "net.mlir", "net_one.tosa", "net_one_vela.npz"),
+        *("net_two.tosa", "net_two_vela.npz"),
+    ]
+    answers = {}
+    for name in ("one", "two"):
+        given = ("--inputs", tmp_path / "one.npz", "-o", tmp_path / "answers.npz")
+        done = tosaic("run", out, "--entry", name, *given)
+        assert done.code == 0, done.err
+        with np.load(tmp_path / "answers.npz") as file:
+            answers[name] = file[file.files[0]]
+        assert tosaic("run", out / f"net_{name}.tosa", *given).code == 0
+        with np.load(tmp_path / "answers.npz") as file:
+            assert np.array_equal(file[file.files[0]], answers[name])
+    assert answers["one"].dtype == np.float32
+    assert np.abs(answers["one"] - answers["two"] - 1.0).max() < 0.1
+    done = tosaic("inspect", out)
+    assert "net_one.tosa" in done.out and "net_two.tosa" in done.out
+    assert "net_two.tosa" not in tosaic("inspect", out, "--entry", "one").out
+    done = tosaic("inspect", out / "net.mlir")
+    assert "entry one" in done.out and "entry two" in done.out
+
+    is_one_paragraph(tosaic("run", out, "--inputs", "x.npz"), "entries one, two", "--entry")
+    wrong = tosaic("run", out, "--inputs", "x.npz", "--entry", "three")
+    is_one_paragraph(wrong, "no entry 'three'", "one, two")
+    file = out / "net_one.tosa"
+    wrong = tosaic("run", file, "--inputs", "x.npz", "--entry", "one")
+    is_one_paragraph(wrong, "--entry chooses of a folder")
+
+    # Another target, and then another model: files of the first do not stay.
+    m55 = ("--target", "cortex-m55", "--quantize", "int8")
+    assert tosaic("compile", model, *m55, *data, "-o", out, "--name", "net").code == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("net.h", "net.json", "net.mlir", "net.weights", "net_one.plan", "net_one.tosa"),
+        *("net_two.plan", "net_two.tosa"),
+    ]
+    done = tosaic("compile", TINY, "--target", "tosa-1.0-fp", "-o", out, "--name", "net")
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in out.iterdir()) == ["net.json", "net.mlir", "net.tosa"]
+
+
+def test_several_entries_are_explained(tosaic, tmp_path, two_entries, data, out):
+    model, given = two_entries
+    fails(tosaic("compile", model, *U55, *given[:2], "-o", out), out, "'two' has no data")
+    fails(
+        tosaic("compile", model, *U55, "--calibration", data, "-o", out),
+        out,
+        "does not name an entry",
+        "one, two",
+    )
+    fails(
+        tosaic("compile", model, *U55, *given, "--input-shape", "1x8", "-o", out),
+        out,
+        "are for one model",
+    )
+    fails(
+        tosaic("compile", TINY, *U55, "--calibration", data, "--calibration", data, "-o", out),
+        out,
+        "given twice",
+    )
+    wrong = tosaic("explain", model, "--quantize", "int8")
+    is_one_paragraph(wrong, "gave several models (one, two)")
+    bad = model_file(tmp_path, text="def factory():\n    return {'a-b': 1}\n")
+    fails(tosaic("compile", bad, "-o", out), out, "'a-b' cannot be the name of an entry")
+    bad = model_file(tmp_path, text="def factory():\n    return {'ab': 1}\n")
+    fails(tosaic("compile", bad, "-o", out), out, "factory['ab'] gave a int, not a model")
+
+
 def test_integers_in_integers_out(tosaic, tmp_path, data, samples, out):
     assert tosaic("compile", TINY, *U55, "--calibration", data, "-o", out).code == 0
     info = json.loads((out / "tiny_cnn.json").read_text())["inputs"][0]

@@ -9,7 +9,7 @@ from torch import nn
 
 import tosaic
 from tosaic.dialects.types import constant_value
-from tosaic.emit.functions import main_function
+from tosaic.emit.functions import entry_function
 from tosaic.errors import InputError
 from tosaic.quantizer import Override, QuantRecipe, TosaQuantizer, quantize
 from tosaic.quantizer.cluster import _centres
@@ -43,7 +43,7 @@ def images(count: int, seed: int) -> list[torch.Tensor]:
 def stored_weights(net: nn.Module, recipe: QuantRecipe) -> list[np.ndarray]:
     """The weights in the compiled program, in its order."""
     program = tosaic.compile(net, images(1, 0), quantize=recipe, calibration=images(4, 1))
-    ops = main_function(program.module).entry_block.operations
+    ops = entry_function(program.module).entry_block.operations
     found = [constant_value(op.operands[1]) for op in ops if "conv2d" in op.operation.name]
     assert len(found) == 4 and all(w is not None for w in found)
     return [np.asarray(w) for w in found]
@@ -137,7 +137,7 @@ def test_weights_that_are_views_or_shared() -> None:
     before = model.weight.detach().clone()
     x = torch.randn(3, 6)
     program = tosaic.compile(model, (x,), quantize=QuantRecipe(clusters=4), calibration=[x])
-    ops = main_function(program.module).entry_block.operations
+    ops = entry_function(program.module).entry_block.operations
     weights = [constant_value(op.operands[1]) for op in ops if "conv2d" in op.operation.name]
     assert [np.unique(w).size <= 4 for w in weights if w is not None] == [True, True]
     torch.testing.assert_close(model.weight.detach(), before, rtol=0, atol=0)

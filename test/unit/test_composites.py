@@ -12,10 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from support import mlir
+from tosaic.backends.ethos_u.vela import compile_module
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.dialects.builder import Builder
 from tosaic.dialects.types import QuantParams, i, tensor
-from tosaic.emit.vela import compile_module
 from tosaic.executors.executor import make_executor
 from tosaic.lowering.pipeline import Pipeline
 from tosaic.lowering.quantization.hard_gates import hardsigmoid, hardswish

@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 import tosaic
-from tosaic.emit.memory_plan import plan_memory
+from tosaic.backends.cortex_m.memory_plan import plan_memory
+from tosaic.backends.cortex_m.targets import kernels_of
 from tosaic.executors import make_executor
 from tosaic.executors.qemu import BOARDS, Measurement, QemuExecutor
 from tosaic.quantizer import quantize
@@ -132,7 +133,7 @@ def main() -> None:
         x = torch.randn(shape)
         quantized = quantize(make().eval(), (x,), [(x,)])
         program = tosaic.compile(quantized, target=preset, io_layout="nhwc")
-        model = Model(program.flatbuffer, kernels=target(preset).kernels)
+        model = Model(program.flatbuffer, kernels=kernels_of(target(preset)))
         plans = [plan_memory(model, views=views).data for views in (False, True)]
         apart, inside = (measured(program, plan, example_of(program)) for plan in plans)
         print(

@@ -115,7 +115,7 @@ def measure(family: Any, spelling: Any, form: str, targets: Iterable[str] = TARG
     cycles, refused = {}, []
     for name in targets:
         try:
-            built = compile_program(program, target(name), Options(), in_process=True)
+            built = compile_program(program, target(name), Options(in_process=True))
         except TosaicError as error:
             refused.append(f"{name}: {error}")
         else:

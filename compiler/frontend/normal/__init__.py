@@ -81,6 +81,6 @@ def local_passes(*, training: bool = False, integers: bool = False) -> tuple[Gra
     With `integers`, composites too that are the same for what integers tell apart only.
     """
     return (
-        *(Arguments(), NoOps(), Movement(), Spellings(), Constants(training), Algebra()),
-        *(CommonSubexpressions(), Compose(integers)),
+        *(Arguments(), NoOps(), Movement(), Spellings(), CommonSubexpressions()),
+        *(Constants(training), Algebra(), Compose(integers)),
     )

@@ -32,6 +32,10 @@ from tosaic.graph.values import attribute
 
 aten = torch.ops.aten
 _TINY = 1e-6  # relative: by which a constant factor may miss one over a count
+_FUNCTIONS = (
+    *(aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.sqrt.default),
+    *(aten.rsqrt.default, aten.reciprocal.default, aten.clamp.default, aten.clamp_min.default),
+)
 _REDUCTIONS = (
     *(aten.mean.dim, aten.sum.dim_IntList, aten.amax.default, aten.amin.default),
     *(aten.var.correction, aten.std.correction, aten.linalg_vector_norm.default),
@@ -153,6 +157,30 @@ def kept_dim(e: Emitter, node: Node) -> Node | None:
     return _keeping(e, x)
 
 
+@rule(aten.reshape.default)
+def kept_dim_behind(e: Emitter, node: Node) -> Node | None:
+    """Dims that are put back behind functions of a reduction: right behind the reduction."""
+    x, sizes = arguments(node)
+    source, chain = x, []
+    while isinstance(source, Node) and _is_of_one(source) and len(source.users) == 1:
+        chain.append(source)
+        source = arguments(source)[0]
+    if not chain or not is_call(source, *_REDUCTIONS) or not is_static(source):
+        return None
+    if bound(source)["keepdim"] or 1 not in sizes or rank_of(node) <= rank_of(source):
+        return None
+    value = e(aten.reshape.default, source, sizes)
+    for step in reversed(chain):
+        value = e(step.target, value, *arguments(step)[1:], **step.kwargs)
+    return value
+
+
+def _is_of_one(node: Node) -> bool:
+    """Whether `node` is an elementwise function of one tensor, and of numbers."""
+    known = node.target in _FUNCTIONS and INNER not in node.meta
+    return known and len(node.all_input_nodes) == 1 and isinstance(arguments(node)[0], Node)
+
+
 def _keeping(e: Emitter, reduction: Node) -> Node:
     names = [a.name for a in reduction.target._schema.arguments if not a.kwarg_only]  # type: ignore[union-attr]
     given = bound(reduction)
@@ -176,10 +204,30 @@ def spread(e: Emitter, node: Node) -> Node:
     return e(target, arguments(node)[0], *([] if dims is None else [dims]), **options)
 
 
+@rule(aten.var_mean.correction, aten.var_mean.dim, aten.var_mean.default)
+def spread_and_mean(e: Emitter, node: Node) -> list[Any] | None:
+    """A variance and a mean."""
+    given = bound(node)
+    x = arguments(node)[0]
+    dims = given.get("dim")
+    keep = bool(given.get("keepdim"))
+    unbiased = given.get("unbiased", True)
+    correction = given["correction"] if "correction" in given else int(unbiased)
+    options: dict[str, Any] = {} if correction in (None, 1) else {"correction": correction}
+    options |= {"keepdim": True} if keep else {}
+    variance = e(aten.var.correction, x, *([] if dims is None else [dims]), **options)
+    if not dims:
+        dims = list(range(rank_of(x)))
+    return [variance, e(aten.mean.dim, x, dims, *([True] if keep else []))]
+
+
 # --- truth values -------------------------------------------------------------------------------
 
 
-@rule(aten.bitwise_not.default, aten.bitwise_and.Tensor, aten.bitwise_or.Tensor)
+@rule(
+    *(aten.bitwise_not.default, aten.bitwise_and.Tensor, aten.bitwise_or.Tensor),
+    *(aten.__and__.Tensor, aten.__or__.Tensor),
+)
 def of_truth(e: Emitter, node: Node) -> Node | None:
     """Bits of truth values."""
     if not all(map(is_bool, node.args)):
@@ -188,6 +236,8 @@ def of_truth(e: Emitter, node: Node) -> Node | None:
         aten.bitwise_not.default: aten.logical_not.default,
         aten.bitwise_and.Tensor: aten.logical_and.default,
         aten.bitwise_or.Tensor: aten.logical_or.default,
+        aten.__and__.Tensor: aten.logical_and.default,
+        aten.__or__.Tensor: aten.logical_or.default,
     }
     return e(logical[node.target], *node.args)
 
@@ -238,7 +288,16 @@ class Algebra(RulePass):
     name: ClassVar[str] = "algebra"
     rules: ClassVar[tuple[Rule, ...]] = (
         *(power, square, inverse_root, quotient, by_one, and_nothing, factors, negative, average),
-        *(kept_dim, spread, of_truth, truth_compared, opposite, otherwise),
+        *(
+            kept_dim,
+            kept_dim_behind,
+            spread,
+            spread_and_mean,
+            of_truth,
+            truth_compared,
+            opposite,
+            otherwise,
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from torch._ops import OpOverload
 from torch.fx import GraphModule, Node
 
 from tosaic.graph.emitter import Emitter
-from tosaic.graph.facts import INNER, arguments, calls, is_pure, is_static, table_name, tensor_of
+from tosaic.graph.facts import INNER, arguments, is_pure, is_static, table_name, tensor_of
 from tosaic.graph.passes import GraphPass, register_graph_pass
 from tosaic.graph.values import attribute, evaluate, free_name
 from tosaic.lowering.ops import op_table
@@ -135,36 +135,45 @@ def _replace(model: GraphModule, node: Node, value: Tensor) -> None:
 @register_graph_pass
 @dataclass(frozen=True)
 class OwnWeights(GraphPass):
-    """Give every layer a weight and a bias of its own, where several share one.
+    """Give each kind of reader of a constant a name of its own for it.
 
-    The tensors are the same; the names by which each layer reads them are not, so that what is done
-    to the weight of one (rounding, say) is not done to another. MLIR keeps equal constants once.
+    A weight that several layers read alike (the steps of a recurrent net) stays one. One that is a
+    layer's weight and something else too (an embedding's table, a transposed layer's weight) is
+    quantised in two ways, so it gets two names; the tensor is the same.
     """
 
     name: ClassVar[str] = "own-weights"
 
     def run(self, model: GraphModule) -> bool:
-        """Go through the layers in order; the first that reads a constant keeps it."""
-        table, changed = op_table(), False
-        for node in list(calls(model.graph)):
-            entry = table.get(table_name(node))
-            if entry is None or entry.weight is None:
-                continue
-            for place in (entry.weight, entry.bias):
-                held = node.args[place] if place is not None and place < len(node.args) else None
-                if isinstance(held, Node) and held.op == "get_attr" and len(held.users) > 1:
-                    changed = True
-                    node.update_arg(place, _copy(model, node, held))  # type: ignore[arg-type]
+        """Go through the constants; the first kind of reader keeps the name."""
+        changed = False
+        for held in model.graph.find_nodes(op="get_attr"):
+            readers: dict[Any, list[Node]] = {}
+            for user in held.users:
+                readers.setdefault(_role(user, held), []).append(user)
+            for others in list(readers.values())[1:]:
+                changed = True
+                copy = _copy(model, held)
+                for user in others:
+                    user.replace_input_with(held, copy)
         return changed
 
 
-def _copy(model: GraphModule, reader: Node, held: Node) -> Node:
+def _role(reader: Node, held: Node) -> Any:
+    """Return a value that is equal for readers which may share a quantised constant."""
+    entry = op_table().get(table_name(reader))
+    places = [n for n, value in enumerate(reader.args) if value is held]
+    if entry is None or places != [entry.weight]:
+        return None
+    return entry.weight_axis, entry.quantized
+
+
+def _copy(model: GraphModule, held: Node) -> Node:
     value = attribute(model, held)
     name = free_name(model, str(held.target).replace(".", "_"))
     if isinstance(value, torch.nn.Parameter):
         model.register_parameter(name, value)
     else:
         model.register_buffer(name, value)
-    with model.graph.inserting_before(reader):
-        copy = Emitter(model, reader).attribute(name, value)
-    return copy
+    with model.graph.inserting_after(held):
+        return Emitter(model, held).attribute(name, value)

@@ -180,6 +180,32 @@ def stack(e: Emitter, node: Node) -> Node | None:
     return e(aten.cat.default, rows, dim)
 
 
+@rule(aten.cat.default)
+def repeated(e: Emitter, node: Node) -> Node | None:
+    """One tensor several times along a dim of 1 is a broadcast."""
+    tensors, dim = bound(node).values()
+    alike = len(tensors) > 1 and all(t is tensors[0] for t in tensors)
+    if not alike or not is_static(node) or shape_of(tensors[0])[dim] != 1:
+        return None
+    return e(aten.expand.default, tensors[0], shape_of(node))
+
+
+@rule(aten.select.int)
+def of_split_dim(e: Emitter, node: Node) -> Node | None:
+    """An item of a dim that a reshape made is a slice of the dim it was made of."""
+    x, dim, index = arguments(node)
+    if x.target is not aten.reshape.default or not is_static(arguments(x)[0]):
+        return None
+    whole, sizes = arguments(x)[0], shape_of(x)
+    before = shape_of(whole)
+    inner = sizes[dim + 1 : dim + 2]
+    same = before[:dim] == sizes[:dim] and before[dim + 1 :] == sizes[dim + 2 :]
+    if not inner or not same or sizes[dim] == 1 or len(before) + 1 != len(sizes):
+        return None
+    start = index * inner[0]
+    return e(aten.slice.Tensor, whole, dim, start, start + inner[0])
+
+
 @rule(aten.concat.default, aten.concatenate.default)
 def concat(e: Emitter, node: Node) -> Node | None:
     """`cat` under its other names."""
@@ -241,6 +267,15 @@ class Movement(RulePass):
     name: ClassVar[str] = "movement"
     rules: ClassVar[tuple[Rule, ...]] = (
         *(reshape, permute, expand, repeat, repeat_interleave, slices, narrow, select, split),
-        *(unbind, stack, concat, reshape_of_reshape, permute_of_permute, expand_of_expand),
+        *(
+            unbind,
+            stack,
+            repeated,
+            of_split_dim,
+            concat,
+            reshape_of_reshape,
+            permute_of_permute,
+            expand_of_expand,
+        ),
         permute_of_ones,
     )

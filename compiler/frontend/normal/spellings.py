@@ -188,10 +188,12 @@ def addmm(e: Emitter, node: Node) -> Node | None:
     return e.linear(x, e(aten.permute.default, weight, [1, 0]), bias)
 
 
-@rule(aten.mm.default, aten.matmul.default)
+@rule(aten.mm.default, aten.bmm.default, aten.matmul.default)
 def product(e: Emitter, node: Node) -> Node | None:
-    """A linear layer without bias, where the right operand is a constant matrix."""
+    """A linear layer without bias, where the right operand is a constant matrix; else `matmul`."""
     x, weight = arguments(node)
+    if node.target is not aten.matmul.default:
+        return e(aten.matmul.default, x, weight)
     if not _is_weight(weight) or _is_constant(x) or rank_of(x) < 1:
         return None
     return e.linear(x, e(aten.permute.default, weight, [1, 0]), None)
@@ -330,4 +332,5 @@ def _overload(candidate: tuple[str, str, OpOverload]) -> OpOverload | None:
     wanted, given = (
         [str(a.type) for a in op._schema.arguments if not a.kwarg_only] for op in (known, target)
     )
-    return known if wanted == given else None
+    optional = all(a.has_default_value() for a in known._schema.arguments if a.kwarg_only)
+    return known if optional and wanted == given else None

@@ -27,7 +27,7 @@ _LAYERS = (
 @rule(aten.batch_norm.default)
 def fold(e: Emitter, node: Node) -> Node | None:
     """The norm of a layer's result, which nothing else reads: scaled weights, another bias."""
-    layer = arguments(node)[0]
+    layer: Node = arguments(node)[0]
     if layer.target not in _LAYERS or len(layer.users) != 1 or bound(node)["training"]:
         return None
     if layer.target is aten.linear.default and layer.meta["val"].dim() != 2:
@@ -38,10 +38,12 @@ def fold(e: Emitter, node: Node) -> Node | None:
     if weight is None or bias is None or factors is None:
         return None
     scale, shift = factors
-    fresh = e.constant(f"{layer.name}_weight", _scaled(layer, weight, scale))
-    moved = e.constant(f"{layer.name}_bias", bias * scale + shift)
+    with e.model.graph.inserting_before(layer):
+        fresh = e.constant(f"{layer.name}_weight", _scaled(layer, weight, scale))
+        moved = e.constant(f"{layer.name}_bias", bias * scale + shift)
     x, _, _, *settings = (*arguments(layer), None)[: max(3, len(arguments(layer)))]
-    return e(layer.target, x, fresh, moved, *settings, **layer.kwargs)
+    layer.args = (x, fresh, moved, *settings)  # recipes and reports know the layer, not its norm
+    return layer
 
 
 def _bias(e: Emitter, layer: Node) -> Tensor | float | None:

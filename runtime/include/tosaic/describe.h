@@ -14,6 +14,9 @@ extern "C" {
 size_t tosaic_describe_plan_words(const tosaic_model *model);
 size_t tosaic_describe_plan(const tosaic_model *model, uint32_t *words);
 
+/* By what a plan knows its model: a hash of a few words of it, at an aligned address. */
+uint32_t tosaic_describe_sample(const void *model, size_t size);
+
 /* Bytes of arena, with a plan, on a device with 32-bit pointers and the kernels whose scratch
  * memory is compiled in here.
  */

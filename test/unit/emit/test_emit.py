@@ -21,7 +21,7 @@ from tosaic.emit import (
     write_text,
 )
 from tosaic.emit.flatbuffer import sites_by_tensor
-from tosaic.emit.functions import main_function
+from tosaic.emit.functions import entry_function
 from tosaic.errors import CompileError, InputError, ToolError
 from tosaic.targets import target
 
@@ -61,7 +61,7 @@ def conv(context):
 
 
 def op_named(module, name):
-    ops = main_function(module).entry_block.operations
+    ops = entry_function(module).entry_block.operations
     return next(op.operation for op in ops if op.operation.name == name)
 
 
@@ -101,12 +101,12 @@ def test_round_trip(context, conv):
     data = serialize(conv)
     again = deserialize(data, context)
     assert again.operation.verify()
-    assert [op.operation.name for op in main_function(again).entry_block.operations] == [
-        op.operation.name for op in main_function(conv).entry_block.operations
+    assert [op.operation.name for op in entry_function(again).entry_block.operations] == [
+        op.operation.name for op in entry_function(conv).entry_block.operations
     ]
     names = Manifest.from_module(again)
     assert (names.inputs[0].name, names.outputs[0].name) == ("image", "scores")
-    assert main_function(again).attributes["sym_name"].value == "main"
+    assert entry_function(again).attributes["sym_name"].value == "main"
 
 
 def test_equal_names_are_told_apart(context):
@@ -182,7 +182,7 @@ def test_quantize():
 def test_outline(conv):
     alone = outline_op(op_named(conv, "tosa.conv2d"))
     assert alone.operation.verify()
-    main = main_function(alone)
+    main = entry_function(alone)
     assert [str(t) for t in main.function_type.value.inputs] == ["tensor<1x4x4x3xi8>"]
     names = [op.operation.name for op in main.entry_block.operations]
     assert names == ["tosa.const"] * 3 + ["tosa.conv2d", "func.return"]
@@ -200,7 +200,7 @@ def test_outline_takes_what_regions_use(context):
     module = ir.Module.parse(text, context)
     alone = outline_op(op_named(module, "tosa.cond_if"))
     assert alone.operation.verify()
-    assert len(main_function(alone).function_type.value.inputs) == 2
+    assert len(entry_function(alone).function_type.value.inputs) == 2
 
 
 def test_write_replaces_and_leaves_nothing_behind(tmp_path):

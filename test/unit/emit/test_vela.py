@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from support import mlir
+from tosaic.backends.ethos_u.vela import VelaError, compile_module, run_vela
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.dialects.builder import Builder, i32_attr
 from tosaic.dialects.types import i, tensor
 from tosaic.emit import serialize
-from tosaic.emit.vela import VelaError, compile_module, run_vela
 from tosaic.errors import InputError, ToolError
 from tosaic.reports import cycles_by_operator, cycles_by_site, format_cycles
 from tosaic.targets import target

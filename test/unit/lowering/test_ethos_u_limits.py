@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from support import mlir
+from tosaic.backends.ethos_u.vela import VelaError, run_vela
 from tosaic.dialects.bindings import ir, make_context
 from tosaic.dialects.builder import i32_attr
 from tosaic.dialects.types import i, tensor
 from tosaic.emit import serialize
-from tosaic.emit.vela import VelaError, run_vela
 from tosaic.errors import CompileError
 from tosaic.lowering.legalize.ethos_u_limits import LIMITS
 from tosaic.lowering.pipeline import Pipeline

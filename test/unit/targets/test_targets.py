@@ -19,7 +19,8 @@ def test_every_vela_configuration_is_there():
     ]
     for name in names:
         value = target(name)
-        assert value.accelerator == name and value.system_config and value.memory_mode
+        assert value.device.accelerator == name
+        assert value.device.system_config and value.device.memory_mode
         assert not value.takes_float
 
 
@@ -33,7 +34,7 @@ def test_cortex_m_has_float_where_it_is_named():
     for name in ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"):
         plain, float_ = target(name), target(f"{name}-float")
         assert not plain.takes_float and float_.takes_float and float_.takes_integers
-        assert plain.kernels == float_.kernels
+        assert plain.device == float_.device and plain.device.kernels
 
 
 def test_names_are_forgiving_about_case():
@@ -43,7 +44,7 @@ def test_names_are_forgiving_about_case():
 @pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Target)])
 def test_equality_and_hash_cover_every_field(field):
     base = target("ethos-u55-128")
-    other = {"limits": Limits(), "profiles": ("pro_fp",), "kind": "tosa"}.get(field, ("x",))
+    other = {"limits": Limits(), "profiles": ("pro_fp",), "backend": "tosa"}.get(field, ("x",))
     changed = dataclasses.replace(base, **{field: other})
     assert changed != base
     assert len({base, changed, dataclasses.replace(base)}) == 2
@@ -51,7 +52,8 @@ def test_equality_and_hash_cover_every_field(field):
 
 def test_overrides_keep_the_value_hashable():
     value = target("ethos-u85-256", vela_flags=["--optimise=Size"], memory_mode="Dedicated_Sram")
-    assert value.vela_flags == ("--optimise=Size",)
+    assert value.device.vela_flags == ("--optimise=Size",)
+    assert value.device.memory_mode == "Dedicated_Sram"
     hash(value)
     assert target(value) == value
 
@@ -63,7 +65,9 @@ def test_unknown_name_lists_near_and_all():
 
 def test_unknown_field_is_named():
     with pytest.raises(InputError, match=r"no field 'memorymode'.*memory_mode"):
-        target("tosa", memorymode="x")
+        target("ethos-u85-256", memorymode="x")
+    with pytest.raises(InputError, match=r"tosa-1\.0-int\+fp has no field 'memory_mode'"):
+        target("tosa", memory_mode="x")
 
 
 def test_import_is_light():

@@ -10,16 +10,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
-from tosaic.emit.views import Block, aligned, live_bytes, with_views
+from tosaic.backends.cortex_m.views import Block, aligned, live_bytes, with_views
 from tosaic.runtime import Model
 
-# Words of a plan's header, and of the record of a graph (runtime/src/plan.h).
-_TENSOR_BYTES, _OPERATORS, _VARIABLES, _TYPES, _GRAPHS, _HEADER = 4, 6, 7, 8, 10, 11
-_VARIABLE, _TYPE, _GRAPH = 2, 8, 11
+
+class PlanWord(IntEnum):
+    """The words of a plan's header (runtime/src/plan.h) that the compiler reads or changes."""
+
+    MODEL_BYTES = 2
+    MODEL_SAMPLE = 3
+    TENSOR_BYTES = 4
+    OPERATORS = 6
+    VARIABLES = 7
+    TYPES = 8
+    GRAPHS = 10
+
+
+# How many words there are in the header, and in the record of a variable, a type and a graph.
+HEADER, VARIABLE, TYPE, GRAPH = 11, 2, 8, 11
+# Words of a graph's record (runtime/src/plan.h).
 _TENSORS, _ARENA = 0, 9
 _IN_ARENA = 2  # the kind of a tensor
 _BUDGET = 20_000  # places tried
@@ -57,10 +71,11 @@ class _Words:
 def _words(model: Model, kinds: Sequence[int]) -> _Words:
     words = np.frombuffer(model.plan(), np.uint32).copy()
     operators, variables, types, graphs = (
-        int(words[k]) for k in (_OPERATORS, _VARIABLES, _TYPES, _GRAPHS)
+        int(words[k])
+        for k in (PlanWord.OPERATORS, PlanWord.VARIABLES, PlanWord.TYPES, PlanWord.GRAPHS)
     )
-    main = words[_HEADER + operators + _VARIABLE * variables + _TYPE * types :]
-    tensors = main[_GRAPH * graphs :][: 2 * int(main[_TENSORS])]
+    main = words[HEADER + operators + VARIABLE * variables + TYPE * types :]
+    tensors = main[GRAPH * graphs :][: 2 * int(main[_TENSORS])]
     numbers = np.argsort(np.argsort(kinds, kind="stable"))
     return _Words(words, graphs, main, tensors[::2], numbers)
 
@@ -92,7 +107,7 @@ def plan_memory(model: Model, *, views: bool = True) -> MemoryPlan:
                 for block, place in found:
                     for tensor, offset in block.tensors.items():
                         words.places[words.numbers[tensor]] = place + offset
-                words.main[_ARENA] = words.all[_TENSOR_BYTES] = size
+                words.main[_ARENA] = words.all[PlanWord.TENSOR_BYTES] = size
                 live = tried_live
                 break
     outputs = tuple(writes[0] if writes else 0 for _, writes in steps)

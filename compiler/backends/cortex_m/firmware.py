@@ -6,16 +6,18 @@ The runtime's own loader makes the plan, on this machine: plan and device follow
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
 
+from tosaic.backends.cortex_m.memory_plan import MemoryPlan, plan_memory
+from tosaic.backends.cortex_m.stripes import Cut
+from tosaic.backends.cortex_m.targets import kernels_of
+from tosaic.backends.cortex_m.weights import share_weights
 from tosaic.dialects.bindings import ir
 from tosaic.emit.flatbuffer import sites_by_tensor, tensor_names_of
 from tosaic.emit.manifest import Manifest, TensorInfo
-from tosaic.emit.memory_plan import MemoryPlan, plan_memory
 from tosaic.emit.serialize import serialize
-from tosaic.emit.stripes import Cut
 from tosaic.errors import CompileError, Diagnostic
 from tosaic.runtime import Model
 from tosaic.targets import Target
@@ -44,18 +46,19 @@ class Firmware:
 
     def header(self, name: str) -> str:
         """Return a C header for the model: sizes, inputs and outputs, and its operator table."""
-        return "\n".join(self._lines(re.sub(r"\W", "_", name))) + "\n"
+        name = c_name(name)
+        lines = [
+            *_opening(name),
+            f"/* Bytes; the arena is for the kernel set {self.kernels}. */",
+            f"#define {name.upper()}_MODEL_BYTES {self.model_bytes}",
+            *self.lines(name),
+            *_END,
+        ]
+        return "\n".join(lines) + "\n"
 
-    def _lines(self, name: str) -> Iterator[str]:
+    def lines(self, name: str) -> Iterator[str]:
+        """Yield what a header says of the entry whose names in C begin with `name`."""
         upper = name.upper()
-        yield f"/* Made by tosaic {metadata.version('tosaic')} with the model of this name. */"
-        yield f"#ifndef {upper}_MODEL_H"
-        yield f"#define {upper}_MODEL_H"
-        yield ""
-        yield '#include "tosaic/operators.h"'
-        yield ""
-        yield f"/* Bytes; the arena is for the kernel set {self.kernels}. */"
-        yield f"#define {upper}_MODEL_BYTES {self.model_bytes}"
         yield f"#define {upper}_PLAN_BYTES {len(self.plan)}"
         yield f"#define {upper}_ARENA_BYTES {self.arena_bytes}"
         for side, infos in (("INPUT", self.manifest.inputs), ("OUTPUT", self.manifest.outputs)):
@@ -69,8 +72,73 @@ class Firmware:
         yield "};"
         yield f"static const tosaic_operator_table {name}_operators = {{{name}_operator_entries,"
         yield f"                                                      {len(self.operators)}}};"
-        yield ""
-        yield "#endif"
+
+
+@dataclass(frozen=True)
+class SharedFirmware:
+    """What firmware needs of several entries: weights once, a plan each, one arena for all.
+
+    `weights` stand in the place of every entry's model; `entries` are by name, with plans that are
+    for them. The arena serves one entry at a time.
+    """
+
+    weights: bytes
+    entries: Mapping[str, Firmware]
+
+    @property
+    def arena_bytes(self) -> int:
+        """What the entry that needs the most needs."""
+        return max(entry.arena_bytes for entry in self.entries.values())
+
+    def files(self, stem: str) -> dict[str, bytes]:
+        """Return all files by name."""
+        return {
+            f"{stem}.weights": self.weights,
+            **{f"{stem}_{entry}.plan": made.plan for entry, made in self.entries.items()},
+            f"{stem}.h": self.header(stem).encode(),
+        }
+
+    def header(self, name: str) -> str:
+        """Return a C header for all entries, whose names begin with `name` and the entry's."""
+        name = c_name(name)
+        kernels = next(iter(self.entries.values())).kernels
+        lines = [
+            *_opening(name),
+            f"/* Bytes; the arena is for the kernel set {kernels}. The weights are the model",
+            " * of all entries; the arena is large enough for any of them, one at a time. */",
+            f"#define {name.upper()}_MODEL_BYTES {len(self.weights)}",
+            f"#define {name.upper()}_ARENA_BYTES {self.arena_bytes}",
+        ]
+        for entry, made in self.entries.items():
+            lines += ["", f"/* Entry {entry}. */", *made.lines(f"{name}_{entry}")]
+        return "\n".join([*lines, *_END]) + "\n"
+
+
+def share(entries: Mapping[str, tuple[bytes, Firmware]]) -> SharedFirmware:
+    """Return one firmware of several entries, each with its flatbuffer."""
+    weights, plans = share_weights([(data, made.plan) for data, made in entries.values()])
+    changed = {
+        name: replace(made, plan=plan, model_bytes=len(weights))
+        for (name, (_, made)), plan in zip(entries.items(), plans, strict=True)
+    }
+    return SharedFirmware(weights, changed)
+
+
+def c_name(name: str) -> str:
+    """Return `name` with what C does not take in names replaced."""
+    return re.sub(r"\W", "_", name)
+
+
+def _opening(name: str) -> Iterator[str]:
+    yield f"/* Made by tosaic {metadata.version('tosaic')} with the model of this name. */"
+    yield f"#ifndef {name.upper()}_MODEL_H"
+    yield f"#define {name.upper()}_MODEL_H"
+    yield ""
+    yield '#include "tosaic/operators.h"'
+    yield ""
+
+
+_END = ("", "#endif")
 
 
 def make_firmware(
@@ -88,8 +156,8 @@ def make_firmware(
         CompileError: it needs more; the operators with the largest tensors are named.
         ToolError: the runtime has no kernel for an operator, or cannot be built here.
     """
-    plan = plan_memory(Model(flatbuffer, kernels=target.kernels))
-    model = Model(flatbuffer, plan.data, kernels=target.kernels)
+    plan = plan_memory(Model(flatbuffer, kernels=kernels_of(target)))
+    model = Model(flatbuffer, plan.data, kernels=kernels_of(target))
     needed = model.device_arena
     if max_arena is not None and needed > max_arena:
         raise CompileError(
@@ -107,7 +175,7 @@ def make_firmware(
         plan.arena_bytes,
         max(plan.live, default=0),
         tuple(cuts),
-        target.kernels,
+        kernels_of(target),
         len(flatbuffer),
         manifest,
     )

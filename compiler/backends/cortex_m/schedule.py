@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from tosaic.backends.cortex_m.memory_plan import blocks_of, plan_memory
+from tosaic.backends.cortex_m.targets import kernels_of
+from tosaic.backends.cortex_m.views import Block, aligned
 from tosaic.dialects.bindings import ir
-from tosaic.emit.functions import main_function
-from tosaic.emit.memory_plan import blocks_of, plan_memory
+from tosaic.emit.functions import entry_function
 from tosaic.emit.serialize import serialize
-from tosaic.emit.views import Block, aligned
 from tosaic.runtime import Model
 from tosaic.targets import Target
 
@@ -50,7 +51,7 @@ def order_operators(module: ir.Module, target: Target, flatbuffer: bytes) -> byt
 
     Programs with variables keep their order.
     """
-    model = Model(flatbuffer, kernels=target.kernels)
+    model = Model(flatbuffer, kernels=kernels_of(target))
     blocks = blocks_of(model)
     before = plan_memory(model).arena_bytes
     nodes, sizes = nodes_of(module), model.step_sizes()
@@ -62,7 +63,7 @@ def order_operators(module: ir.Module, target: Target, flatbuffer: bytes) -> byt
     starts = np.cumsum([0, *sizes])
     _arrange([node for k in order for node in nodes[starts[k] : starts[k + 1]]])
     ordered = serialize(module, target=target, locations=False)
-    if plan_memory(Model(ordered, kernels=target.kernels)).arena_bytes < before:
+    if plan_memory(Model(ordered, kernels=kernels_of(target))).arena_bytes < before:
         return ordered
     _arrange(nodes)
     return flatbuffer
@@ -173,7 +174,7 @@ def nodes_of(module: ir.Module) -> list[Any]:
     """Return main's operators that the runtime has nodes for; none where there are variables."""
     if any(op.operation.name == "tosa.variable" for op in module.body.operations):
         return []
-    body = main_function(module).regions[0].blocks[0]
+    body = entry_function(module).regions[0].blocks[0]
     return [op for op in body.operations if op.operation.name not in _NOT_NODES]
 
 

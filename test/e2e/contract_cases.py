@@ -6,23 +6,25 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from op_cases import Case, Function, _Wrapped
+from op_cases import Case, Function
 from op_cases_elementwise import ElementwiseCase
 from torch import Tensor, nn
+
+from support.nets import Calls
 
 ROWS = (3, 8)
 CASES: list[Case] = []
 
 
 def _function(name: str, fn: Function, *shapes: tuple[int, ...]) -> None:
-    CASES.append(Case(name, lambda: _Wrapped(fn), shapes or (ROWS,)))
+    CASES.append(Case(name, lambda: Calls(fn), shapes or (ROWS,)))
 
 
 def _positive(name: str, fn: Function) -> None:
     def draw() -> tuple[Tensor, ...]:
         return (torch.rand(ROWS) * 2 + 0.5,)
 
-    CASES.append(ElementwiseCase(name, lambda: _Wrapped(fn), (), inputs=draw))
+    CASES.append(ElementwiseCase(name, lambda: Calls(fn), (), inputs=draw))
 
 
 def _chosen(compare: Callable[..., Tensor]) -> Function:

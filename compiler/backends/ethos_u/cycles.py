@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
+from tosaic.backends.ethos_u.vela import VelaLayer, VelaResult
 from tosaic.dialects.locations import SourceSite
-from tosaic.emit.vela import VelaLayer, VelaResult
 
 K = TypeVar("K", bound=Hashable)
 
@@ -26,8 +26,7 @@ def format_cycles(result: VelaResult, *, top: int = 20) -> str:
     target = result.target
     total = sum(layer.cycles for layer in result.layers) or 1
     lines = [
-        f"{target.name} ({target.system_config}, {target.memory_mode}): "
-        f"{result.cycles_total:,} cycles, {result.macs:,} MACs",
+        f"{target.name} ({target.device}): {result.cycles_total:,} cycles, {result.macs:,} MACs",
         f"SRAM {result.sram_kib:.1f} KiB, DRAM {result.dram_kib:.1f} KiB, "
         f"flash {result.flash_kib:.1f} KiB",
         "",

@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from tosaic.backends.cortex_m.memory_plan import MemoryPlan, plan_memory
+from tosaic.backends.cortex_m.schedule import nodes_of
+from tosaic.backends.cortex_m.targets import kernels_of
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.builder import Builder, attr_ints, i64_array
 from tosaic.dialects.locations import source_site
 from tosaic.dialects.types import element_of, shape_of, tensor
-from tosaic.emit.functions import bytecode, main_function
-from tosaic.emit.memory_plan import MemoryPlan, plan_memory
-from tosaic.emit.schedule import nodes_of
+from tosaic.emit.functions import bytecode, entry_function
 from tosaic.emit.serialize import serialize
 from tosaic.runtime import Model
 from tosaic.targets import Target
@@ -177,9 +178,9 @@ def fit_arena(
 
 
 def _planned(module: ir.Module, target: Target, flatbuffer: bytes) -> _Program:
-    model: Model = Model(flatbuffer, kernels=target.kernels)
+    model: Model = Model(flatbuffer, kernels=kernels_of(target))
     plan = plan_memory(model)
-    planned = Model(flatbuffer, plan.data, kernels=target.kernels)
+    planned = Model(flatbuffer, plan.data, kernels=kernels_of(target))
     return _Program(module, flatbuffer, plan, planned.device_arena, model.step_sizes())
 
 
@@ -189,7 +190,7 @@ def _cut_at_peak(program: _Program, target: Target, most: int) -> tuple[_Program
     nodes = nodes_of(program.module)
     if sum(program.step_sizes) != len(nodes):
         return None
-    operations = list(main_function(program.module).regions[0].blocks[0].operations)
+    operations = list(entry_function(program.module).regions[0].blocks[0].operations)
     at = nodes[sum(program.step_sizes[:peak])]
     index = operations.index(at)
     for chain in _chains(operations):
@@ -324,7 +325,7 @@ def _copy(module: ir.Module) -> ir.Module:
 
 def _rewrite(module: ir.Module, layers: Sequence[Layer], stripes: Sequence[Sequence[Rows]]) -> None:
     """Cut `layers`, a part of a chain, in `stripes`, as `Chain.stripes` returns them."""
-    operations = list(main_function(module).regions[0].blocks[0].operations)
+    operations = list(entry_function(module).regions[0].blocks[0].operations)
     ops = [[operations[k].operation for k in layer.indices] for layer in layers]
     first, last = ops[0][0], ops[-1][-1]
     with module.context, ir.Location.unknown():

@@ -15,16 +15,17 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tosaic.backends.ethos_u.targets import EthosU
 from tosaic.dialects.bindings import ir
 from tosaic.dialects.locations import SourceSite, source_site
 from tosaic.emit.files import read_bytes, write_bytes
 from tosaic.emit.flatbuffer import sites_by_tensor
-from tosaic.emit.functions import main_function
+from tosaic.emit.functions import entry_function
 from tosaic.emit.outline import outline_op
 from tosaic.emit.serialize import serialize
 from tosaic.errors import InputError, ToolError
@@ -109,7 +110,7 @@ def run_vela(
         InputError: `target` is not an Ethos-U.
         ToolError: Vela refuses the program (a `VelaError`) or does not start.
     """
-    if target.kind != "ethos-u":
+    if not isinstance(target.device, EthosU):
         raise InputError(
             f"Vela compiles for Ethos-U; target {target.name} is not one. Choose a target such as "
             "ethos-u55-128."
@@ -118,7 +119,8 @@ def run_vela(
         folder = Path(name)
         source = folder / f"{_STEM}.tosa"
         source.write_bytes(data)
-        (_run_here if in_process else _run)(target, source, folder)
+        arguments = _arguments(target.device, source, folder)
+        (_run_here if in_process else _run)(target, arguments)
         kept = sorted(p for p in folder.iterdir() if p != source)
         return _result(target, data, folder, _copied(kept, output_dir))
 
@@ -132,7 +134,7 @@ def refused_ops(module: ir.Module, target: Target, reason: str) -> list[tuple[An
     named: list[Any] = []
     others: list[Any] = []
     kinds = _kinds(reason)
-    for op in main_function(module).entry_block.operations:
+    for op in entry_function(module).entry_block.operations:
         name = op.operation.name
         if not name.startswith("tosa.") or name in ("tosa.const", "tosa.const_shape"):
             continue
@@ -195,8 +197,8 @@ def _kinds(reason: str) -> set[str]:
     return {kind.lower() for kind in found}
 
 
-def _run(target: Target, source: Path, folder: Path) -> None:
-    command = [sys.executable, "-m", "ethosu.vela", *_arguments(target, source, folder)]
+def _run(target: Target, arguments: Sequence[str]) -> None:
+    command = [sys.executable, "-m", "ethosu.vela", *arguments]
     try:
         done = subprocess.run(command, capture_output=True, check=False)
     except OSError as error:
@@ -206,13 +208,13 @@ def _run(target: Target, source: Path, folder: Path) -> None:
         raise VelaError(f"Vela cannot compile the program for {target.name}: {reason}.", reason)
 
 
-def _run_here(target: Target, source: Path, folder: Path) -> None:
+def _run_here(target: Target, arguments: Sequence[str]) -> None:
     from ethosu.vela import vela  # noqa: PLC0415  (only who runs it here pays for it)
 
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            code = vela.main(_arguments(target, source, folder))
+            code = vela.main(list(arguments))
     except Exception as error:  # Vela raises what its parts happen to raise
         said.write(f"\n{type(error).__name__}: {error}")
         code = 1
@@ -221,14 +223,14 @@ def _run_here(target: Target, source: Path, folder: Path) -> None:
         raise VelaError(f"Vela cannot compile the program for {target.name}: {reason}.", reason)
 
 
-def _arguments(target: Target, source: Path, folder: Path) -> list[str]:
+def _arguments(device: EthosU, source: Path, folder: Path) -> list[str]:
     return [
-        f"--accelerator-config={target.accelerator}",
-        f"--config={target.vela_config}",
-        f"--system-config={target.system_config}",
-        f"--memory-mode={target.memory_mode}",
+        f"--accelerator-config={device.accelerator}",
+        f"--config={device.vela_config}",
+        f"--system-config={device.system_config}",
+        f"--memory-mode={device.memory_mode}",
         *("--output-format=raw", "--verbose-performance", f"--output-dir={folder}"),
-        *target.vela_flags,
+        *device.vela_flags,
         str(source),
     ]
 

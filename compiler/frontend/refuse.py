@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind, TensorArgument
 
 from tosaic.errors import InputError
-from tosaic.frontend.frames import place_of
+from tosaic.graph.frames import place_of
 
 _NO_FORM = (
     *(torch.complex32, torch.complex128, torch.qint8, torch.quint8, torch.qint32),

@@ -17,7 +17,7 @@ from torch.fx import GraphModule, Node
 
 from tosaic.emit.files import write_text
 from tosaic.errors import CompileError, TosaicError
-from tosaic.frontend.frames import place_of
+from tosaic.graph.frames import place_of
 
 _MOST_ROUNDS = 16
 _PASSES: dict[str, type[GraphPass]] = {}

@@ -12,9 +12,9 @@ from torch._ops import OpOverload
 from torch.fx import Graph, GraphModule, Node, map_arg
 
 from tosaic.errors import InputError
-from tosaic.frontend.frames import place_of
 from tosaic.graph.emitter import Emitter
 from tosaic.graph.facts import arguments, bound, calls, rank_of, shape_of, writes
+from tosaic.graph.frames import place_of
 from tosaic.graph.passes import GraphPass, register_graph_pass
 from tosaic.graph.values import evaluate, fake_mode
 

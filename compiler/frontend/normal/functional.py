@@ -40,7 +40,8 @@ class Functional(GraphPass):
         """Rewrite every in-place op; nothing is looked at where there is none."""
         found = [node for node in calls(model.graph) if writes(node)]
         unseen = [] if self.training else _unseen(model.graph, found)
-        for node in reversed(unseen):
+        for node in unseen:
+            node.replace_all_uses_with(writes(node)[0])
             model.graph.erase_node(node)
         if self.training:
             found = [node for node in found if any(x.op != "get_attr" for x in writes(node))]
@@ -63,15 +64,18 @@ def _unseen(graph: Graph, found: list[Node]) -> list[Node]:
         return []
     graph.eliminate_dead_code()
     buffers = {n: str(n.target) for n in graph.find_nodes(op="get_attr")}
-    waiting = [n for n in found if all(x in buffers for x in writes(n))]
+    waiting: list[Node] = []
+    for node in found:
+        if all(x in buffers for x in writes(node)):
+            waiting.append(node)
+            buffers[node] = buffers[writes(node)[0]]  # it gives what it wrote to
     work = [n for n in graph.nodes if n.is_impure() and n.op != "placeholder" and n not in waiting]
     live, read = set(work), set()
     while work:
         node = work.pop()
-        sources = [x for x in node.all_input_nodes if node not in waiting or x not in writes(node)]
-        read |= {buffers[x] for x in sources if x in buffers}
-        seen = [n for n in waiting if any(buffers[x] in read for x in writes(n))]
-        fresh = dict.fromkeys(n for n in (*sources, *seen) if n not in live)
+        read |= {buffers[x] for x in node.all_input_nodes if x in buffers}
+        written = [n for n in waiting if buffers[n] in read]
+        fresh = dict.fromkeys(n for n in (*node.all_input_nodes, *written) if n not in live)
         live.update(fresh)
         work += fresh
     return [n for n in waiting if n not in live]
@@ -278,6 +282,11 @@ def _permutation(view: Node, rank: int) -> list[int]:
     return [int(d) - 2 for d in moved.shape]
 
 
+def _narrowed(e: Emitter, view: Node, base: Node, value: Node) -> Node:
+    _, dim, start, length = arguments(view)
+    return e(aten.slice_scatter.default, base, value, dim, start, start + length)
+
+
 def _item(e: Emitter, view: Node, base: Node, value: Node) -> Node:
     """One of the parts of a split: where it starts is the sum of those before it."""
     whole, number = arguments(view)
@@ -319,6 +328,7 @@ _INVERSES: dict[Any, Inverse] = {
         _permuted,
     ),
     aten.slice.Tensor: _by(aten.slice_scatter.default),
+    aten.narrow.default: _narrowed,
     aten.select.int: _by(aten.select_scatter.default),
     aten.diagonal.default: _by(aten.diagonal_scatter.default),
     **dict.fromkeys(

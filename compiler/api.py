@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,11 +14,13 @@ from tosaic.clock import Clock, Progress, run_stage
 from tosaic.collector import collector_paused
 from tosaic.compiled import CompiledProgram, Report, assembled
 from tosaic.dialects.bindings import ir, make_context
+from tosaic.dump import Dump
 from tosaic.emit import Manifest, validate
 from tosaic.emit.functions import MAIN, argument_attributes, entry_functions
 from tosaic.errors import InputError
 from tosaic.frontend import export_model, import_program
 from tosaic.given import Model, Recipe, given_entries
+from tosaic.graph.passes import Watch
 from tosaic.program import Program, join
 from tosaic.quantizer.recipe import QuantRecipe, find_recipe
 from tosaic.quantizer.shared import check_shared
@@ -45,6 +48,7 @@ def compile(
     dims: Mapping[str, int] | None = None,
     max_arena: int | None = None,
     options: Mapping[str, Any] | None = None,
+    dump_ir: str | Path | None = None,
     progress: Progress = lambda stage: None,
 ) -> CompiledProgram:
     """Compile `model` for `target`.
@@ -73,6 +77,8 @@ def compile(
         max_arena: the most bytes of arena that a Cortex-M program may need; no limit by default.
             Above it, chains of convolutions are cut in stripes of rows where that makes it fit.
         options: the target's own options by name, such as `max_arena`; see its backend.
+        dump_ir: a folder for what the program is after each graph pass that changed it (.fx) and
+            after each stage in MLIR (.mlir), as numbered files.
         progress: called with each stage's name as it starts.
 
     Raises:
@@ -84,11 +90,16 @@ def compile(
     chosen_options.check(chosen)
     entries = given_entries(model, example_inputs, quantize, calibration, dynamic_shapes)
     clock = Clock(progress)
+    dump = None if dump_ir is None else Dump(Path(dump_ir))
+    watch = None if dump is None else dump.graph
     sources, programs = {}, {}
     for name, given in entries.items():
         with clock("export"):
             sources[name] = program = export_model(
-                given.model, given.example_inputs, dynamic_shapes=given.dynamic_shapes
+                given.model,
+                given.example_inputs,
+                dynamic_shapes=given.dynamic_shapes,
+                watch=watch,
             )
         if given.quantize is not None:
             with clock("calibrate"):
@@ -98,11 +109,12 @@ def compile(
                     given.quantize,
                     given.calibration,
                     given.dynamic_shapes,
+                    watch,
                 )
             _refuse_left_float(program, chosen, _the_model(name))
         programs[name] = program
     check_shared(sources, programs)
-    return compile_entries(programs, chosen, chosen_options, clock)
+    return compile_entries(programs, chosen, chosen_options, clock, dump)
 
 
 def compile_program(
@@ -118,10 +130,11 @@ def compile_entries(
     target: Target,
     options: Options,
     clock: Clock | None = None,
+    dump: Dump | None = None,
 ) -> CompiledProgram:
     """Compile exported programs, quantised or not, to one with each as an entry."""
     clock = clock or Clock()
-    module, manifests = lower_entries(programs, target, options, clock)
+    module, manifests = lower_entries(programs, target, options, clock, dump)
     with clock("validate"):
         validate(module, target)
     artifacts = backend_of(target).finish(Program(module), target, options, clock)
@@ -140,13 +153,19 @@ def lower_program(
 
 
 def lower_entries(
-    programs: Mapping[str, ExportedProgram], target: Target, options: Options, clock: Clock
+    programs: Mapping[str, ExportedProgram],
+    target: Target,
+    options: Options,
+    clock: Clock,
+    dump: Dump | None = None,
 ) -> tuple[ir.Module, dict[str, Manifest]]:
     """Return one module with all `programs` as entries, as `lower_program` returns one."""
     with clock("import"):
         context = make_context()
         imported = {name: import_program(p, context) for name, p in programs.items()}
         module = imported[MAIN] if list(imported) == [MAIN] else join(imported)
+    if dump is not None:
+        dump.module("import", module)
     if not options.dims:
         _refuse_dynamic(module, target)
     for name, program in programs.items():
@@ -155,6 +174,8 @@ def lower_entries(
     for stage, text in stages(target, options, quantized=quantized):
         with clock(stage):
             run_stage(module, text)
+        if dump is not None:
+            dump.module(stage, module)
     manifests = {entry.name: entry.manifest for entry in Program(module).entries}
     run_stage(module, "tosaic-drop-empty")
     return module, manifests
@@ -198,6 +219,7 @@ def quantize_program(
     recipe: str | QuantRecipe | Quantizer,
     calibration: Iterable[Any],
     dynamic_shapes: Any = None,
+    watch: Watch | None = None,
 ) -> ExportedProgram:
     """Return `program` quantised by a recipe or a PT2E quantiser; see `compile`."""
     # Importing torchao takes longer than compiling: only who quantises pays for it.
@@ -208,7 +230,12 @@ def quantize_program(
         recipe = find_recipe(recipe)
     quantizer = TosaQuantizer(recipe) if isinstance(recipe, QuantRecipe) else recipe
     return quantize_model(
-        program, example_inputs, calibration, quantizer=quantizer, dynamic_shapes=dynamic_shapes
+        program,
+        example_inputs,
+        calibration,
+        quantizer=quantizer,
+        dynamic_shapes=dynamic_shapes,
+        watch=watch,
     )
 
 

@@ -85,7 +85,8 @@ def command() -> None:
 @click.option("--max-arena", type=int, metavar="BYTES", help="Fail if Cortex-M needs more memory.")
 @click.option("--option", "own", multiple=True, metavar="NAME=VALUE", help="Of the target's own.")
 @click.option("--report", is_flag=True, help="Show the slowest layers by source line.")
-@click.option("--print-stages", is_flag=True, help="Show each stage's pipeline for tosaic-opt.")
+@click.option("--print-stages", is_flag=True, help="Show the graph passes, and pipelines by stage.")
+@click.option("--dump-ir", metavar="DIR", help="Write the program after each pass or stage to DIR.")
 def compile_command(
     model: str,
     target: str,
@@ -102,6 +103,7 @@ def compile_command(
     own: tuple[str, ...],
     report: bool,
     print_stages: bool,
+    dump_ir: str | None,
 ) -> None:
     """Compile MODEL, which is FILE.py:FACTORY or FILE.pt2.
 
@@ -162,17 +164,31 @@ def compile_command(
             io_dtype=io_dtype,
             dims=sizes,
             options=own_options,
+            dump_ir=dump_ir,
             progress=progress,
         )
         progress("save")
         files = program.save(folder, name=name or next(iter(user.values())).name)
     if print_stages:
+        _print_graph_passes(in_parts=recipe is not None)
         quantized = "quantize" in program.report.seconds
         for stage, text in stages(chosen, options, quantized=quantized):
             console.stdout().print(f"{stage}: --pass-pipeline='{text}'", markup=False)
     _print_summary(program, files)
     if report:
         _print_layers(program)
+
+
+def _print_graph_passes(*, in_parts: bool) -> None:
+    from tosaic.frontend.normal import normal_passes
+    from tosaic.graph.passes import describe
+
+    console.stdout().print(f"normal: {describe(normal_passes())}", markup=False)
+    if in_parts:
+        from tosaic.quantizer.parts import part_passes
+
+        added = part_passes()[len(normal_passes()) :]
+        console.stdout().print(f"parts: {describe(added)}", markup=False)
 
 
 def _sizes(dims: Sequence[str]) -> dict[str, int]:

@@ -7,15 +7,14 @@ users becomes a `CompileError` that names the pass, the model's program kept bes
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from torch.fx import GraphModule, Node
 
-from tosaic.emit.files import write_text
 from tosaic.errors import CompileError, TosaicError
 from tosaic.graph.frames import place_of
 
@@ -65,19 +64,6 @@ class Together(GraphPass):
 
 
 Watch = Callable[[str, GraphModule], None]
-
-
-@dataclass
-class DumpGraphs:
-    """Writes the graph after each pass that changed it to `folder`, as numbered text files."""
-
-    folder: Path
-    count: int = 0
-
-    def __call__(self, name: str, model: GraphModule) -> None:
-        """Write one file."""
-        write_text(self.folder / f"{self.count:03d}-{name}.fx", f"{graph_text(model)}\n")
-        self.count += 1
 
 
 def graph_text(model: GraphModule) -> str:
@@ -156,10 +142,15 @@ def describe(passes: Iterable[GraphPass]) -> str:
     return ",".join(map(str, passes))
 
 
-def documentation() -> list[tuple[str, str]]:
-    """Return (name, documentation) of every registered pass."""
-    return [(name, _paragraph(cls)) for name, cls in graph_passes().items()]
+def documentation(passes: Iterable[GraphPass]) -> list[tuple[str, str]]:
+    """Return (name, documentation) of `passes` in the order in which they first run."""
+    found: dict[str, str] = {}
+    for one in passes:
+        alone = documentation(one.passes) if isinstance(one, Together) else [(one.name, _text(one))]
+        for name, text in alone:
+            found.setdefault(name, text)
+    return list(found.items())
 
 
-def _paragraph(cls: Any) -> str:
-    return " ".join(str(cls.__doc__).split())
+def _text(one: GraphPass) -> str:
+    return inspect.cleandoc(one.__doc__ or "")

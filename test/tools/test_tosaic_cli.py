@@ -232,6 +232,24 @@ def test_float_program_with_its_stages(tosaic, tmp_path, data, samples, out):
         np.testing.assert_allclose(file[file.files[0]], wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_passes_and_what_they_leave(tosaic, tmp_path, data, out):
+    dump = tmp_path / "dump"
+    shown = ("--print-stages", "--dump-ir", dump)
+    done = tosaic("compile", TINY, *U55, "--calibration", data, "-o", out, *shown)
+    assert done.code == 0, done.err
+    assert "normal: regions,functional,fixed-point(arguments," in done.out
+    assert "parts: fixed-point(arguments," in done.out and "fold-batch-norm" in done.out
+    files = sorted(path.name for path in dump.iterdir())
+    assert [int(name[:3]) for name in files] == list(range(len(files)))
+    steps = [name[4:] for name in files]
+    assert steps.index("arguments.fx") < steps.index("fold-batch-norm.fx")
+    assert steps.index("fold-batch-norm.fx") < steps.index("import.mlir")
+    assert steps[-1] == "legalize.mlir"
+    text = (dump / files[steps.index("fold-batch-norm.fx")]).read_text()
+    assert "aten.conv2d.default" in text and "batch_norm" not in text
+    assert "tosa.conv2d" in (dump / files[-1]).read_text()
+
+
 def test_exported_program(tosaic, tmp_path, out):
     import torch
 

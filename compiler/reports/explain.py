@@ -14,9 +14,9 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 from tosaic.composites import NEAR_MISS
 from tosaic.errors import InputError
 from tosaic.frontend import export_model
-from tosaic.frontend.frames import user_frame
 from tosaic.frontend.units import units_of
 from tosaic.graph.facts import table_name
+from tosaic.graph.frames import user_frame
 from tosaic.lowering.ops import Quantized, op_table
 from tosaic.quantizer import QuantRecipe, TosaQuantizer, find_recipe
 from tosaic.quantizer.plan import Role, Unit, part_of, role_of

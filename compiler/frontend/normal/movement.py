@@ -19,6 +19,7 @@ from tosaic.graph.passes import register_graph_pass
 from tosaic.graph.rules import Rule, RulePass, rule
 
 aten = torch.ops.aten
+_CONJUGATES = (aten.adjoint.default, aten.mH.default, aten.matrix_H.default)
 
 
 @rule(
@@ -50,13 +51,13 @@ def sizes_of(node: Node) -> list[int] | None:
     *(aten.transpose.int, aten.t.default, aten.mT.default, aten.numpy_T.default),
     *(aten.movedim.int, aten.movedim.intlist, aten.moveaxis.int, aten.moveaxis.intlist),
     *(aten.swapaxes.default, aten.swapdims.default, aten.permute.default),
-    *(aten.adjoint.default, aten.mH.default, aten.matrix_H.default),
+    *_CONJUGATES,
 )
 def permute(e: Emitter, node: Node) -> Node | None:
     """Every exchange of dims by the order it gives."""
     x = arguments(node)[0]
     tensor = tensor_of(x)
-    if tensor is None or tensor.is_complex():
+    if tensor is None or (tensor.is_complex() and node.target in _CONJUGATES):
         return None
     numbers = torch.empty(tuple(range(2, 2 + tensor.dim())), device="meta")
     moved = node.target(numbers, *arguments(node)[1:])  # type: ignore[operator]

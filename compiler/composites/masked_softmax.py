@@ -121,7 +121,10 @@ def _sum(e: Emitter, value: Node, factor: float) -> Masked | None:
     """Scores plus masks: the terms that hide, and the sum of the others."""
     hiding: list[Node] = []
     rest: list[tuple[Node, bool]] = []
-    for term, positive in _terms(value):
+    terms = _terms(value)
+    if len(terms) == 1:
+        return None  # a sum of a tensor and a number
+    for term, positive in terms:
         hidden, left = _split(e, term, factor if positive else -factor)
         hiding += [] if hidden is None else [hidden]
         rest += [(other, positive) for other in left]

@@ -54,7 +54,7 @@ def softmax(e: Emitter, node: Node) -> Node | None:
     if found is None:
         return None
     x, hidden = found
-    while is_call(x, aten.sub.Tensor) and is_shift(*arguments(x)[:2], dim):
+    while is_call(x, aten.sub.Tensor) and is_shift(arguments(x)[0], arguments(x)[1], dim):
         x = arguments(x)[0]
     shape = shape_of(node)
     x, hidden = (
@@ -121,7 +121,10 @@ def _sum(e: Emitter, value: Node, factor: float) -> Masked | None:
     """Scores plus masks: the terms that hide, and the sum of the others."""
     hiding: list[Node] = []
     rest: list[tuple[Node, bool]] = []
-    for term, positive in _terms(value):
+    terms = _terms(value)
+    if len(terms) == 1:
+        return None  # a sum of a tensor and a number
+    for term, positive in terms:
         hidden, left = _split(e, term, factor if positive else -factor)
         hiding += [] if hidden is None else [hidden]
         rest += [(other, positive) for other in left]

@@ -82,8 +82,7 @@ def lstm_cell(e: Emitter, node: Node) -> Node | None:
     if gates is None or any(user < node for user in others):
         return None
     ops, weight = _ops(e, gates)
-    known = e.value(inner["c"])
-    state = None if known is not None and not bool(known.any()) else inner["c"]
+    state = _state_of(e, inner["c"])
     cell = Cell("lstm", weight, weight, None, None)
     out, fresh = cell._lstm(ops, _recomputed(ops, gates.given), _state(ops, gates.kept), state)
     for user in others:
@@ -102,11 +101,16 @@ def gru_cell(e: Emitter, node: Node) -> Node | None:
     if gates is None or gates.kept is None:
         return None
     ops, weight = _ops(e, gates)
-    known = e.value(outer["h"])
-    state = None if known is not None and not bool(known.any()) else outer["h"]
+    state = _state_of(e, outer["h"])
     cell = Cell("gru", weight, weight, None, None)
     out, _ = cell._gru(ops, _recomputed(ops, gates.given), _state(ops, gates.kept), state)
     return out
+
+
+def _state_of(e: Emitter, value: Node) -> Node | None:
+    """Return the state of a net, None where it is zeros."""
+    known = e.value(value)
+    return None if known is not None and not bool(known.any()) else value
 
 
 def _ops(e: Emitter, gates: _Gates) -> tuple[Recurrent, Node]:

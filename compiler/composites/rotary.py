@@ -201,4 +201,4 @@ def _source(value: Any, number: int) -> Node | None:
     size = shape_of(x)[-1]
     bounds = (size // 2 * number, size // 2 * (number + 1))
     halves = cut.dim == rank_of(x) - 1 and size % 2 == 0 and (cut.start, cut.stop) == bounds
-    return x if halves else None  # type: ignore[no-any-return]
+    return x if halves else None

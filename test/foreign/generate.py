@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 HERE = Path(__file__).resolve().parent
 _FRAME = re.compile(r'  File "([^"]+)"(, line \d+, in .*)\n')
@@ -135,11 +136,11 @@ def gpt2_eager() -> Block:
 
 @block
 def mamba_mixer() -> Block:
-    from transformers import MambaConfig
-    from transformers.models.mamba.modeling_mamba import MambaBlock
+    from transformers import MambaConfig, MambaModel
 
     config = MambaConfig(vocab_size=8, hidden_size=16, state_size=4, num_hidden_layers=1)
-    return First(MambaBlock(config, layer_idx=0), "hidden_states"), (torch.randn(1, 6, 16),)
+    layer = MambaModel(config).layers[0]  # a layer made alone has parameters that nobody set
+    return First(layer, "hidden_states"), (torch.randn(1, 6, 16),)
 
 
 @block
@@ -271,14 +272,21 @@ def torchvision_mobilenetv3_block() -> Block:
 
 
 def settle(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """Give random weights the spread of trained ones, and batch norms statistics of data."""
+    """Give random weights the spread of trained ones, and batch norms statistics of data.
+
+    A norm's weight that starts as zero, which would make its output zero, starts as one.
+    """
     with torch.no_grad():
-        for name, value in model.named_parameters():
-            if value.dim() < 2 and "norm" in name.lower():
-                value.add_(0.2 * torch.randn_like(value))
-            elif value.dim() >= 2 and value.std() < 0.05:
+        for value in model.parameters():
+            if value.dim() >= 2 and value.std() < 0.05:
                 value.copy_(torch.randn_like(value) / value[0].numel() ** 0.5)
-        norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+        for module in model.modules():
+            if "norm" in type(module).__name__.lower():
+                for name, value in module.named_parameters(recurse=False):
+                    if name == "weight" and not value.any():
+                        value.fill_(1.0)
+                    value.add_(0.2 * torch.randn_like(value))
+        norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
         for norm in norms:
             norm.train().momentum = None
         for _ in range(8):

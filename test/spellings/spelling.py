@@ -23,7 +23,8 @@ FORMS = ("exported", "functional", "core")
 class Spelling:
     """One way to write what `family` computes; `source` says whose manner it is.
 
-    `takes` are the places of its arguments among the family's inputs.
+    `takes` are the places of its arguments among the family's inputs. `differs` is why it cannot
+    have the module form's ops, "" where it has them, and `differs_in` are the forms it holds for.
     """
 
     family: str
@@ -31,6 +32,12 @@ class Spelling:
     source: str
     function: Callable[..., Tensor]
     takes: tuple[int, ...] = (0,)
+    differs: str = ""
+    differs_in: tuple[str, ...] = FORMS
+
+    def reason(self, form: str) -> str:
+        """Return why it differs in `form`, "" where it does not."""
+        return self.differs if form in self.differs_in else ""
 
 
 class Written(nn.Module):
@@ -57,14 +64,21 @@ class Family:
     spellings: dict[str, Spelling] = field(default_factory=dict)
 
     def spelling(
-        self, source: str, *, takes: tuple[int, ...] = (0,)
+        self,
+        source: str,
+        *,
+        takes: tuple[int, ...] = (0,),
+        differs: str = "",
+        differs_in: tuple[str, ...] = FORMS,
     ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
         """Enter the decorated function under its name."""
 
         def enter(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
             name = function.__name__
             assert name not in self.spellings, name
-            self.spellings[name] = Spelling(self.name, name, source, function, takes)
+            self.spellings[name] = Spelling(
+                self.name, name, source, function, takes, differs, differs_in
+            )
             return function
 
         return enter

@@ -69,7 +69,7 @@ class Row:
         )
 
     @property
-    def reason(self) -> str:
+    def difference(self) -> str:
         """What is different: the refusal, or the operators more (+) and fewer (-)."""
         if self.figures.refused:
             return self.figures.refused.replace(f"{_ROOT}/", "")
@@ -142,9 +142,10 @@ def line(row: Row) -> str:
     ratios = [f"{row.ratios[t]:.3f}" if t in row.ratios else "-" for t in TARGETS]
     decibels = "-" if row.figures.operators == Counter() else f"{row.decibels:+.1f}"
     verdict = "yes" if row.recognised else "no"
-    reason = "" if row.recognised else " ".join(row.reason.split()).replace("|", "\\|")
+    difference = "" if row.recognised else " ".join(row.difference.split()).replace("|", "\\|")
     s = row.spelling
-    cells = [s.family, s.name, s.source, row.form, *ratios, decibels, verdict, reason]
+    cells = [s.family, s.name, s.source, row.form, *ratios, decibels, verdict, difference]
+    cells.append(s.reason(row.form))
     return f"| {' | '.join(cells)} |"
 
 
@@ -152,12 +153,13 @@ HEADER = """# Spellings
 
 How models write the composites of this compiler, and whether each is recognised: compiled in int8,
 its cycles within 2 % of the module form's (the first of its family) and its SQNR at most 0.5 dB
-below. "core" is the program after `run_decompositions()`. Measured by
+below. "core" is the program after `run_decompositions()`. "why" says of those that cannot have the
+module form's ops what keeps them from it; a test holds that it is so. Measured by
 `python -m tosaic.tools.bench.spellings --write docs/spellings.md`; the spellings are in
 [test/spellings](../test/spellings).
 
-| family | spelling | manner of | form | U55-128 | U85-256 | dB | recognised | difference |
-|---|---|---|---|---|---|---|---|---|
+| family | spelling | manner of | form | U55-128 | U85-256 | dB | recognised | difference | why |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 

@@ -109,6 +109,32 @@ def factors(e: Emitter, node: Node) -> Node | None:
     return e(aten.mul.Tensor, inner, first * y)
 
 
+@rule(aten.clamp.default)
+def limits(e: Emitter, node: Node) -> Node | None:
+    """Limits of what has limits."""
+    x, low, high = bound(node).values()
+    if not is_call(x, aten.clamp.default) or INNER in x.meta or not _keeps_dtype(node, x):
+        return None
+    source, *inner = bound(x).values()
+    if not _in_order(low, high) or not _in_order(*inner) or not _keeps_dtype(x, source):
+        return None
+    both = [_limited(inner[0], low, high, low), _limited(inner[1], low, high, high)]
+    return e(aten.clamp.default, source, *both)
+
+
+def _in_order(low: Any, high: Any) -> bool:
+    given = [v for v in (low, high) if v is not None]
+    return all(map(is_number, given)) and given == sorted(given)
+
+
+def _limited(value: Any, low: Any, high: Any, otherwise: Any) -> Any:
+    """Return a limit, if there is one, between two others."""
+    if value is None:
+        return otherwise
+    value = value if low is None else max(value, low)
+    return value if high is None else min(value, high)
+
+
 @rule(aten.add.Tensor, aten.sub.Tensor)
 def negative(e: Emitter, node: Node) -> Node | None:
     """Plus minus, minus minus."""
@@ -289,6 +315,7 @@ class Algebra(RulePass):
     rules: ClassVar[tuple[Rule, ...]] = (
         *(power, square, inverse_root, quotient, by_one, and_nothing, factors, negative, average),
         *(
+            limits,
             kept_dim,
             kept_dim_behind,
             spread,

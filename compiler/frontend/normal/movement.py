@@ -243,6 +243,24 @@ def expand_of_expand(e: Emitter, node: Node) -> Node | None:
     return e(aten.expand.default, arguments(x)[0], sizes)
 
 
+@rule(
+    *(aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor),
+    *(aten.maximum.default, aten.minimum.default),
+)
+def broadcast_anyway(e: Emitter, node: Node) -> Node | None:
+    """A broadcast operand, where the other one has the shape of the result."""
+    values = list(arguments(node))
+    if not is_static(node):
+        return None
+    for place, other in ((0, 1), (1, 0)):
+        wide = values[place]
+        full = tensor_of(values[other]) is not None and shape_of(values[other]) == shape_of(node)
+        if full and isinstance(wide, Node) and wide.target is aten.expand.default:
+            values[place] = arguments(wide)[0]
+            return e(node.target, *values, **node.kwargs)
+    return None
+
+
 @rule(aten.permute.default)
 def permute_of_ones(e: Emitter, node: Node) -> Node | None:
     """Where only dims of 1 change places, a reshape."""
@@ -276,6 +294,7 @@ class Movement(RulePass):
             reshape_of_reshape,
             permute_of_permute,
             expand_of_expand,
+            broadcast_anyway,
         ),
         permute_of_ones,
     )

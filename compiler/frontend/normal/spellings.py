@@ -15,6 +15,7 @@ from tosaic.graph.facts import (
     arguments,
     bound,
     calls,
+    is_number,
     is_static,
     rank_of,
     shape_of,
@@ -65,7 +66,7 @@ def reversed_difference(e: Emitter, node: Node) -> Node | None:
 
 @rule(*(packet.Tensor for packet in _BINARY))
 def constant_number(e: Emitter, node: Node) -> Node | None:
-    """A constant without dims is a number."""
+    """A constant without dims is a number, and a number is the second operand."""
     if len(node.args) != 2:
         return None
     x, y = arguments(node)
@@ -73,7 +74,7 @@ def constant_number(e: Emitter, node: Node) -> Node | None:
     if number is not None and tensor_of(x) is not None:
         overload = aten.rsub.Scalar if node.target is aten.rsub.Tensor else node.target
         return e(overload, x, number, **node.kwargs)
-    number = _number(e, node, x)
+    number = x if is_number(x) else _number(e, node, x)
     if number is None or tensor_of(y) is None or node.kwargs:
         return None
     if node.target in (aten.add.Tensor, aten.mul.Tensor):
@@ -148,6 +149,15 @@ def batch_norm(e: Emitter, node: Node) -> list[Any] | None:
     x, weight, bias, mean, variance = list(given.values())[:5]
     epsilon = given["epsilon"] if "epsilon" in given else given["eps"]
     return [e(aten.batch_norm.default, x, weight, bias, mean, variance, False, 0.1, epsilon, False)]
+
+
+@rule(aten._native_batch_norm_legit.no_stats)
+def instance_norm(e: Emitter, node: Node) -> list[Any] | None:
+    """The norm of one image by its own statistics: each channel is a group."""
+    x, weight, bias, _, _, epsilon = bound(node).values()
+    if not _only_first(node) or not is_static(x) or rank_of(x) < 3 or shape_of(x)[0] != 1:
+        return None
+    return [e(aten.group_norm.default, x, shape_of(x)[1], weight, bias, epsilon)]
 
 
 def _only_first(node: Node) -> bool:
@@ -283,7 +293,7 @@ class Spellings(RulePass):
     rules: ClassVar[tuple[Rule, ...]] = (
         *(cast, scalar, reversed_difference, constant_number, fill, full, copied, layer_norm),
         *(group_norm, batch_norm, convolution, addmm, product, bias, softmax, computed_in),
-        *(attention, of_same_dtype),
+        *(attention, of_same_dtype, instance_norm),
     )
 
     def run(self, model: GraphModule) -> bool:

@@ -97,7 +97,7 @@ def replace_node(
         node.replace_all_uses_with(result)
         model.graph.erase_node(node)
         if result in made and result.op == "call_function":
-            result._rename(name)
+            result.name = name  # `_rename` would take it for one in use
         return
     for user in list(node.users):
         assert user.target is operator.getitem, f"{node} is read whole"

@@ -15,7 +15,7 @@ import torch
 from torch.fx import Node
 
 from tosaic.composites.composite import finds
-from tosaic.composites.recurrent import Recurrent
+from tosaic.composites.recurrent import Recurrent, projected
 from tosaic.graph.emitter import Emitter
 from tosaic.graph.facts import (
     INNER,
@@ -125,8 +125,7 @@ def _recomputed(ops: Recurrent, value: Node) -> Node:
     """Return a layer's result once more, computed as the layers of recurrent nets are."""
     if not is_call(value, aten.linear.default):
         return value
-    x, weight, bias = bound(value).values()
-    return ops.linear(x, weight, bias)
+    return projected(ops, *bound(value).values())
 
 
 def _state(ops: Recurrent, kept: Node | None) -> Node | None:
@@ -170,7 +169,8 @@ def _apart(e: Emitter, whole: Node) -> _Gates:
     first = _once(e, aten.slice.Tensor, weight, 1, 0, size)
     second = _once(e, aten.slice.Tensor, weight, 1, size, shape_of(weight)[1])
     given = e.linear(parts[0], first, bias)
-    return _Gates(given, e.linear(parts[1], second, None))
+    state = _state_of(e, parts[1])
+    return _Gates(given, None if state is None else e.linear(state, second, None))
 
 
 def _operands(value: Node) -> tuple[Node, Node | None]:

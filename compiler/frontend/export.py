@@ -9,6 +9,7 @@ import torch
 from torch.export import ExportedProgram
 
 from tosaic.errors import InputError
+from tosaic.frontend.lift import forget_origins
 from tosaic.frontend.normal import normalize
 from tosaic.graph.frames import raising_frame, user_frames_recorded
 from tosaic.graph.passes import Watch
@@ -60,6 +61,7 @@ def export_model(
         raise InputError(
             f"torch.export cannot trace {type(model).__name__}{where}: {reason}. {advice}"
         ) from error
+    forget_origins(program.graph)
     return normalize(program, watch)
 
 

@@ -27,6 +27,7 @@ def lift(module: GraphModule, origin: ExportedProgram) -> ExportedProgram:
     first time.
     """
     graph = module.graph
+    forget_origins(graph)
     constants = _lift_constants(graph, module)
     _infer_values(graph, constants, origin)
     # PARAMETER where it is one still; what the rewriting made (int8 weights, scales) is a buffer.
@@ -61,6 +62,12 @@ def lift(module: GraphModule, origin: ExportedProgram) -> ExportedProgram:
         origin.example_inputs,
         verifiers=origin.verifiers,
     )
+
+
+def forget_origins(graph: Graph) -> None:
+    """Drop PyTorch's record of what each node was copied from, which every further copy copies."""
+    for node in graph.nodes:
+        node.meta.pop("from_node", None)
 
 
 def _lift_constants(graph: Graph, module: GraphModule) -> dict[str, tuple[str, torch.Tensor]]:

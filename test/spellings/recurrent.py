@@ -76,7 +76,7 @@ def split_in_front(x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Ten
     return torch.cat(outputs, 1)
 
 
-@spelling("hand")
+@spelling("hand", differs="a layer of input and state at each step, not one of all inputs")
 def joined(x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Tensor:
     h, cell = torch.zeros(1, SIZE), torch.zeros(1, SIZE)
     outputs = []

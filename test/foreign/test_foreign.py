@@ -34,7 +34,6 @@ LEAST = {
     "bert_sdpa": (17.0, 27.0),
     "gemma_eager": (20.0, 27.0),
     "gpt2_eager": (19.0, 33.0),
-    "llama_eager": (20.0, 27.0),
     "llama_sdpa": (20.0, 27.0),
     "mamba_mixer": (14.5, 14.5),  # a recurrence in int8; its one sum is the output
     "qwen2_eager": (20.0, 28.0),
@@ -43,7 +42,6 @@ LEAST = {
     "timm_convnext_block": (29.0, 29.0),
     "timm_efficientnet_block": (23.0, 23.0),
     "timm_levit_attention": (16.5, 16.5),
-    "timm_mobilenetv4_block": (31.0, 31.0),
     "timm_mobilevit_block": (25.0, 25.0),
     "timm_swin": (27.0, 27.5),
     # The class token, which alone is read, is small beside the tokens that share its scale.

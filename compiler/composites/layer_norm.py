@@ -8,7 +8,16 @@ import torch
 from torch.fx import Node
 
 from tosaic.composites.composite import composes, finds
-from tosaic.composites.rows import Rows, as_parameter, behind, filled, norm_under, small
+from tosaic.composites.rows import (
+    Rows,
+    as_parameter,
+    behind,
+    changed_parameters,
+    constant_of,
+    filled,
+    norm_under,
+    small,
+)
 from tosaic.graph.emitter import Emitter
 from tosaic.graph.facts import (
     arguments,
@@ -143,95 +152,25 @@ def of_centred(e: Emitter, node: Node, parts: Bindings) -> Node | None:
     return e(aten.layer_norm.default, parts["x"], shape, weight, None, epsilon)
 
 
-@composes("a layer norm", mul(Tensor("norm"), Argument("factor")))
-def weighted(e: Emitter, node: Node, parts: Bindings) -> Node | None:
-    """A norm times a constant: its weight, and part of its bias."""
-    found, factor = norm_under(parts["norm"], aten.layer_norm.default), parts["factor"]
-    if found is None:
-        return None
-    norm, order = found
-    x, shape, weight, bias, epsilon, *_ = bound(norm).values()
-    given = filled(e, shape, factor) if is_number(factor) else as_parameter(e, factor, order, shape)
-    if given is None:
-        return None
-    fresh = given if weight is None else e(aten.mul.Tensor, weight, given)
-    moved = None if bias is None else e(aten.mul.Tensor, bias, given)
-    return behind(
-        e, parts["norm"], norm, e(aten.layer_norm.default, x, shape, fresh, moved, epsilon)
-    )
-
-
-@composes("a layer norm", add(Tensor("norm"), Argument("shift")))
-def biased(e: Emitter, node: Node, parts: Bindings) -> Node | None:
-    """A norm plus a constant: its bias."""
-    found, shift = norm_under(parts["norm"], aten.layer_norm.default), parts["shift"]
-    if found is None:
-        return None
-    norm, order = found
-    x, shape, weight, bias, epsilon, *_ = bound(norm).values()
-    given = filled(e, shape, shift) if is_number(shift) else as_parameter(e, shift, order, shape)
-    if given is None:
-        return None
-    if weight is None:
-        weight = filled(e, shape, 1.0)
-    fresh = given if bias is None else e(aten.add.Tensor, bias, given)
-    return behind(
-        e, parts["norm"], norm, e(aten.layer_norm.default, x, shape, weight, fresh, epsilon)
-    )
-
-
 @composes(
-    "a group norm",
-    call(
-        aten.reshape.default,
-        call(aten.layer_norm.default, Tensor("rows"), Argument("shape"), None, None, EPSILON),
-        Argument("sizes"),
-    ),
-    call(
-        aten.reshape.default,
-        call(aten.layer_norm.default, Tensor("rows"), Argument("shape")),
-        Argument("sizes"),
-    ),
+    "a layer norm",
+    mul(Tensor("norm"), Argument("factor")),
+    add(Tensor("norm"), Argument("shift")),
 )
-def group_norm(e: Emitter, node: Node, parts: Bindings) -> Node | None:
-    """A layer norm of groups of channels that are rows, [N, groups, ...] of [N, channels, ...]."""
-    rows = parts["rows"]
-    if rows.target is not aten.reshape.default:
+def affine(e: Emitter, node: Node, parts: Bindings) -> Node | None:
+    """A norm times a constant, or plus one: its weight and bias."""
+    found, value = norm_under(parts["norm"], aten.layer_norm.default), constant_of(parts)
+    if found is None:
         return None
-    x = arguments(rows)[0]
-    shape, grouped = shape_of(x), shape_of(rows)
-    outer = len(grouped) - len(parts["shape"])
-    is_grouped = outer == 2 and len(shape) > 2 and grouped[0] == shape[0] == shape_of(node)[0]
-    if not is_grouped or shape_of(node) != shape or shape[1] % grouped[1]:
+    norm, order = found
+    x, shape, weight, bias, epsilon, *_ = bound(norm).values()
+    given = filled(e, shape, value) if is_number(value) else as_parameter(e, value, order, shape)
+    if given is None:
         return None
-    return e(aten.group_norm.default, x, grouped[1], None, None, parts.get("epsilon", 1e-5))
-
-
-@composes("a group norm", mul(Tensor("norm"), Tensor("factor")))
-def weighted_groups(e: Emitter, node: Node, parts: Bindings) -> Node | None:
-    """A group norm times a constant for each channel: its weight."""
-    found, factor = _group_norm(parts["norm"]), parts["factor"]
-    given = None if found is None else _by_channel(e, found, factor)
-    if found is None or given is None:
-        return None
-    x, groups, weight, bias, epsilon, *_ = bound(found).values()
-    fresh = given if weight is None else e(aten.mul.Tensor, weight, given)
-    moved = None if bias is None else e(aten.mul.Tensor, bias, given)
-    return e(aten.group_norm.default, x, groups, fresh, moved, epsilon)
-
-
-@composes("a group norm", add(Tensor("norm"), Tensor("shift")))
-def biased_groups(e: Emitter, node: Node, parts: Bindings) -> Node | None:
-    """A group norm plus a constant for each channel: its bias."""
-    found, shift = _group_norm(parts["norm"]), parts["shift"]
-    given = None if found is None else _by_channel(e, found, shift)
-    if found is None or given is None:
-        return None
-    x, groups, weight, bias, epsilon, *_ = bound(found).values()
-    fresh = given if bias is None else e(aten.add.Tensor, bias, given)
-    if weight is None:
-        weight = filled(e, shape_of(given), 1.0)
-    return e(aten.group_norm.default, x, groups, weight, fresh, epsilon)
+    weight, bias = changed_parameters(e, parts, given, weight, bias)
+    return behind(
+        e, parts["norm"], norm, e(aten.layer_norm.default, x, shape, weight, bias, epsilon)
+    )
 
 
 @finds("a layer norm", aten.group_norm.default)
@@ -256,33 +195,3 @@ def of_merged_rows(e: Emitter, node: Node) -> Node | None:
     if shape_of(x) != shape_of(node) or shape_of(x)[-len(shape) :] != list(shape):
         return None
     return e(aten.layer_norm.default, x, shape, *rest)
-
-
-@finds("a group norm", aten.layer_norm.default)
-def of_images(e: Emitter, node: Node) -> Node | None:
-    """A layer norm over all of each channel, [N, C, ...], without parameters."""
-    x, shape, weight, bias, epsilon, *_ = bound(node).values()
-    images = rank_of(x) > 3 and len(shape) == rank_of(x) - 2
-    if not images or weight is not None or bias is not None or not isinstance(shape_of(x)[1], int):
-        return None
-    return e(aten.group_norm.default, x, shape_of(x)[1], None, None, epsilon)
-
-
-@finds("a group norm", aten.instance_norm.default)
-def of_instances(e: Emitter, node: Node) -> Node | None:
-    """An instance norm by its own statistics: each channel is a group."""
-    x, weight, bias, _, _, own, _, epsilon, _ = bound(node).values()
-    if not own or not isinstance(shape_of(x)[1], int) or rank_of(x) < 3:
-        return None
-    return e(aten.group_norm.default, x, shape_of(x)[1], weight, bias, epsilon)
-
-
-def _group_norm(value: Node) -> Node | None:
-    return value if value.target is aten.group_norm.default and len(value.users) == 1 else None
-
-
-def _by_channel(e: Emitter, norm: Node, value: Node) -> Node | None:
-    """Return a constant of one value for each channel (dim 1) as a vector."""
-    rank, channels = len(shape_of(norm)), shape_of(norm)[1]
-    others = [0, *range(2, rank)]
-    return as_parameter(e, value, [*others, 1], [channels])

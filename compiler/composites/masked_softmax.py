@@ -54,7 +54,7 @@ def softmax(e: Emitter, node: Node) -> Node | None:
     if found is None:
         return None
     x, hidden = found
-    while is_call(x, aten.sub.Tensor) and is_shift(*arguments(x)[:2], dim):
+    while is_call(x, aten.sub.Tensor) and is_shift(arguments(x)[0], arguments(x)[1], dim):
         x = arguments(x)[0]
     shape = shape_of(node)
     x, hidden = (

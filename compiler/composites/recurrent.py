@@ -150,25 +150,24 @@ def recurrent_cell(
     cell = Cell(kind, input_weight, state_weight, input_bias, state_bias)
     given = states if isinstance(states, list | tuple) else [states]
     h, c, *_ = (*(None if _is_zero(ops, s) else s for s in given), None)
-    new_h, new_c = cell.step(ops, _projected(ops, cell, x), h, c)
+    new_h, new_c = cell.step(ops, projected(ops, x, input_weight, input_bias), h, c)
     return new_h if kind != "lstm" or new_c is None else (new_h, new_c)
 
 
-def _projected(ops: Recurrent, cell: Cell[Node], x: Node) -> Node:
-    """Return what the input gives; where `x` is an item of a sequence, for all items at once."""
+def projected(ops: Recurrent, x: Node, weight: Node, bias: Node | None) -> Node:
+    """Return what an input gives; where `x` is an item of a sequence, for all items at once."""
     if not is_call(x, aten.select.int) or arguments(x)[1] == rank_of(arguments(x)[0]) - 1:
-        return cell.projected(ops, x)
+        return ops.linear(x, weight, bias)
     sequence, dim, index = arguments(x)
     items = {n.args[2] for n in sequence.users if is_call(n, x.target) and n.args[1] == dim}
     if len(items) < shape_of(sequence)[dim]:
-        return cell.projected(ops, x)
-    given = (cell.input_weight, cell.input_bias)
-    layers = (n for n in sequence.users if n.target is aten.linear.default)
-    whole = next((n for n in layers if (n.args[1], n.args[2]) == given and INNER in n.meta), None)
+        return ops.linear(x, weight, bias)
+    layers = (n for n in sequence.users if n.target is aten.linear.default and INNER in n.meta)
+    whole = next((n for n in layers if n.args[1:] == (weight, bias)), None)
     if whole is None:
-        last = max(v for v in (sequence, *given) if isinstance(v, Node))
+        last = max(v for v in (sequence, weight, bias) if isinstance(v, Node))
         with ops.model.graph.inserting_after(last):
-            whole = cell.projected(ops, sequence)
+            whole = ops.linear(sequence, weight, bias)
     return ops(aten.select.int, whole, dim, index)
 
 

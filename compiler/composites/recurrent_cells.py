@@ -15,7 +15,7 @@ import torch
 from torch.fx import Node
 
 from tosaic.composites.composite import finds
-from tosaic.composites.recurrent import Recurrent
+from tosaic.composites.recurrent import Recurrent, projected
 from tosaic.graph.emitter import Emitter
 from tosaic.graph.facts import (
     INNER,
@@ -82,8 +82,7 @@ def lstm_cell(e: Emitter, node: Node) -> Node | None:
     if gates is None or any(user < node for user in others):
         return None
     ops, weight = _ops(e, gates)
-    known = e.value(inner["c"])
-    state = None if known is not None and not bool(known.any()) else inner["c"]
+    state = _state_of(e, inner["c"])
     cell = Cell("lstm", weight, weight, None, None)
     out, fresh = cell._lstm(ops, _recomputed(ops, gates.given), _state(ops, gates.kept), state)
     for user in others:
@@ -102,11 +101,16 @@ def gru_cell(e: Emitter, node: Node) -> Node | None:
     if gates is None or gates.kept is None:
         return None
     ops, weight = _ops(e, gates)
-    known = e.value(outer["h"])
-    state = None if known is not None and not bool(known.any()) else outer["h"]
+    state = _state_of(e, outer["h"])
     cell = Cell("gru", weight, weight, None, None)
     out, _ = cell._gru(ops, _recomputed(ops, gates.given), _state(ops, gates.kept), state)
     return out
+
+
+def _state_of(e: Emitter, value: Node) -> Node | None:
+    """Return the state of a net, None where it is zeros."""
+    known = e.value(value)
+    return None if known is not None and not bool(known.any()) else value
 
 
 def _ops(e: Emitter, gates: _Gates) -> tuple[Recurrent, Node]:
@@ -121,8 +125,7 @@ def _recomputed(ops: Recurrent, value: Node) -> Node:
     """Return a layer's result once more, computed as the layers of recurrent nets are."""
     if not is_call(value, aten.linear.default):
         return value
-    x, weight, bias = bound(value).values()
-    return ops.linear(x, weight, bias)
+    return projected(ops, *bound(value).values())
 
 
 def _state(ops: Recurrent, kept: Node | None) -> Node | None:
@@ -168,7 +171,8 @@ def _apart(e: Emitter, whole: Node) -> _Gates:
     first = _once(e, aten.slice.Tensor, weight, 1, 0, size)
     second = _once(e, aten.slice.Tensor, weight, 1, size, shape_of(weight)[1])
     given = e.linear(parts[0], first, bias)
-    return _Gates(given, e.linear(parts[1], second, None))
+    state = _state_of(e, parts[1])
+    return _Gates(given, None if state is None else e.linear(state, second, None))
 
 
 def _operands(value: Node) -> tuple[Node, Node | None]:

@@ -17,6 +17,9 @@ from torch.fx import Node
 from tosaic.composites.composite import finds
 from tosaic.graph.emitter import Emitter
 from tosaic.graph.facts import (
+    Slice,
+    arguments,
+    bound,
     is_call,
     is_static,
     operands,
@@ -109,26 +112,93 @@ def _parts(order: Tensor) -> str | None:
 def _rotated(
     e: Emitter, node: Node, x: Node, cosines: Any, sines: Any, order: Tensor, kind: str
 ) -> Node:
-    size = order.numel()
-    half = size // 2
+    half = order.numel() // 2
+    signs = [int(order[0].sign()), int(order[half if kind == "halves" else 1].sign())]
+    if kind == "pairs":
+        two, by, shifts = (_in_pairs(e, value) for value in (x, cosines, sines))
+        kept = [e(aten.mul.Tensor, two[n], by[n]) for n in (0, 1)]
+        outs = _turned(e, kept, two, shifts, signs)
+        apart = [e(aten.reshape.default, v, [*shape_of(v), 1]) for v in outs]
+        return e(aten.reshape.default, e(aten.cat.default, apart, rank_of(x)), shape_of(node))
+    return _by_halves(e, x, e(aten.mul.Tensor, x, cosines), _halves(e, sines), signs)
 
-    def part(value: Any, number: int) -> Any:
-        if not isinstance(value, Node):
-            return value
-        if kind == "halves":
-            return e(
-                aten.slice.Tensor, value, rank_of(value) - 1, number * half, number * half + half
-            )
-        apart = e(aten.reshape.default, value, [*shape_of(value)[:-1], half, 2])
-        return e(aten.select.int, apart, rank_of(value), number)
 
-    outs = []
-    for number in (0, 1):
-        sign = int(order[number * half if kind == "halves" else number].sign())
-        kept = e(aten.mul.Tensor, part(x, number), part(cosines, number))
-        given = e(aten.mul.Tensor, part(x, 1 - number), part(sines, number))
-        outs.append(e(aten.add.Tensor if sign > 0 else aten.sub.Tensor, kept, given))
-    if kind == "halves":
-        return e(aten.cat.default, outs, rank_of(x) - 1)
-    apart = [e(aten.reshape.default, v, [*shape_of(v), 1]) for v in outs]
-    return e(aten.reshape.default, e(aten.cat.default, apart, rank_of(x)), shape_of(node))
+def _by_halves(e: Emitter, x: Node, whole: Node, sines: list[Any], signs: list[int]) -> Node:
+    outs = _turned(e, _halves(e, whole), _halves(e, x), sines, signs)
+    return e(aten.cat.default, outs, rank_of(x) - 1)
+
+
+def _turned(
+    e: Emitter, kept: list[Node], x: list[Node], sines: list[Any], signs: list[int]
+) -> list[Node]:
+    """Return each part with the other one, times its sines, added or subtracted."""
+    return [
+        e(
+            aten.add.Tensor if signs[n] > 0 else aten.sub.Tensor,
+            kept[n],
+            e(aten.mul.Tensor, x[1 - n], sines[n]),
+        )
+        for n in (0, 1)
+    ]
+
+
+def _halves(e: Emitter, value: Any) -> list[Any]:
+    if not isinstance(value, Node):
+        return [value, value]
+    size = shape_of(value)[-1]
+    bounds = ((0, size // 2), (size // 2, size))
+    return [e(aten.slice.Tensor, value, rank_of(value) - 1, *b) for b in bounds]
+
+
+def _in_pairs(e: Emitter, value: Any) -> list[Any]:
+    if not isinstance(value, Node):
+        return [value, value]
+    apart = e(aten.reshape.default, value, [*shape_of(value)[:-1], shape_of(value)[-1] // 2, 2])
+    return [e(aten.select.int, apart, rank_of(value), n) for n in (0, 1)]
+
+
+@finds("a rotation", aten.cat.default, exact=False)
+def halves_by_hand(e: Emitter, node: Node) -> Node | None:
+    """``cat(x1 * c1 - x2 * s1, x2 * c2 + x1 * s2)``: one product of x with all cosines."""
+    parts, dim = bound(node).values()
+    if len(parts) != 2 or dim != rank_of(node) - 1 or not is_static(node):
+        return None
+    found = [_half(part, n) for n, part in enumerate(parts)]
+    first, second = found
+    if first is None or second is None or first[0] is not second[0]:
+        return None
+    x = first[0]
+    if shape_of(x) != shape_of(node):
+        return None
+    cosines = e(aten.cat.default, [first[1], second[1]], rank_of(first[1]) - 1)
+    whole = e(aten.mul.Tensor, x, cosines)
+    return _by_halves(e, x, whole, [first[2], second[2]], [first[3], second[3]])
+
+
+def _half(value: Any, number: int) -> tuple[Node, Node, Node, int] | None:
+    """Return (x, cosines, sines, sign) of one half of a rotation."""
+    if not is_call(value, aten.add.Tensor, aten.sub.Tensor) or len(value.args) != 2:
+        return None
+    ways = [arguments(value)]
+    if value.target is aten.add.Tensor:
+        ways.append(ways[0][::-1])
+    for kept, given in ways:
+        for own, cosines in operands(kept, aten.mul.Tensor):
+            for other, sines in operands(given, aten.mul.Tensor):
+                x = _source(own, number)
+                factors = all(isinstance(v, Node) for v in (cosines, sines))
+                if x is not None and factors and _source(other, 1 - number) is x:
+                    return x, cosines, sines, 1 if value.target is aten.add.Tensor else -1
+    return None
+
+
+def _source(value: Any, number: int) -> Node | None:
+    """Return x where `value` is its first (0) or second (1) half."""
+    cut = Slice.of(value)
+    if cut is None:
+        return None
+    x = arguments(value)[0]
+    size = shape_of(x)[-1]
+    bounds = (size // 2 * number, size // 2 * (number + 1))
+    halves = cut.dim == rank_of(x) - 1 and size % 2 == 0 and (cut.start, cut.stop) == bounds
+    return x if halves else None

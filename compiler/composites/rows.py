@@ -11,6 +11,7 @@ from torch.fx import Node
 from tosaic.composites.composite import NearMiss
 from tosaic.graph.emitter import Emitter
 from tosaic.graph.facts import arguments, is_constant, rank_of, shape_of, tensor_of
+from tosaic.graph.match import Bindings
 
 aten = torch.ops.aten
 _TINY = 1e-5  # an epsilon that no quantised norm comes near
@@ -113,3 +114,19 @@ def small(epsilon: float) -> float:
 def behind(e: Emitter, value: Node, norm: Node, new: Node) -> Node:
     """Return `new`, which takes the place of `norm`, permuted as `value` is of that."""
     return new if value is norm else e(aten.permute.default, new, arguments(value)[1])
+
+
+def constant_of(parts: Bindings) -> Any:
+    """Return what a norm is multiplied by (`factor`) or what is added to it (`shift`)."""
+    return parts["factor"] if "factor" in parts else parts["shift"]
+
+
+def changed_parameters(
+    e: Emitter, parts: Bindings, given: Node, weight: Node | None, bias: Node | None
+) -> tuple[Node, Node | None]:
+    """Return weight and bias of a norm behind which `given` is multiplied or added."""
+    if "factor" in parts:
+        moved = None if bias is None else e(aten.mul.Tensor, bias, given)
+        return (given if weight is None else e(aten.mul.Tensor, weight, given)), moved
+    fresh = given if bias is None else e(aten.add.Tensor, bias, given)
+    return (filled(e, shape_of(given), 1.0) if weight is None else weight), fresh

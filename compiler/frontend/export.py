@@ -9,8 +9,8 @@ import torch
 from torch.export import ExportedProgram
 
 from tosaic.errors import InputError
-from tosaic.frontend.frames import raising_frame, user_frames_recorded
 from tosaic.frontend.normal import normalize
+from tosaic.graph.frames import raising_frame, user_frames_recorded
 from tosaic.graph.passes import Watch
 
 

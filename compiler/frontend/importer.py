@@ -24,10 +24,10 @@ from torch_mlir.extras.fx_importer import (
 
 from tosaic.dialects.bindings import ir
 from tosaic.errors import InputError
-from tosaic.frontend.frames import user_frame
 from tosaic.frontend.normal import normalize
 from tosaic.frontend.refuse import refuse
 from tosaic.frontend.units import annotate_units
+from tosaic.graph.frames import user_frame
 
 ENTRY = "main"
 

@@ -10,7 +10,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import OutputKind, TensorArgument
 
 from tosaic.errors import InputError
-from tosaic.frontend.frames import place_of
+from tosaic.graph.frames import place_of
 
 _NO_FORM = (
     *(torch.complex32, torch.complex128, torch.qint8, torch.quint8, torch.qint32),
@@ -19,18 +19,12 @@ _NO_FORM = (
 
 
 def refuse(program: ExportedProgram) -> None:
-    """Refuse state, outputs that are no tensors, and types that the torch dialect has not.
+    """Refuse outputs that are no tensors, and types that the torch dialect has not.
 
     Raises:
-        InputError: which buffer or input it writes to, which output is no tensor, or which op has
-            such a type, and where.
+        InputError: which output is no tensor, or which op has such a type, and where.
     """
     for spec in program.graph_signature.output_specs:
-        if spec.kind in (OutputKind.BUFFER_MUTATION, OutputKind.USER_INPUT_MUTATION):
-            raise InputError(
-                f"The model writes to '{spec.target}' while it runs; a compiled program has no "
-                "state. Return the new value as an output and pass it back in as an input."
-            )
         if spec.kind == OutputKind.USER_OUTPUT and not isinstance(spec.arg, TensorArgument):
             raise InputError(
                 f"The model returns {getattr(spec.arg, 'value', spec.arg)!r}, which is no tensor; "

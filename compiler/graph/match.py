@@ -92,7 +92,7 @@ class Either(Pattern):
 
 @dataclass(frozen=True)
 class Call(Pattern):
-    """A call with just these arguments; those that commute in either order."""
+    """A call with these arguments, defaults among them; those that commute in either order."""
 
     target: Any
     args: tuple[Any, ...]
@@ -102,19 +102,31 @@ class Call(Pattern):
         """Match all arguments, in each order that there is."""
         if not isinstance(value, Node) or value.target is not self.target:
             return
-        if len(value.args) != len(self.args) or dict(self.kwargs) != value.kwargs:
+        given = _filled(value, len(self.args))
+        if len(given) != len(self.args) or dict(self.kwargs) != value.kwargs:
             return
         orders = [self.args]
         if self.target in _COMMUTATIVE and len(self.args) == 2:
             orders.append(self.args[::-1])
         for order in orders:
-            yield from _match_all(order, value.args, known)
+            yield from _match_all(order, given, known)
 
 
 _COMMUTATIVE = (
     *(aten.add.Tensor, aten.mul.Tensor, aten.maximum.default, aten.minimum.default),
     *(aten.logical_and.default, aten.logical_or.default),
 )
+
+
+def _filled(node: Node, count: int) -> tuple[Any, ...]:
+    """Return the arguments of a call, those left out at the end at their defaults."""
+    given = list(node.args)
+    schema = getattr(node.target, "_schema", None)
+    for argument in () if schema is None else schema.arguments[len(given) : count]:
+        if argument.kwarg_only or not argument.has_default_value():
+            break
+        given.append(argument.default_value)
+    return tuple(given)
 
 
 def _match_all(patterns: Any, values: Any, known: Bindings) -> Iterator[Bindings]:

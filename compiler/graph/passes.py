@@ -7,15 +7,17 @@ users becomes a `CompileError` that names the pass, the model's program kept bes
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
 from tosaic.emit.files import write_text
 from tosaic.errors import CompileError, TosaicError
+from tosaic.graph.frames import place_of
 
 _MOST_ROUNDS = 16
 _PASSES: dict[str, type[GraphPass]] = {}
@@ -130,15 +132,23 @@ def _run(model: GraphModule, one: GraphPass, watch: Watch | None) -> bool:
         raise
     except Exception as error:  # whatever a model makes a pass meet
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        node = _node_of(error)
+        where = "" if node is None else f" on '{node.name}' ({node.target}){place_of(node)}"
         raise CompileError(
-            f"The graph pass {one.name} failed: {reason}. This is a fault in tosaic, not in the "
-            "model; please report it with the model."
+            f"The graph pass {one.name} failed{where}: {reason}. This is a fault in tosaic, not "
+            "in the model; please report it with the model."
         ) from error
     if changed:
         model.graph.eliminate_dead_code()
         if watch is not None:
             watch(one.name, model)
     return changed
+
+
+def _node_of(error: Exception) -> Node | None:
+    """Return the node that the pass looked at: what its innermost loops and rules call `node`."""
+    frames = [frame.f_locals.get("node") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return next((value for value in reversed(frames) if isinstance(value, Node)), None)
 
 
 def describe(passes: Iterable[GraphPass]) -> str:

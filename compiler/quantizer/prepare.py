@@ -16,9 +16,10 @@ from torchao.quantization.pt2e.quantizer import Quantizer
 from tosaic.collector import collector_paused
 from tosaic.errors import InputError
 from tosaic.frontend.export import export_model
-from tosaic.frontend.frames import place_of
 from tosaic.frontend.lift import lift
 from tosaic.frontend.normal import mark_normal
+from tosaic.frontend.reproduce import reproducible
+from tosaic.graph.frames import place_of
 from tosaic.graph.passes import Watch
 from tosaic.quantizer.balance import Balancer
 from tosaic.quantizer.convert import convert
@@ -77,7 +78,8 @@ def prepare(
 
     Where the recipe wants it, scales have been moved between its layers.
     """
-    graph = to_parts(program.module(check_guards=False), watch=watch)
+    with reproducible(program):
+        graph = to_parts(program.module(check_guards=False), watch=watch)
     prepared = prepare_pt2e(graph, quantizer)
     balancer = Balancer(prepared, [*equalisable(prepared), *migratable(prepared)])
     if balancer.is_needed:

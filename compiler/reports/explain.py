@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -11,14 +11,16 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 from torchao.quantization.pt2e.quantizer import Quantizer
 
+from tosaic.composites import NEAR_MISS
 from tosaic.errors import InputError
 from tosaic.frontend import export_model
-from tosaic.frontend.frames import user_frame
 from tosaic.frontend.units import units_of
 from tosaic.graph.facts import table_name
+from tosaic.graph.frames import user_frame
 from tosaic.lowering.ops import Quantized, op_table
 from tosaic.quantizer import QuantRecipe, TosaQuantizer, find_recipe
-from tosaic.quantizer.plan import Role, part_of
+from tosaic.quantizer.plan import Role, Unit, part_of, role_of
+from tosaic.quantizer.relevance import ALL
 from tosaic.quantizer.select import enclosing_modules, op_names
 
 _CASTS = "quantized_decomposed"
@@ -90,7 +92,20 @@ def explain(
             "quantised already."
         )
     graph = quantizer.transform_for_annotation(program.module(check_guards=False))
-    return [_report(node, r) for node, r in quantizer.plan(graph).roles().items()]
+    units = quantizer.plan(graph).units
+    return [
+        _report(node, replace(role, note=_notes(node, unit, role)))
+        for node, unit in units.items()
+        for role in [role_of(node, unit)]
+    ]
+
+
+def _notes(node: Node, unit: Unit, role: Role) -> str:
+    """Return what is unusual about an op: in its unit, its range, or that it is no composite."""
+    notes = [role.note, str(node.meta.get(NEAR_MISS, ""))]
+    if node is unit.members[-1] and unit.writes is not None and unit.writes.relevant != ALL:
+        notes.append("its range is cut to what softmax can tell apart")
+    return "; ".join(filter(None, notes))
 
 
 def _quantised(program: ExportedProgram) -> Iterator[OpReport]:

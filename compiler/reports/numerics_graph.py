@@ -19,8 +19,8 @@ from torch.export.graph_signature import (
 )
 from torch.fx import Graph, GraphModule, Interpreter, Node
 
-from tosaic.frontend.frames import user_frame
 from tosaic.graph.facts import table_name
+from tosaic.graph.frames import user_frame
 from tosaic.quantizer.select import enclosing_modules, op_names
 
 _QUANTIZE = "torch.quantized_decomposed.quantize_per_tensor"

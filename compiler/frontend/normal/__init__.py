@@ -22,6 +22,8 @@ from tosaic.frontend.normal.noops import NoOps
 from tosaic.frontend.normal.regions import Regions, without_autocast
 from tosaic.frontend.normal.spellings import Spellings
 from tosaic.frontend.refuse import refuse
+from tosaic.frontend.reproduce import reproducible
+from tosaic.graph.facts import calls
 from tosaic.graph.passes import GraphPass, Together, Watch, run_passes
 
 __all__ = ["check_normal", "local_passes", "mark_normal", "normal_passes", "normalize"]
@@ -45,9 +47,21 @@ def normalize(program: ExportedProgram, watch: Watch | None = None) -> ExportedP
     refuse(program)
     module = program.module(check_guards=False)
     assert isinstance(module, GraphModule)
-    if run_passes(module, normal_passes(), watch):
+    with reproducible(program):
+        changed = run_passes(module, normal_passes(), watch)
+    if changed:
         program = lift(module, program)
+    _restore_lists(program)
     return mark_normal(program)
+
+
+def _restore_lists(program: ExportedProgram) -> None:
+    """Make values of list type lists again: torch.export.load gives tuples, which do not import."""
+    for node in calls(program.graph):
+        returns = getattr(getattr(node.target, "_schema", None), "returns", ())
+        value = node.meta.get("val")
+        if len(returns) == 1 and isinstance(value, tuple):
+            node.meta["val"] = list(value)
 
 
 def mark_normal(program: ExportedProgram) -> ExportedProgram:

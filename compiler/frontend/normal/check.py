@@ -10,10 +10,10 @@ from torch._ops import HigherOrderOperator, OpOverload
 from torch.fx import GraphModule, Node
 
 from tosaic.errors import CompileError, Diagnostic
-from tosaic.frontend.frames import user_frame
 from tosaic.frontend.normal.arguments import normal_arguments
 from tosaic.graph.facts import INNER, is_pure, is_static, writes
 from tosaic.graph.facts import calls as calls_of
+from tosaic.graph.frames import user_frame
 
 aten = torch.ops.aten
 # Movement under names that the closed list has not; of static shapes none is left.

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch._ops import OpOverload
-from torch.fx import GraphModule, Node, map_arg
+from torch.fx import Graph, GraphModule, Node, map_arg
 
 from tosaic.errors import InputError
-from tosaic.frontend.frames import place_of
 from tosaic.graph.emitter import Emitter
 from tosaic.graph.facts import arguments, bound, calls, rank_of, shape_of, writes
+from tosaic.graph.frames import place_of
 from tosaic.graph.passes import GraphPass, register_graph_pass
 from tosaic.graph.values import evaluate, fake_mode
 
@@ -39,8 +39,9 @@ class Functional(GraphPass):
     def run(self, model: GraphModule) -> bool:
         """Rewrite every in-place op; nothing is looked at where there is none."""
         found = [node for node in calls(model.graph) if writes(node)]
-        unseen = [] if self.training else [node for node in found if _is_unseen(node)]
+        unseen = [] if self.training else _unseen(model.graph, found)
         for node in unseen:
+            node.replace_all_uses_with(writes(node)[0])
             model.graph.erase_node(node)
         if self.training:
             found = [node for node in found if any(x.op != "get_attr" for x in writes(node))]
@@ -53,18 +54,31 @@ class Functional(GraphPass):
         return True
 
 
-def _is_unseen(node: Node) -> bool:
-    """Whether `node` writes to a buffer that nothing reads, such as a count of batches."""
-    if node.users:
-        return False
-    for target in writes(node):
-        if not isinstance(target, Node) or target.op != "get_attr":
-            return False
-        alike = node.graph.find_nodes(op="get_attr")
-        readers = {user for x in alike if x.target == target.target for user in x.users}
-        if readers != {node}:
-            return False
-    return True
+def _unseen(graph: Graph, found: list[Node]) -> list[Node]:
+    """Return the writes of `found` to buffers that nothing reads but what is written to them.
+
+    A count of batches is one. What an output is computed from is read, and so is what another
+    write needs whose buffer is read.
+    """
+    if not found:
+        return []
+    graph.eliminate_dead_code()
+    buffers = {n: str(n.target) for n in graph.find_nodes(op="get_attr")}
+    waiting: list[Node] = []
+    for node in found:
+        if all(x in buffers for x in writes(node)):
+            waiting.append(node)
+            buffers[node] = buffers[writes(node)[0]]  # it gives what it wrote to
+    work = [n for n in graph.nodes if n.is_impure() and n.op != "placeholder" and n not in waiting]
+    live, read = set(work), set()
+    while work:
+        node = work.pop()
+        read |= {buffers[x] for x in node.all_input_nodes if x in buffers}
+        written = [n for n in waiting if buffers[n] in read]
+        fresh = dict.fromkeys(n for n in (*node.all_input_nodes, *written) if n not in live)
+        live.update(fresh)
+        work += fresh
+    return [n for n in waiting if n not in live]
 
 
 @dataclass
@@ -268,6 +282,11 @@ def _permutation(view: Node, rank: int) -> list[int]:
     return [int(d) - 2 for d in moved.shape]
 
 
+def _narrowed(e: Emitter, view: Node, base: Node, value: Node) -> Node:
+    _, dim, start, length = arguments(view)
+    return e(aten.slice_scatter.default, base, value, dim, start, start + length)
+
+
 def _item(e: Emitter, view: Node, base: Node, value: Node) -> Node:
     """One of the parts of a split: where it starts is the sum of those before it."""
     whole, number = arguments(view)
@@ -309,6 +328,7 @@ _INVERSES: dict[Any, Inverse] = {
         _permuted,
     ),
     aten.slice.Tensor: _by(aten.slice_scatter.default),
+    aten.narrow.default: _narrowed,
     aten.select.int: _by(aten.select_scatter.default),
     aten.diagonal.default: _by(aten.diagonal_scatter.default),
     **dict.fromkeys(

@@ -20,6 +20,7 @@ from tosaic.graph.rules import Rule, RulePass, rule
 
 aten = torch.ops.aten
 _MOST_RUNS = 2
+_CONJUGATES = (aten.adjoint.default, aten.mH.default, aten.matrix_H.default)
 
 
 @rule(
@@ -51,13 +52,13 @@ def sizes_of(node: Node) -> list[int] | None:
     *(aten.transpose.int, aten.t.default, aten.mT.default, aten.numpy_T.default),
     *(aten.movedim.int, aten.movedim.intlist, aten.moveaxis.int, aten.moveaxis.intlist),
     *(aten.swapaxes.default, aten.swapdims.default, aten.permute.default),
-    *(aten.adjoint.default, aten.mH.default, aten.matrix_H.default),
+    *_CONJUGATES,
 )
 def permute(e: Emitter, node: Node) -> Node | None:
     """Every exchange of dims by the order it gives."""
     x = arguments(node)[0]
     tensor = tensor_of(x)
-    if tensor is None or tensor.is_complex():
+    if tensor is None or (tensor.is_complex() and node.target in _CONJUGATES):
         return None
     numbers = torch.empty(tuple(range(2, 2 + tensor.dim())), device="meta")
     moved = node.target(numbers, *arguments(node)[1:])  # type: ignore[operator]
@@ -269,6 +270,24 @@ def expand_of_expand(e: Emitter, node: Node) -> Node | None:
     return e(aten.expand.default, arguments(x)[0], sizes)
 
 
+@rule(
+    *(aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor),
+    *(aten.maximum.default, aten.minimum.default),
+)
+def broadcast_anyway(e: Emitter, node: Node) -> Node | None:
+    """A broadcast operand, where the other one has the shape of the result."""
+    values = list(arguments(node))
+    if not is_static(node):
+        return None
+    for place, other in ((0, 1), (1, 0)):
+        wide = values[place]
+        full = tensor_of(values[other]) is not None and shape_of(values[other]) == shape_of(node)
+        if full and isinstance(wide, Node) and wide.target is aten.expand.default:
+            values[place] = arguments(wide)[0]
+            return e(node.target, *values, **node.kwargs)
+    return None
+
+
 @rule(aten.permute.default)
 def permute_of_ones(e: Emitter, node: Node) -> Node | None:
     """Where only dims of 1 change places, a reshape."""
@@ -304,6 +323,7 @@ class Movement(RulePass):
             reshape_of_reshape,
             permute_of_permute,
             expand_of_expand,
+            broadcast_anyway,
         ),
         permute_of_ones,
     )

@@ -20,7 +20,7 @@ from torch.fx import GraphModule, Interpreter, Node, map_arg
 from torch.utils._pytree import tree_leaves
 
 from tosaic.errors import InputError
-from tosaic.frontend.frames import place_of, user_frame
+from tosaic.graph.frames import place_of, user_frame
 from tosaic.graph.passes import GraphPass, register_graph_pass
 from tosaic.graph.values import as_fake, attribute, evaluate, fake_mode, free_name, infer_value
 

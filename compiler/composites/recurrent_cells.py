@@ -142,6 +142,8 @@ def _together(
     """
     pairs: list[tuple[Any, Any]] = [_operands(value) for value in sums]
     if last is not None:
+        first = _source(last[0])
+        pairs = [(y, x) if y is not None and _source(y) is first else (x, y) for x, y in pairs]
         pairs.append(last)
     elif all(kept is None for _, kept in pairs):
         whole = _joined(e, [given for given, _ in pairs])
@@ -189,6 +191,12 @@ class _Part:
 
     whole: Node
     cut: Slice
+
+
+def _source(value: Any) -> Any:
+    """Return what a value is a part of."""
+    part = _part(value)
+    return value if part is None else part.whole
 
 
 def _is_state(value: Any) -> bool:

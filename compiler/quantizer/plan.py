@@ -361,7 +361,7 @@ class _Decider:
         return dataclasses.replace(scheme, activations="int16")
 
     def _is_residual(self, node: Node) -> bool:
-        """Whether `node` is a sum that a norm reads or that reads such a sum, or moves one."""
+        """Whether `node` is a sum that leads to a norm or reads such a sum, or moves one."""
         kind = self._kind(node)
         if node not in self.residual and (
             (kind is Quantized.SUM and self._reaches_norm(node))
@@ -371,13 +371,13 @@ class _Decider:
         return node in self.residual and kind is Quantized.SUM
 
     def _reaches_norm(self, node: Node) -> bool:
-        """Whether a norm reads `node`, perhaps moved."""
+        """Whether a norm reads `node`, perhaps moved, and with more added to it."""
         moved, seen = [node], {node}
         while moved:
             for user in moved.pop().users:
                 if self._normalizes(user):
                     return True
-                if self._kind(user) is Quantized.SHARED and user not in seen:
+                if self._kind(user) in _OF_STREAM and user not in seen:
                     seen.add(user)
                     moved.append(user)
         return False

@@ -46,10 +46,10 @@ class Scheme:
     `activations` is what the op writes: int8, or int16 (always symmetric, zero point 0). `inputs`
     is what it reads: "int8", or "any", which takes each input as its producer wrote it; "auto" is
     int8 for ops that write int8 and any for the others. `residual` is what the sums along a
-    transformer's residual stream write, those that a layer norm or RMS norm reads and those that
-    read such a sum: "int16", or "auto", as all other ops. `weights` of convolutions and linear
-    layers are symmetric: int8, or int4 (-7 to 7), per output channel unless `per_channel` is off.
-    `symmetric` gives int8 activations the zero point 0.
+    transformer's residual stream write, those that a layer norm or RMS norm reads, perhaps with
+    more added, and those that read such a sum: "int16", or "auto", as all other ops. `weights` of
+    convolutions and linear layers are symmetric: int8, or int4 (-7 to 7), per output channel unless
+    `per_channel` is off. `symmetric` gives int8 activations the zero point 0.
 
     `observer` is how activation ranges are found: "minmax"; "moving_average" of minima and maxima
     over the calibration; from a histogram, "histogram" (least squared error, torchao's search),

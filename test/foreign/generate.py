@@ -76,11 +76,6 @@ def _decoder(kind: str, **given: Any) -> Block:
 
 
 @block
-def llama_eager() -> Block:
-    return _decoder("Llama", attn_implementation="eager")
-
-
-@block
 def llama_sdpa() -> Block:
     return _decoder("Llama", attn_implementation="sdpa")
 
@@ -190,15 +185,6 @@ def timm_swin() -> Block:
         num_classes=10, mlp_ratio=2,
     )  # fmt: skip
     return model, (_image(16),)
-
-
-@block
-def timm_mobilenetv4_block() -> Block:
-    from timm.models._efficientnet_blocks import UniversalInvertedResidual
-
-    return UniversalInvertedResidual(16, 16, dw_kernel_size_start=3, exp_ratio=2), (
-        torch.randn(1, 16, 8, 8),
-    )
 
 
 @block

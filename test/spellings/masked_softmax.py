@@ -11,6 +11,8 @@ from torch import Tensor
 from spellings.softmax import Attending
 from spellings.spelling import TOKENS, Family, Inputs, rows, structured
 
+# Its sum with the scores stays one, whose range is clipped to what a softmax can see.
+FLOAT_MASK = "a mask of numbers given as an input need not be 0 or 1 (or the lowest)"
 LOWEST = torch.finfo(torch.float32).min
 BOOL, FLOAT, INTEGER, ADDED = 1, 2, 3, 4
 
@@ -138,14 +140,14 @@ def module_padded(x: Tensor, mask: Tensor) -> Tensor:
     return F.softmax(x.masked_fill(~mask[:, None], float("-inf")), -1)
 
 
-@spelling_padded("transformers", takes=(0, FLOAT))
+@spelling_padded("transformers", takes=(0, FLOAT), differs=FLOAT_MASK)
 def inverted_times_lowest(x: Tensor, mask: Tensor) -> Tensor:
     """BERT's eager attention."""
     mask = mask[:, None, :].to(dtype=x.dtype)
     return F.softmax(x + (1.0 - mask) * torch.finfo(x.dtype).min, dim=-1)
 
 
-@spelling_padded("transformers", takes=(0, FLOAT))
+@spelling_padded("transformers", takes=(0, FLOAT), differs=FLOAT_MASK)
 def inverted_filled(x: Tensor, mask: Tensor) -> Tensor:
     wide = mask[:, None, :].expand(1, TOKENS, TOKENS).to(x.dtype)
     inverted = 1.0 - wide
@@ -153,13 +155,13 @@ def inverted_filled(x: Tensor, mask: Tensor) -> Tensor:
     return F.softmax(x + added, dim=-1)
 
 
-@spelling_padded("transformers", takes=(0, INTEGER))
+@spelling_padded("transformers", takes=(0, INTEGER), differs=FLOAT_MASK)
 def integers_inverted(x: Tensor, mask: Tensor) -> Tensor:
     added = (1.0 - mask[:, None, :].to(x.dtype)) * LOWEST
     return F.softmax(x + added, dim=-1)
 
 
-@spelling_padded("keras-like", takes=(0, FLOAT))
+@spelling_padded("keras-like", takes=(0, FLOAT), differs=FLOAT_MASK)
 def ten_thousand(x: Tensor, mask: Tensor) -> Tensor:
     return F.softmax(x + (1 - mask[:, None]) * -1e4, -1)
 
@@ -191,23 +193,23 @@ def filled_where_zero(x: Tensor, mask: Tensor) -> Tensor:
     return x.masked_fill(mask.unsqueeze(1) == 0, -1e9).softmax(-1)
 
 
-@spelling_padded("hand", takes=(0, FLOAT))
+@spelling_padded("hand", takes=(0, FLOAT), differs=FLOAT_MASK)
 def added_before_scaling_padded(x: Tensor, mask: Tensor) -> Tensor:
     return F.softmax((x * 2 + (1 - mask[:, None]) * -1e9) / 2, -1)
 
 
-@spelling_padded("hand", takes=(0, ADDED))
+@spelling_padded("hand", takes=(0, ADDED), differs=FLOAT_MASK)
 def added_input(x: Tensor, mask: Tensor) -> Tensor:
     return F.softmax(x + mask, -1)
 
 
-@spelling_padded("hand", takes=(0, FLOAT))
+@spelling_padded("hand", takes=(0, FLOAT), differs=FLOAT_MASK)
 def powers_times_mask_padded(x: Tensor, mask: Tensor) -> Tensor:
     powers = torch.exp(x - x.amax(-1, keepdim=True)) * mask[:, None]
     return powers / powers.sum(-1, keepdim=True)
 
 
-@spelling_padded("hand", takes=(0, FLOAT))
+@spelling_padded("hand", takes=(0, FLOAT), differs=FLOAT_MASK)
 def logarithm(x: Tensor, mask: Tensor) -> Tensor:
     return F.softmax(x + (mask[:, None] + 1e-30).log(), -1)
 
@@ -221,7 +223,7 @@ def module_both(x: Tensor, mask: Tensor) -> Tensor:
     return F.softmax(x.masked_fill(~seen, float("-inf")), -1)
 
 
-@spelling_both("transformers", takes=(0, FLOAT))
+@spelling_both("transformers", takes=(0, FLOAT), differs=FLOAT_MASK)
 def decoder_mask(x: Tensor, mask: Tensor) -> Tensor:
     """Llama's eager attention with padding."""
     causal = torch.full((TOKENS, TOKENS), LOWEST).triu(1)[None].clone()
@@ -230,7 +232,7 @@ def decoder_mask(x: Tensor, mask: Tensor) -> Tensor:
     return F.softmax(x + causal, dim=-1, dtype=torch.float32).to(x.dtype)
 
 
-@spelling_both("transformers", takes=(0, FLOAT))
+@spelling_both("transformers", takes=(0, FLOAT), differs=FLOAT_MASK)
 def extended_mask(x: Tensor, mask: Tensor) -> Tensor:
     place = torch.arange(TOKENS)
     causal = place[None, None, :].repeat(1, TOKENS, 1) <= place[None, :, None]
@@ -244,7 +246,7 @@ def filled_twice(x: Tensor, mask: Tensor) -> Tensor:
     return x.masked_fill(~mask[:, None], -1e9).softmax(-1)
 
 
-@spelling_both("hand", takes=(0, FLOAT))
+@spelling_both("hand", takes=(0, FLOAT), differs=FLOAT_MASK)
 def two_sums(x: Tensor, mask: Tensor) -> Tensor:
     x = x + torch.full((TOKENS, TOKENS), -1e9).triu(1)
     return F.softmax(x + (1 - mask[:, None]) * -1e9, -1)

@@ -34,7 +34,11 @@ FAMILIES = (LSTM, GRU)
 spelling = LSTM.spelling
 
 
-@spelling("torch")
+@spelling(
+    "torch",
+    differs="core ATen adds the gates of a step at once, and takes two sigmoids together",
+    differs_in=("core",),
+)
 def module(x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Tensor:
     zero = torch.zeros(1, 1, SIZE)
     return torch.lstm(x, (zero, zero), (w, u, b, c), True, 1, 0.0, False, False, True)[0]
@@ -76,7 +80,7 @@ def split_in_front(x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Ten
     return torch.cat(outputs, 1)
 
 
-@spelling("hand")
+@spelling("hand", differs="a layer of input and state at each step, not one of all inputs")
 def joined(x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Tensor:
     h, cell = torch.zeros(1, SIZE), torch.zeros(1, SIZE)
     outputs = []
@@ -110,7 +114,9 @@ def apart(x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Tensor:
 spelling_gru = GRU.spelling
 
 
-@spelling_gru("torch")
+@spelling_gru(
+    "torch", differs="core ATen adds gates of rank 2 to gates of rank 3", differs_in=("core",)
+)
 def module_gru(x: Tensor, w: Tensor, u: Tensor, b: Tensor, c: Tensor) -> Tensor:
     zero = torch.zeros(1, 1, SIZE)
     return torch.gru(x, zero, (w, u, b, c), True, 1, 0.0, False, False, True)[0]

@@ -57,7 +57,11 @@ def normalize(x: Tensor, weight: Tensor) -> Tensor:
     return F.normalize(x, dim=-1) * math.sqrt(DIM) * weight
 
 
-@spelling("lucidrains-like")
+@spelling(
+    "lucidrains-like",
+    differs="core ATen makes the sum of squares a batched matrix product",
+    differs_in=("core",),
+)
 def einsum(x: Tensor, weight: Tensor) -> Tensor:
     square = torch.einsum("btd,btd->bt", x, x)
     return x * torch.rsqrt(square / DIM + EPS)[..., None] * weight

@@ -1,4 +1,4 @@
-"""Every spelling becomes the ops of its module form, or says why it cannot; and is as exact."""
+"""Every spelling becomes the units of its module form, or says why it cannot; and is as exact."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from spellings import FAMILIES
 from spellings.spelling import CALIBRATION, HELD_OUT, Family, Side, Spelling, exported
 from tosaic.api import compile_program, quantize_program
 from tosaic.frontend.normal import normalize
-from tosaic.graph.facts import is_floating, table_name
-from tosaic.lowering.ops import Quantized, op_table
+from tosaic.graph.facts import is_floating
+from tosaic.lowering.ops import Quantized
 from tosaic.quantizer.parts import to_parts
+from tosaic.quantizer.plan import decide
+from tosaic.quantizer.recipe import QuantRecipe
 from tosaic.stages import Options
 from tosaic.targets import target
 from tosaic.tools.bench.models import load_models
@@ -48,17 +50,16 @@ def parts(family: Family, spelling: Spelling, form: str) -> GraphModule:
 
 
 def arithmetic(model: GraphModule) -> Counter[str]:
-    """Return the ops of a graph that compute floats; a difference is a sum.
+    """Return the units that compute floats, by their op; functions looked up are one kind.
 
-    Left out are ops that only move data, and what makes a mask: truth values and integers.
+    A difference is a sum. Left out are units that only move data, and what makes a mask: truth
+    values and integers.
     """
     counts: Counter[str] = Counter()
-    for node in model.graph.nodes:
-        entry = op_table().get(table_name(node))
-        moves = entry is not None and entry.quantized is Quantized.SHARED
-        if node.op == "call_function" and is_floating(node) and not moves:
-            op = aten.add.Tensor if node.target is aten.sub.Tensor else node.target
-            counts[str(op)] += 1
+    for unit in set(decide(model, QuantRecipe()).units.values()):
+        if is_floating(unit.members[-1]) and unit.kind is not Quantized.SHARED:
+            op = aten.add.Tensor if unit.main.target is aten.sub.Tensor else unit.main.target
+            counts["TABLE" if unit.kind is Quantized.TABLE else str(op)] += 1
     return counts
 
 
@@ -69,7 +70,7 @@ def module_arithmetic(name: str) -> Counter[str]:
 
 
 @pytest.mark.parametrize("name,form", CASES)
-def test_ops_are_the_module_forms(name: str, form: str) -> None:
+def test_units_are_the_module_forms(name: str, form: str) -> None:
     family, base = FAMILIES[name], module_arithmetic(name)
     wrong = []
     for spelling in family.spellings.values():

@@ -73,6 +73,27 @@ def test_residual_stream():
     assert {r.writes for r in plain} == {"int8"}
 
 
+class Embedded(nn.Module):
+    """Embeddings added one after the other, then a norm behind each branch, as in BERT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables = nn.ParameterList(torch.randn(4, 8) for _ in range(3))
+        self.norm, self.inner = nn.LayerNorm(8), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for table in self.tables:
+            x = x + table
+        x = self.norm(x)
+        return self.norm(x + self.inner(x))
+
+
+def test_sums_of_embeddings_are_of_the_residual_stream():
+    reports = explain(Embedded(), (torch.randn(2, 4, 8),), quantize="transformer")
+    sums = [r.writes for r in reports if r.name.startswith("add")]
+    assert sums == ["int16"] * 4
+
+
 def test_recipes_are_values():
     assert hash(MIXED) == hash(QuantRecipe.from_toml(MIXED.to_toml()))
     assert find_recipe("int8") == find_recipe("a8w8") == QuantRecipe() == TosaQuantizer().recipe

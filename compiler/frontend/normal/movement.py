@@ -19,6 +19,7 @@ from tosaic.graph.passes import register_graph_pass
 from tosaic.graph.rules import Rule, RulePass, rule
 
 aten = torch.ops.aten
+_MOST_RUNS = 2
 _CONJUGATES = (aten.adjoint.default, aten.mH.default, aten.matrix_H.default)
 
 
@@ -190,6 +191,32 @@ def repeated(e: Emitter, node: Node) -> Node | None:
     return e(aten.expand.default, tensors[0], shape_of(node))
 
 
+@rule(aten.index_select.default, aten.index.Tensor)
+def runs(e: Emitter, node: Node) -> Node | None:
+    """Constant places in a few runs (what a roll becomes) are slices."""
+    x, *where = arguments(node)
+    dim, indices = where if len(where) == 2 else _one_index(where[0])
+    known = e.value(indices)
+    if known is None or known.dtype == torch.bool or known.dim() != 1 or not is_static(x):
+        return None
+    places = [int(n) % shape_of(x)[dim] for n in known]
+    starts = [n for n, place in enumerate(places) if not n or place != places[n - 1] + 1]
+    if not 1 <= len(starts) <= _MOST_RUNS:
+        return None
+    ends = [*starts[1:], len(places)]
+    rows = [
+        e(aten.slice.Tensor, x, dim, places[start], places[end - 1] + 1)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return rows[0] if len(rows) == 1 else e(aten.cat.default, rows, dim)
+
+
+def _one_index(indices: Any) -> tuple[int, Any]:
+    """Return the only dim that is indexed, and its places; None as places where it is not one."""
+    given = [(dim, places) for dim, places in enumerate(indices) if places is not None]
+    return given[0] if len(given) == 1 else (0, None)
+
+
 @rule(aten.select.int)
 def of_split_dim(e: Emitter, node: Node) -> Node | None:
     """An item of a dim that a reshape made is a slice of the dim it was made of."""
@@ -279,7 +306,8 @@ class Movement(RulePass):
 
     Views, flattening, squeezing: `reshape`; exchanges of dims: `permute`; broadcasts and repeated
     elements: `expand`; parts: `slice` and `select` with bounds inside of the tensor; stacking:
-    `cat`. Of two reshapes, orders or broadcasts in a row one is left.
+    `cat`; rows at constant places: slices, where they are few. Of two reshapes, orders or
+    broadcasts in a row one is left.
     """
 
     name: ClassVar[str] = "movement"
@@ -289,6 +317,7 @@ class Movement(RulePass):
             unbind,
             stack,
             repeated,
+            runs,
             of_split_dim,
             concat,
             reshape_of_reshape,

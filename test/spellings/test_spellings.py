@@ -27,7 +27,7 @@ from tosaic.tools.bench.spellings import DECIBELS, Figures, Row, rows
 aten = torch.ops.aten
 # In core ATen too, and compiled; the others are in slow tests.
 IN_CORE = ("rms_norm", "layer_norm", "hard_swish", "causal_attention")
-COMPILED = ("rms_norm", "masked_softmax")
+COMPILED = ("rms_norm", "causal_softmax")
 
 
 def _cases(form: str, quick: Any) -> list[Any]:

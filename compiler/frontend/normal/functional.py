@@ -87,8 +87,7 @@ class _Memory:
 
     `root` is the node that made the memory which a view shows, `views` are all that show it. `now`
     is what a node stands for at present where that is another one, `origin` the way back. `stale`
-    are views of memory that was written since they were taken, `reshaped` values that show
-    their own otherwise by now (``x.squeeze_()``).
+    are views of memory that was written since they were taken.
     """
 
     model: GraphModule
@@ -97,7 +96,6 @@ class _Memory:
     now: dict[Node, Node] = field(default_factory=dict)
     origin: dict[Node, Node] = field(default_factory=dict)
     stale: set[Node] = field(default_factory=set)
-    reshaped: set[Node] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.mode = fake_mode(self.model.graph)
@@ -155,21 +153,24 @@ class _Memory:
     def _write(self, node: Node) -> None:
         written = [x for x in writes(node) if isinstance(x, Node)]
         functional = functional_target(node.target)
-        target = self._origin(written[0]) if written else node
-        changed = not self.reshaped.isdisjoint({target, self._root_of(target)})
-        if len(written) != 1 or functional is None or changed:
+        if len(written) != 1 or functional is None:
             raise InputError(
                 f"'{node.name}'{place_of(node)} ({node.target}) writes to a tensor in a way that "
                 "has no functional form. Use the op that returns a new tensor."
             )
-        e = Emitter(self.model, node)
-        if functional._schema.returns[0].alias_info is not None:  # it is a view: nothing is written
-            self.reshaped.add(target)
-            self._set(target, e(functional, *node.args, **node.kwargs))
+        target = self._origin(written[0])
+        root, e = self._root_of(target), Emitter(self.model, node)
+        if functional._schema.returns[0].alias_info is not None:
+            # It changes how the tensor is seen, such as its shape: from here on, by a view of it.
+            view = e(functional, *node.args, **node.kwargs)
+            self.root[view] = root
+            self.views.setdefault(root, []).append(view)
+            for user in [u for u in target.users if node < u]:
+                user.replace_input_with(target, view)
+            target = view
+        elif root.op != "call_function":
+            raise InputError(state_refusal(root, place_of(node)))
         else:
-            root = self._root_of(target)
-            if root.op != "call_function":
-                raise InputError(state_refusal(root, place_of(node)))
             self._store(e, target, _functional_value(e, node))
         node.replace_all_uses_with(target)
         self.model.graph.erase_node(node)

@@ -158,8 +158,10 @@ def decide(model: GraphModule, recipe: QuantRecipe) -> Plan:
         decider.lookups |= dict.fromkeys(lookup.members, lookup)
     for node in model.graph.nodes:
         decider.visit(node)
-    for node in model.graph.find_nodes(op="placeholder"):
-        decider.settle(node)
+    for op in ("placeholder", "get_attr"):
+        for node in model.graph.find_nodes(op=op):
+            if op == "placeholder" or all(user.op == "output" for user in node.users):
+                decider.settle(node)
     units = decider.units
     return Plan({node: units[node] for node in model.graph.nodes if node in units}, decider.values)
 
@@ -220,7 +222,10 @@ class _Decider:
         return self._computed(node, entry, scheme, note)
 
     def settle(self, node: Node) -> None:
-        """Quantise a model input once that is read as int8 and as int16, or is an output too."""
+        """Quantise a model input once that is read as int8 and as int16, or is an output too.
+
+        So is a constant that is nothing but an output.
+        """
         readers = {
             self.units[user]: stored
             for user in node.users

@@ -282,3 +282,19 @@ def test_training_beats_calibration_at_4_bits(digits):
         fit(trainable, train_x, train_y, 12)
     trained = finish_training(trainable, examples, dynamic_shapes=sizes)
     assert accuracy(trained) > accuracy(calibrated)
+
+
+def test_constants_may_be_outputs():
+    class Constants(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.randn(4, 5))
+
+        def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+            return torch.relu(x), torch.ones(3) * 2.5, self.table
+
+    model = Constants().eval()
+    program = tosaic.compile(model, (IMAGE,), quantize="int8", calibration=[IMAGE])
+    for result, expected in zip(program.run(IMAGE), model(IMAGE), strict=True):
+        expected = expected.detach().numpy()
+        assert np.abs(result - expected).max() < 0.01 * np.abs(expected).max()

@@ -100,9 +100,7 @@ def mean_of_squares(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return _by_channel(centred * torch.rsqrt(variance + EPS), weight, bias)
 
 
-@spelling_instance(
-    "hand", differs="its statistics are of a flattened view, not of what they normalise"
-)
+@spelling_instance("hand")
 def adain(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     flat = x.flatten(2)
     mean = flat.mean(2).view(1, CHANNELS, 1, 1)

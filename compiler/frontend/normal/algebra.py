@@ -183,6 +183,34 @@ def kept_dim(e: Emitter, node: Node) -> Node | None:
     return _keeping(e, x)
 
 
+@rule(*_REDUCTIONS)
+def of_merged_dims(e: Emitter, node: Node) -> Node | None:
+    """A reduction over a dim that a reshape merged: over the dims that it was merged of."""
+    given = bound(node)
+    merged, dims = next(iter(given.values())), given["dim"]
+    dims = [dims] if isinstance(dims, int) else list(dims or [])
+    if not is_call(merged, aten.reshape.default) or len(dims) != 1:
+        return None
+    x = arguments(merged)[0]
+    if not is_static(x) or not is_static(merged):
+        return None
+    before, after, dim = shape_of(x), shape_of(merged), dims[0]
+    behind = len(after) - dim - 1
+    stop = len(before) - behind
+    same = before[:dim] == after[:dim] and before[stop:] == after[dim + 1 :]
+    if not same or stop - dim < 2 or given["keepdim"]:
+        return None
+    return _over(e, node, x, list(range(dim, stop)))
+
+
+def _over(e: Emitter, reduction: Node, x: Node, dims: list[int]) -> Node:
+    """Return a reduction of another tensor over other dims."""
+    names = [a.name for a in reduction.target._schema.arguments]  # type: ignore[union-attr]
+    place = names.index("dim")
+    args = [x, *reduction.args[1:place], dims, *reduction.args[place + 1 :]]
+    return e(reduction.target, *args, **reduction.kwargs)
+
+
 @rule(aten.reshape.default)
 def kept_dim_behind(e: Emitter, node: Node) -> Node | None:
     """Dims that are put back behind functions of a reduction: right behind the reduction."""
@@ -318,6 +346,7 @@ class Algebra(RulePass):
             limits,
             kept_dim,
             kept_dim_behind,
+            of_merged_dims,
             spread,
             spread_and_mean,
             of_truth,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch.fx import Node
 
-from tosaic.graph.facts import arguments, bound, rank_of, table_name
+from tosaic.graph.facts import arguments, bound, is_number, rank_of, table_name
 from tosaic.lowering.ops import OpEntry, Trait
 
 aten = torch.ops.aten
@@ -25,11 +25,12 @@ _HIDES = 256.0
 class Relevance:
     """What counts: values less than `depth` below the largest; of rows along `dim`, the largest.
 
-    None: all.
+    None: all. Rows are multiplied by `factor` before softmax reads them.
     """
 
     depth: float | None = None
     dim: int | None = None
+    factor: float = 1.0
 
 
 ALL = Relevance()
@@ -37,27 +38,45 @@ ALL = Relevance()
 
 def relevance(value: Node, table: Mapping[str, OpEntry]) -> Relevance:
     """Return what of `value` counts for the ops that read it."""
-    dims = {_softmax_dim(user, table) for user in value.users}
-    if len(dims) == 1 and (dim := dims.pop()) is not None:
-        return Relevance(dim=dim)
-    if value.users and all(_is_added_mask(user, value, table) for user in value.users):
-        return Relevance(depth=_HIDES)
-    return ALL
+    seen = _seen(value, table)
+    if seen is not None:
+        return Relevance(dim=seen[0], factor=seen[1])
+    added = {_added_to(user, value, table) for user in value.users}
+    factor = added.pop() if len(added) == 1 else None
+    return ALL if factor is None else Relevance(depth=_HIDES / factor)
 
 
-def _softmax_dim(node: Node, table: Mapping[str, OpEntry]) -> int | None:
-    """Return the dim along which `node` sees little but the largest elements."""
+def _seen(value: Node, table: Mapping[str, OpEntry]) -> tuple[int, float] | None:
+    """Return (dim, factor) where all that reads `value` is softmax, perhaps of a multiple of it."""
+    found = {_softmax_of(user, table) for user in value.users}
+    return found.pop() if len(found) == 1 else None
+
+
+def _softmax_of(node: Node, table: Mapping[str, OpEntry]) -> tuple[int, float] | None:
+    """Return the dim along which `node` sees little but the largest elements, and its factor."""
     entry = table.get(table_name(node))
-    if entry is None or Trait.LARGEST_COUNT not in entry.traits:
-        return None
-    dim = bound(node).get("dim")
-    return dim % rank_of(node) if isinstance(dim, int) else None
+    if entry is not None and Trait.LARGEST_COUNT in entry.traits:
+        dim = bound(node).get("dim")
+        return (dim % rank_of(node), 1.0) if isinstance(dim, int) else None
+    if node.target in (aten.mul.Tensor, aten.div.Tensor):
+        x, number = arguments(node)[:2]
+        if is_number(number) and number > 0 and isinstance(x, Node):
+            seen = _seen(node, table)
+            by = number if node.target is aten.mul.Tensor else 1 / number
+            return None if seen is None else (seen[0], seen[1] * by)
+    return None
 
 
-def _is_added_mask(node: Node, value: Node, table: Mapping[str, OpEntry]) -> bool:
-    """Whether `node` adds `value` to scores that softmax reads, or moves it there."""
+def _added_to(node: Node, value: Node, table: Mapping[str, OpEntry]) -> float | None:
+    """Return the factor of scores that softmax reads, where `node` adds `value` to them.
+
+    It may also move it to where that is done.
+    """
     if node.target is aten.add.Tensor and len(arguments(node)) == 2:
-        return bool(node.users) and all(_softmax_dim(u, table) is not None for u in node.users)
+        seen = _seen(node, table)
+        return None if seen is None else seen[1]
     entry = table.get(table_name(node))
-    moves = entry is not None and entry.moves and arguments(node)[0] is value
-    return moves and bool(node.users) and all(_is_added_mask(u, node, table) for u in node.users)
+    if entry is None or not entry.moves or arguments(node)[0] is not value:
+        return None
+    found = {_added_to(user, node, table) for user in node.users}
+    return found.pop() if len(found) == 1 else None

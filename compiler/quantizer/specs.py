@@ -67,7 +67,7 @@ def activation_spec(
         "bounds": bounds,
         "depth": relevant.depth,
         "dim": relevant.dim,
-        "reach": _REACH[dtype],
+        "reach": _REACH[dtype] / relevant.factor,
     }
     if observer == "percentile":
         options["percentile"] = scheme.percentile

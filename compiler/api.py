@@ -92,27 +92,22 @@ def compile(
     clock = Clock(progress)
     dump = None if dump_ir is None else Dump(Path(dump_ir))
     watch = None if dump is None else dump.graph
-    sources, programs = {}, {}
+    sources = {}
     for name, given in entries.items():
         with clock("export"):
-            sources[name] = program = export_model(
+            sources[name] = export_model(
                 given.model,
                 given.example_inputs,
                 dynamic_shapes=given.dynamic_shapes,
                 watch=watch,
             )
-        if given.quantize is not None:
-            with clock("calibrate"):
-                program = quantize_program(
-                    program,
-                    given.example_inputs,
-                    given.quantize,
-                    given.calibration,
-                    given.dynamic_shapes,
-                    watch,
-                )
-            _refuse_left_float(program, chosen, _the_model(name))
-        programs[name] = program
+    programs = dict(sources)
+    jobs = {name: given for name, given in entries.items() if given.quantize is not None}
+    if jobs:
+        with clock("calibrate"):
+            programs |= _quantized_together(sources, jobs, watch)
+    for name in jobs:
+        _refuse_left_float(programs[name], chosen, _the_model(name))
     check_shared(sources, programs)
     return compile_entries(programs, chosen, chosen_options, clock, dump)
 
@@ -223,20 +218,36 @@ def quantize_program(
 ) -> ExportedProgram:
     """Return `program` quantised by a recipe or a PT2E quantiser; see `compile`."""
     # Importing torchao takes longer than compiling: only who quantises pays for it.
-    from tosaic.quantizer import TosaQuantizer  # noqa: PLC0415
     from tosaic.quantizer import quantize as quantize_model  # noqa: PLC0415
 
-    if isinstance(recipe, str):
-        recipe = find_recipe(recipe)
-    quantizer = TosaQuantizer(recipe) if isinstance(recipe, QuantRecipe) else recipe
     return quantize_model(
         program,
         example_inputs,
         calibration,
-        quantizer=quantizer,
+        quantizer=_quantizer(recipe),
         dynamic_shapes=dynamic_shapes,
         watch=watch,
     )
+
+
+def _quantized_together(
+    programs: Mapping[str, ExportedProgram], given: Mapping[str, Any], watch: Watch | None
+) -> dict[str, ExportedProgram]:
+    """Return the programs of the entries that are `given` a recipe, quantised."""
+    from tosaic.quantizer.prepare import quantize_together  # noqa: PLC0415
+
+    jobs = [
+        (programs[name], entry.calibration, _quantizer(entry.quantize))
+        for name, entry in given.items()
+    ]
+    return dict(zip(given, quantize_together(jobs, watch), strict=True))
+
+
+def _quantizer(recipe: str | QuantRecipe | Quantizer) -> Quantizer:
+    from tosaic.quantizer import TosaQuantizer  # noqa: PLC0415
+
+    known = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    return TosaQuantizer(known) if isinstance(known, QuantRecipe) else known
 
 
 def _refuse_dynamic(module: ir.Module, target: Target) -> None:

@@ -162,13 +162,18 @@ def projected(ops: Recurrent, x: Node, weight: Node, bias: Node | None) -> Node:
     items = {n.args[2] for n in sequence.users if is_call(n, x.target) and n.args[1] == dim}
     if len(items) < shape_of(sequence)[dim]:
         return ops.linear(x, weight, bias)
+    return ops(aten.select.int, of_all_items(ops, sequence, weight, bias), dim, index)
+
+
+def of_all_items(ops: Recurrent, sequence: Node, weight: Node, bias: Node | None) -> Node:
+    """Return the layer of a whole sequence, which the steps of a net have in common."""
     layers = (n for n in sequence.users if n.target is aten.linear.default and INNER in n.meta)
     whole = next((n for n in layers if n.args[1:] == (weight, bias)), None)
     if whole is None:
         last = max(v for v in (sequence, weight, bias) if isinstance(v, Node))
         with ops.model.graph.inserting_after(last):
             whole = ops.linear(sequence, weight, bias)
-    return ops(aten.select.int, whole, dim, index)
+    return whole
 
 
 def _rows(ops: Recurrent, state: Node) -> list[Node | None]:

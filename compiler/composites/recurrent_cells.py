@@ -15,7 +15,7 @@ import torch
 from torch.fx import Node
 
 from tosaic.composites.composite import finds
-from tosaic.composites.recurrent import Recurrent, projected
+from tosaic.composites.recurrent import Recurrent, of_all_items, projected
 from tosaic.graph.emitter import Emitter
 from tosaic.graph.facts import (
     INNER,
@@ -123,9 +123,12 @@ def _ops(e: Emitter, gates: _Gates) -> tuple[Recurrent, Node]:
 
 def _recomputed(ops: Recurrent, value: Node) -> Node:
     """Return a layer's result once more, computed as the layers of recurrent nets are."""
-    if not is_call(value, aten.linear.default):
-        return value
-    return projected(ops, *bound(value).values())
+    if is_call(value, aten.linear.default):
+        return projected(ops, *bound(value).values())
+    if is_call(value, aten.select.int) and is_call(arguments(value)[0], aten.linear.default):
+        whole, *place = arguments(value)
+        return ops(aten.select.int, of_all_items(ops, *bound(whole).values()), *place)
+    return value
 
 
 def _state(ops: Recurrent, kept: Node | None) -> Node | None:

@@ -30,6 +30,7 @@ from tosaic.quantizer.migrate import migratable
 from tosaic.quantizer.observers import NaNObservedError
 from tosaic.quantizer.parts import to_parts
 from tosaic.quantizer.round_weights import round_weights
+from tosaic.quantizer.shared import share_observers
 from tosaic.quantizer.tosa_quantizer import TosaQuantizer
 
 
@@ -53,7 +54,35 @@ def quantize(
             `export_model` refuses.
     """
     program = export_model(model, example_inputs, dynamic_shapes=dynamic_shapes, watch=watch)
-    prepared, calibration = prepare(program, quantizer or TosaQuantizer(), calibration, watch)
+    (quantised,) = quantize_together([(program, calibration, quantizer or TosaQuantizer())], watch)
+    return quantised
+
+
+def quantize_together(
+    given: Sequence[tuple[ExportedProgram, Iterable[Any], Quantizer]], watch: Watch | None = None
+) -> list[ExportedProgram]:
+    """Return several programs quantised, each by its calibration data and quantiser.
+
+    A weight that is one tensor in several of them is observed by one observer: its integers follow
+    from what it is in all of them. Such weights are rounded to nearest, for no one program's data
+    says how to round them.
+
+    Raises:
+        InputError: as `quantize`.
+    """
+    jobs = []
+    for program, calibration, quantizer in given:
+        prepared, items = prepare(program, quantizer, calibration, watch)
+        jobs.append((program, prepared, items))
+    share_observers([prepared for _, prepared, _ in jobs])
+    finishing = [_calibrated(prepared, items) for _, prepared, items in jobs]
+    for finish in finishing:
+        finish()
+    return [mark_normal(lift(convert(prepared), program)) for program, prepared, _ in jobs]
+
+
+def _calibrated(prepared: GraphModule, calibration: Iterable[Any]) -> Callable[[], None]:
+    """Run the calibration data through a prepared graph; return what fits its weights to it."""
     fitter, learns = WeightFitter(prepared), RoundingLearner(prepared).is_needed
     if learns:
         calibration = list(calibration)  # it is read more than once
@@ -62,10 +91,13 @@ def quantize(
             "Quantisation needs calibration data and got none. Pass a few representative inputs: "
             "calibration=[inputs, …], or --calibration data.npz on the command line."
         )
-    fitter.fit()
-    if learns:
-        round_weights(prepared, [_tensors(item) for item in calibration])
-    return mark_normal(lift(convert(prepared), program))
+
+    def finish() -> None:
+        fitter.fit()
+        if learns:
+            round_weights(prepared, [_tensors(item) for item in calibration])
+
+    return finish
 
 
 def prepare(

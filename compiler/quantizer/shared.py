@@ -1,21 +1,23 @@
 """Weights that entries share: one tensor in PyTorch has the same integers wherever it is read.
 
-Each entry is quantised by itself. What a layer's integers are depends on its weight alone, by most
-recipes; where one makes them depend on an entry's calibration, entries could disagree. Layers of
+Entries are calibrated together: a weight that layers of several entries read has one observer, and
+is not fitted to the data of one. What could make entries disagree all the same (scales that were
+moved between layers, what an embedding's rows are joined with) is compared in the end. Layers of
 different kinds may: an embedding has one scale, a linear layer one per channel.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.fx import Node
+from torch.fx import GraphModule, Node
 
 from tosaic.errors import InputError
+from tosaic.graph.values import attribute
 
 _NAMESPACE = "quantized_decomposed"
 
@@ -52,6 +54,42 @@ def check_shared(
                     )
 
 
+def share_observers(prepared: Sequence[GraphModule]) -> None:
+    """Have each weight that layers of several prepared graphs read be observed by one observer.
+
+    Tensors are told by their memory; observers are shared where they are of one kind.
+    """
+    if len(prepared) < 2:
+        return
+    first: dict[Hashable, tuple[GraphModule, Any]] = {}
+    for graph in prepared:
+        modules = dict(graph.named_modules(remove_duplicate=False))
+        for node in graph.graph.find_nodes(op="get_attr"):
+            tensor = attribute(graph, node)
+            if not isinstance(tensor, torch.Tensor) or tensor.ndim < 2:
+                continue
+            for user in node.users:
+                observer = modules.get(str(user.target)) if user.op == "call_module" else None
+                if not hasattr(observer, "fitted"):
+                    continue  # it has the range of more than a layer's weight
+                kind = (type(observer), observer.dtype, getattr(observer, "ch_axis", None))
+                key = (*_memory(tensor), *kind)
+                owner, known = first.setdefault(key, (graph, observer))
+                if owner is not graph:
+                    known.fitted = known.learned = False  # to no one program's data
+                    _replace(graph, observer, known)
+
+
+def _replace(graph: GraphModule, old: torch.nn.Module, new: torch.nn.Module) -> None:
+    for name, module in list(graph.named_modules(remove_duplicate=False)):
+        if module is old:
+            graph.set_submodule(name, new)
+
+
+def _memory(tensor: torch.Tensor) -> tuple[Hashable, ...]:
+    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+
+
 def _readers(program: ExportedProgram) -> dict[Hashable, list[tuple[str, str, int, str]]]:
     """Return, per tensor by identity, its name and the ops that read it: name, place, kind."""
     kept = _kept(program)
@@ -60,7 +98,7 @@ def _readers(program: ExportedProgram) -> dict[Hashable, list[tuple[str, str, in
         name, tensor = kept.get(node.name, ("", None))
         if tensor is None or tensor.ndim < 2:
             continue  # biases have the scale of their layer's input
-        key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
+        key = _memory(tensor)
         for user in node.users:
             for place, argument in enumerate(user.args):
                 if argument is node:

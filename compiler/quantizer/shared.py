@@ -69,7 +69,7 @@ def share_observers(prepared: Sequence[GraphModule]) -> None:
             if not isinstance(tensor, torch.Tensor) or tensor.ndim < 2:
                 continue
             for user in node.users:
-                observer = modules.get(str(user.target)) if user.op == "call_module" else None
+                observer: Any = modules.get(str(user.target)) if user.op == "call_module" else None
                 if not hasattr(observer, "fitted"):
                     continue  # it has the range of more than a layer's weight
                 kind = (type(observer), observer.dtype, getattr(observer, "ch_axis", None))

@@ -24,6 +24,7 @@ from tosaic.graph.facts import (
     is_call,
     is_number,
     is_static,
+    operands,
     rank_of,
     shape_of,
     tensor_of,
@@ -33,6 +34,7 @@ aten = torch.ops.aten
 # What stands for "never" in what is softmaxed: its exponential is nothing in float32. Any more is a
 # bias of the scores.
 NEVER = -90.0
+_FAR = -1e9  # a number that no sum with an activation is near zero for
 _MOVING = (
     *(aten.reshape.default, aten.permute.default, aten.expand.default, aten.slice.Tensor),
     *(aten.select.int, aten.repeat.default),
@@ -61,6 +63,27 @@ def softmax(e: Emitter, node: Node) -> Node | None:
         v if shape_of(v) == shape else e(aten.expand.default, v, shape) for v in (x, hidden)
     )
     return e(masked_softmax, x, hidden, dim)
+
+
+@finds("a mask", aten.eq.Scalar, aten.ne.Scalar, exact=False)
+def compared_sum(e: Emitter, node: Node) -> Node | None:
+    """A sum with a constant mask, compared with a number: what is not hidden, compared with it.
+
+    Rounded to integers, a sum of "never" and of small numbers would hold nothing else.
+    """
+    value, number = arguments(node)
+    for mask, x in operands(value, aten.add.Tensor):
+        known = e.value(mask)
+        if known is None or tensor_of(x) is None or abs(number) >= -_FAR:
+            continue
+        hidden = known <= _FAR
+        if not bool(hidden.any()) or not bool((hidden | (known == 0)).all()):
+            continue
+        equal = e(node.target, x, number)
+        if node.target is aten.eq.Scalar:
+            return e(aten.logical_and.default, equal, e.constant("_mask", ~hidden))
+        return e(aten.logical_or.default, equal, e.constant("_mask", hidden))
+    return None
 
 
 def _masked(e: Emitter, value: Any, factor: float = 1.0) -> Masked | None:

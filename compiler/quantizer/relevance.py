@@ -70,13 +70,14 @@ def _softmax_of(node: Node, table: Mapping[str, OpEntry]) -> tuple[int, float] |
 def _added_to(node: Node, value: Node, table: Mapping[str, OpEntry]) -> float | None:
     """Return the factor of scores that softmax reads, where `node` adds `value` to them.
 
-    It may also move it to where that is done.
+    It may also move it to where that is done, or add it to another mask.
     """
+    entry = table.get(table_name(node))
     if node.target is aten.add.Tensor and len(arguments(node)) == 2:
         seen = _seen(node, table)
-        return None if seen is None else seen[1]
-    entry = table.get(table_name(node))
-    if entry is None or not entry.moves or arguments(node)[0] is not value:
+        if seen is not None:
+            return seen[1]
+    elif entry is None or not entry.moves or arguments(node)[0] is not value:
         return None
     found = {_added_to(user, node, table) for user in node.users}
     return found.pop() if len(found) == 1 else None

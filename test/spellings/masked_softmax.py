@@ -223,7 +223,7 @@ def module_both(x: Tensor, mask: Tensor) -> Tensor:
     return F.softmax(x.masked_fill(~seen, float("-inf")), -1)
 
 
-@spelling_both("transformers", takes=(0, FLOAT), differs=FLOAT_MASK)
+@spelling_both("transformers", takes=(0, FLOAT))
 def decoder_mask(x: Tensor, mask: Tensor) -> Tensor:
     """Llama's eager attention with padding."""
     causal = torch.full((TOKENS, TOKENS), LOWEST).triu(1)[None].clone()

@@ -20,10 +20,7 @@ aten = torch.ops.aten
 _LARGE = 2**20  # elements
 _OF_A_SHAPE = frozenset(
     getattr(aten, name).default
-    for name in (
-        *("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like"),
-        *("new_empty", "empty_like"),
-    )
+    for name in ("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like", "full_like")
 )
 
 

@@ -111,6 +111,20 @@ def full(e: Emitter, node: Node) -> Node:
     return e(aten.full_like.default, x, rest[0] if rest else 0)
 
 
+@rule(
+    *(aten.empty.memory_format, aten.empty_like.default, aten.empty_strided.default),
+    *(aten.new_empty.default, aten.new_empty_strided.default),
+)
+def uninitialized(e: Emitter, node: Node) -> Node:
+    """Memory that is left as it is found is zeros, each time that a model is compiled."""
+    by_size = (aten.empty.memory_format, aten.empty_strided.default)
+    like = node.target is aten.empty_like.default
+    given = 1 if like or node.target in by_size else 2
+    options = {k: v for k, v in node.kwargs.items() if k != "memory_format"}
+    target = aten.zeros_like if like else aten.zeros if given == 1 else aten.new_zeros
+    return e(target.default, *arguments(node)[:given], **options)
+
+
 @rule(aten.fill.Tensor, aten.copy.default)
 def copied(e: Emitter, node: Node) -> Node:
     """A tensor filled with another: that one, cast and broadcast."""
@@ -293,7 +307,7 @@ class Spellings(RulePass):
     rules: ClassVar[tuple[Rule, ...]] = (
         *(cast, scalar, reversed_difference, constant_number, fill, full, copied, layer_norm),
         *(group_norm, batch_norm, convolution, addmm, product, bias, softmax, computed_in),
-        *(attention, of_same_dtype, instance_norm),
+        *(attention, of_same_dtype, instance_norm, uninitialized),
     )
 
     def run(self, model: GraphModule) -> bool:

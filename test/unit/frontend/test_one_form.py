@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tosaic.frontend import export_model
 from tosaic.frontend.normal import normalize
 from tosaic.quantizer.parts import to_parts
 
@@ -75,3 +76,28 @@ def test_a_sum_with_a_number_hides_no_scores() -> None:
 def test_rolled_rows_are_slices() -> None:
     expected = called(lambda x: torch.cat([x[:, 4:], x[:, :4]], 1))
     assert called(lambda x: x.roll(2, 1), core=True) == expected
+
+
+def test_uninitialized_memory_is_zeros_each_time() -> None:
+    def made(x: Tensor) -> tuple[Tensor, ...]:
+        return (
+            torch.empty(3, dtype=torch.float64),
+            torch.empty_like(x, memory_format=torch.contiguous_format),
+            x.new_empty((2, 2), dtype=torch.int32),
+            torch.empty_strided((2, 3), (3, 1)),
+            torch.empty(4).fill_(2.0) + x,
+        )
+
+    class Made(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+            return made(x)
+
+    x = torch.rand(4)
+    *empty, filled = export_model(Made().eval(), (x,)).module()(x)
+    assert [(v.dtype, tuple(v.shape), int(v.count_nonzero())) for v in empty] == [
+        (torch.float64, (3,), 0),
+        (torch.float32, (4,), 0),
+        (torch.int32, (2, 2), 0),
+        (torch.float32, (2, 3), 0),
+    ]
+    torch.testing.assert_close(filled, x + 2)

@@ -43,11 +43,9 @@ def _tanh(x: Pattern) -> Pattern:
     return call(aten.tanh.default, x)
 
 
-_MEMORY = either(
-    add(
-        mul(_sigmoid(Tensor("f")), Tensor("c")),
-        mul(_sigmoid(Tensor("i")), _tanh(Tensor("g"))),
-    ),
+_MEMORY = add(
+    mul(_sigmoid(Tensor("f")), Tensor("c")),
+    mul(_sigmoid(Tensor("i")), _tanh(Tensor("g"))),
 )
 _LSTM = mul(_sigmoid(Tensor("o")), _tanh(Tensor("memory")))
 _UPDATE = _sigmoid(Tensor("z"))

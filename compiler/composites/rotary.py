@@ -168,7 +168,12 @@ def halves_by_hand(e: Emitter, node: Node) -> Node | None:
     if first is None or second is None or first[0] is not second[0]:
         return None
     x = first[0]
-    if shape_of(x) != shape_of(node):
+    same = shape_of(first[1]) == shape_of(second[1])  # as halves of one tensor are
+    if (
+        shape_of(x) != shape_of(node)
+        or not same
+        or shape_of(first[1])[-1:] != [shape_of(x)[-1] // 2]
+    ):
         return None
     cosines = e(aten.cat.default, [first[1], second[1]], rank_of(first[1]) - 1)
     whole = e(aten.mul.Tensor, x, cosines)

@@ -10,7 +10,7 @@ from torch.fx import Node
 from tosaic.composites.composite import NearMiss, composes
 from tosaic.composites.masked_softmax import is_shift, truth
 from tosaic.graph.emitter import Emitter
-from tosaic.graph.facts import rank_of
+from tosaic.graph.facts import rank_of, shape_of
 from tosaic.graph.match import Argument, Bindings, Tensor, call, div, either, mul, sub
 
 aten = torch.ops.aten
@@ -69,7 +69,8 @@ def _one_dim(parts: Bindings) -> int:
 def shifted(e: Emitter, node: Node, parts: Bindings) -> Node | None:
     """Softmax of rows less a number each, such as their maximum: of the rows."""
     x, dim = parts["x"], parts["along"]
-    return e(aten.softmax.int, x, dim) if is_shift(x, parts["shift"], dim) else None
+    alike = shape_of(x) == shape_of(node)  # else there are more rows than x has
+    return e(aten.softmax.int, x, dim) if alike and is_shift(x, parts["shift"], dim) else None
 
 
 @composes("softmax", call(aten.exp.default, call(aten.log_softmax.int, X, Argument("along"))))

@@ -245,3 +245,28 @@ def test_paths_of_a_deep_residual_net_are_not_counted() -> None:
     """Thrice as many at each block, where what softmax reads may be a mask."""
     _, ops = graph_of(nn.Sequential(*(Residual() for _ in range(30))), torch.rand(4, 4))
     assert ops["softmax.int"] == 30
+
+
+class FewerRows(nn.Module):
+    """A shift makes several rows of one."""
+
+    def forward(self, x: Tensor, shift: Tensor) -> Tensor:
+        return F.softmax(x - shift, -1)
+
+
+def test_a_shift_that_makes_more_rows_is_kept() -> None:
+    _, ops = graph_of(FewerRows(), torch.randn(1, 4), torch.randn(3, 1))
+    assert ops == {"sub.Tensor": 1, "softmax.int": 1}
+
+
+class OneCosine(nn.Module):
+    """A rotation by one angle for each token."""
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        first, second = x.chunk(2, -1)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+
+
+def test_a_rotation_by_one_angle_stays_as_it_is() -> None:
+    _, ops = graph_of(OneCosine(), torch.randn(2, 4, 8), torch.rand(4, 1), torch.rand(4, 1))
+    assert ops["cat.default"] == 1 and ops["mul.Tensor"] == 4
